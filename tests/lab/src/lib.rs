@@ -1,0 +1,1 @@
+//! A stand-in cluster: the API calls the plugin makes, over a real OCI runtime.
