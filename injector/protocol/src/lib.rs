@@ -1,1 +1,7 @@
-//! What the plugin and the injector say to each other. No unsafe, no libc.
+//! What the plugin and the injector say to each other: failures, messages, frames, and the HPROF reader.
+//!
+//! No unsafe, no system calls: everything here works over any byte stream, and trusts none.
+
+pub mod failure;
+
+pub use failure::{Code, Failure};
