@@ -100,12 +100,25 @@ pub struct Failure {
     pub evidence: String,
     /// What the user can do: a command, a setting. May be empty.
     pub remedy: String,
+    /// With [`Code::WrongIdentity`]: the identity that would fit, so that the plugin can make a container that has it.
+    pub identity: Option<Identity>,
+}
+
+/// Whom a process runs as, as far as another process's access to it depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub uid: u32,
+    /// The group. It must fit as exactly as the user.
+    pub gid: u32,
+    /// The permitted capabilities, a bit each (CapPrm of /proc/PID/status).
+    pub capabilities: u64,
 }
 
 impl Failure {
     /// A failure with a cause alone.
     pub fn new(code: Code, cause: impl Into<String>) -> Failure {
-        Failure { code, cause: cause.into(), evidence: String::new(), remedy: String::new() }
+        Failure { code, cause: cause.into(), evidence: String::new(), remedy: String::new(), identity: None }
     }
 
     /// The same with its evidence.
@@ -119,6 +132,13 @@ impl Failure {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Failure {
         self.remedy = remedy.into();
+        self
+    }
+
+    /// The same with the identity that would fit.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Failure {
+        self.identity = Some(identity);
         self
     }
 }

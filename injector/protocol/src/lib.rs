@@ -3,5 +3,9 @@
 //! No unsafe, no system calls: everything here works over any byte stream, and trusts none.
 
 pub mod failure;
+pub mod frame;
+pub mod message;
+pub mod wire;
 
-pub use failure::{Code, Failure};
+pub use failure::{Code, Failure, Identity};
+pub use message::Message;

@@ -1,0 +1,433 @@
+//! Messages: what plugin and injector say to each other, and how it is written into a frame's payload.
+//!
+//! A conversation, the client first:
+//!
+//! 1. both send [`Hello`]; a side that cannot speak the other's version answers with a [`Failure`] and ends.
+//! 2. the client sends a [`Request`], and for an upload the blocks that belong to it.
+//! 3. the injector answers with [`Started`], then any number of [`Message::Jvm`], [`Message::Output`],
+//!    [`Message::Progress`] and [`Block`], and exactly one [`End`] or [`Failure`]. What ends without either is broken.
+//! 4. the client acknowledges blocks as it has stored them, and the end; so the injector knows that nothing is owed.
+//!
+//! Both send heartbeats all the while. Fields are little-endian; strings and byte strings have a `u32` length.
+
+use crate::failure::{Code, Failure, Identity};
+use crate::frame::{Frame, HEADER, MAX_PAYLOAD};
+use crate::wire::{Error, Reader, Writer};
+
+/// The version of this protocol. Two sides that differ do not talk: the client starts an injector of its own version.
+pub const VERSION: u16 = 1;
+
+/// The most artefact bytes in one block, before compression.
+pub const MAX_BLOCK: usize = 1 << 20;
+
+/// Bytes of a block's payload before its data: offset, raw length, codec.
+pub const BLOCK_HEADER: usize = 13;
+
+const _: () = assert!(BLOCK_HEADER + MAX_BLOCK <= MAX_PAYLOAD);
+
+/// How often each side sends a heartbeat, in seconds; load balancers cut streams that are idle for as little as 20.
+pub const HEARTBEAT_SECONDS: u64 = 5;
+
+/// After how many seconds without a byte a peer counts as gone.
+pub const SILENCE_SECONDS: u64 = 15;
+
+/// How many artefact bytes may be under way without an acknowledgement. Some megabytes sit unread in every exec
+/// stream's buffers; a client that stops reading must not be sent more than can be sent again.
+pub const WINDOW: u64 = 32 << 20;
+
+const MAGIC: [u8; 8] = *b"jattach\0";
+
+/// The first message of each side. Its layout never changes: fields are only ever added after these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The protocol version, [`VERSION`].
+    pub version: u16,
+    /// The program's name and version, for messages to a person.
+    pub software: String,
+    /// Which optional abilities the side has, a bit each; none is defined yet.
+    pub capabilities: u64,
+}
+
+/// What the client wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The JVM's pid as the injector sees it, or 0 for the only one.
+    pub pid: u32,
+    /// Whether to wait while another job runs, instead of failing with [`Code::Busy`].
+    pub wait: bool,
+    /// For how many seconds without work the injector stays, from the end of this request on.
+    pub ttl: u32,
+    /// The work.
+    pub operation: Operation,
+}
+
+/// The work that a [`Request`] asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The JVMs that the injector can see: a [`Message::Jvm`] each.
+    List,
+    /// An attach command in jattach's words ("threaddump", "jcmd", …); its output comes as [`Message::Output`].
+    Attach {
+        /// The command.
+        command: String,
+        /// Its arguments, as on jattach's command line.
+        arguments: Vec<String>,
+    },
+    /// A heap dump, as the artefact of stream 0.
+    DumpHeap {
+        /// Only what is reachable (after a full GC), or the dead objects too.
+        live: bool,
+        /// The smallest ephemeral-storage limit of the pod's containers in bytes, 0 for none.
+        storage_limit: u64,
+    },
+    /// Loads a native agent that the client sends as the artefact of stream 0, [`Block`]s up to its length.
+    Load {
+        /// The agent's file name, for messages only: where it is stored is the injector's affair.
+        name: String,
+        /// Its length in bytes.
+        length: u64,
+        /// Its xxh3-64.
+        hash: u64,
+        /// What its `Agent_OnAttach` is given.
+        options: String,
+    },
+    /// The injector ends when it has no job.
+    Shutdown,
+}
+
+/// The injector has taken a request on, and says for which process. Nothing else identifies a JVM beyond doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The job, unique within this injector.
+    pub job: u64,
+    /// The JVM's pid as the injector sees it; 0 where the request has no target.
+    pub pid: u32,
+    /// When that process started, in clock ticks since boot (field 22 of /proc/PID/stat).
+    pub start_time: u64,
+}
+
+/// A process that is a JVM, or might be one. All strings come from the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jvm {
+    /// Its pid as the injector sees it.
+    pub pid: u32,
+    /// Its pid in its own innermost namespace.
+    pub inner_pid: u32,
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+    /// The container it runs in, or empty where that cannot be seen.
+    pub container: String,
+    /// "HotSpot", "OpenJ9", "native image".
+    pub kind: String,
+    /// Who built it.
+    pub vendor: String,
+    /// Its Java version.
+    pub version: String,
+    /// The main class or jar, without arguments.
+    pub main: String,
+    /// Why it cannot be attached to; empty where it can.
+    pub obstacle: String,
+}
+
+/// What the injector is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Another job runs, and this one waits for it.
+    Queued = 0,
+    /// The JVM is being asked to listen.
+    Attaching = 1,
+    /// The JVM is writing; the application stands still.
+    Dumping = 2,
+    /// The artefact is on its way.
+    Sending = 3,
+}
+
+/// How far the injector has come, in bytes; `total` is 0 where it is not known, and an estimate while dumping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it is busy with.
+    pub phase: Phase,
+    /// Bytes done in this phase.
+    pub done: u64,
+    /// Bytes expected in this phase.
+    pub total: u64,
+}
+
+/// How a block's data are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Codec {
+    /// As they are.
+    None = 0,
+    /// One zstd frame.
+    Zstd = 1,
+}
+
+/// A piece of an artefact, independent of every other piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'a> {
+    /// Where its first byte belongs.
+    pub offset: u64,
+    /// How many bytes it unpacks to, at most [`MAX_BLOCK`].
+    pub raw_length: u32,
+    /// How it is packed.
+    pub codec: Codec,
+    /// The packed bytes.
+    pub data: &'a [u8],
+}
+
+/// A request is done, and this is what it gave: the artefact, or else the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Length in bytes of the whole.
+    pub length: u64,
+    /// xxh3-64 of the whole.
+    pub hash: u64,
+}
+
+/// Everything that can be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Each side's first message.
+    Hello(Hello),
+    /// Client: do this.
+    Request(Request),
+    /// Injector: taken on.
+    Started(Started),
+    /// Injector: the command's output, as the JVM wrote it.
+    Output(&'a [u8]),
+    /// A piece of an artefact; from the client in an upload.
+    Block(Block<'a>),
+    /// Injector: how far it is.
+    Progress(Progress),
+    /// I am here.
+    Heartbeat,
+    /// Injector: the request, or the connection where the request id is 0, has failed.
+    Failure(Failure),
+    /// Injector: the request is done.
+    End(End),
+    /// Everything below this offset is stored: from the client, and from the injector in an upload.
+    Ack(u64),
+    /// Client: give the request up.
+    Cancel,
+    /// Injector: one JVM of a list.
+    Jvm(Jvm),
+}
+
+impl Message<'_> {
+    /// The kind that stands in the frame's header.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Message::Hello(_) => 1,
+            Message::Request(_) => 2,
+            Message::Started(_) => 3,
+            Message::Output(_) => 4,
+            Message::Block(_) => 5,
+            Message::Progress(_) => 6,
+            Message::Heartbeat => 7,
+            Message::Failure(_) => 8,
+            Message::End(_) => 9,
+            Message::Ack(_) => 10,
+            Message::Cancel => 11,
+            Message::Jvm(_) => 12,
+        }
+    }
+
+    /// A whole frame for [`crate::frame::Encoder::seal`]: room for the header, then the payload.
+    pub fn to_frame(&self) -> Vec<u8> {
+        let mut frame = vec![0; HEADER];
+        self.write(&mut Writer(&mut frame));
+        frame
+    }
+
+    fn write(&self, out: &mut Writer<'_>) {
+        match self {
+            Message::Hello(hello) => {
+                out.0.extend_from_slice(&MAGIC);
+                out.u16(hello.version);
+                out.str(&hello.software);
+                out.u64(hello.capabilities);
+            }
+            Message::Request(request) => write_request(request, out),
+            Message::Started(started) => {
+                out.u64(started.job);
+                out.u32(started.pid);
+                out.u64(started.start_time);
+            }
+            Message::Output(bytes) => out.0.extend_from_slice(bytes),
+            Message::Block(block) => {
+                out.0.extend_from_slice(&block_header(block.offset, block.raw_length, block.codec));
+                out.0.extend_from_slice(block.data);
+            }
+            Message::Progress(progress) => {
+                out.u8(progress.phase as u8);
+                out.u64(progress.done);
+                out.u64(progress.total);
+            }
+            Message::Heartbeat | Message::Cancel => {}
+            Message::Failure(failure) => write_failure(failure, out),
+            Message::End(end) => {
+                out.u64(end.length);
+                out.u64(end.hash);
+            }
+            Message::Ack(offset) => out.u64(*offset),
+            Message::Jvm(jvm) => {
+                [jvm.pid, jvm.inner_pid, jvm.uid, jvm.gid].into_iter().for_each(|number| out.u32(number));
+                let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
+                strings.into_iter().for_each(|string| out.str(string));
+            }
+        }
+    }
+}
+
+/// The first [`BLOCK_HEADER`] bytes of a block's payload, for who builds the frame in place.
+pub fn block_header(offset: u64, raw_length: u32, codec: Codec) -> [u8; BLOCK_HEADER] {
+    let mut header = [0; BLOCK_HEADER];
+    header[..8].copy_from_slice(&offset.to_le_bytes());
+    header[8..12].copy_from_slice(&raw_length.to_le_bytes());
+    header[12] = codec as u8;
+    header
+}
+
+impl<'a> Message<'a> {
+    /// The message in a frame.
+    ///
+    /// # Errors
+    /// When the payload is not what the kind says, to the last byte.
+    pub fn read(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
+        let mut from = Reader(frame.payload);
+        let message = match frame.kind {
+            1 => return read_hello(&mut from).map(Message::Hello),
+            2 => Message::Request(read_request(&mut from)?),
+            3 => Message::Started(Started { job: from.u64()?, pid: from.u32()?, start_time: from.u64()? }),
+            4 => Message::Output(from.rest()),
+            5 => Message::Block(read_block(&mut from)?),
+            6 => Message::Progress(Progress { phase: read_phase(&mut from)?, done: from.u64()?, total: from.u64()? }),
+            7 => Message::Heartbeat,
+            8 => Message::Failure(read_failure(&mut from)?),
+            9 => Message::End(End { length: from.u64()?, hash: from.u64()? }),
+            10 => Message::Ack(from.u64()?),
+            11 => Message::Cancel,
+            12 => Message::Jvm(read_jvm(&mut from)?),
+            kind => return Err(Error::Value { field: "the kind of message", value: kind.into() }),
+        };
+        from.end()?;
+        Ok(message)
+    }
+}
+
+fn read_hello(from: &mut Reader<'_>) -> Result<Hello, Error> {
+    if from.take(MAGIC.len())? != MAGIC {
+        return Err(Error::Value { field: "the protocol's name", value: 0 });
+    }
+    Ok(Hello { version: from.u16()?, software: from.string()?, capabilities: from.u64()? })
+}
+
+fn write_request(request: &Request, out: &mut Writer<'_>) {
+    out.u32(request.pid);
+    out.u8(request.wait.into());
+    out.u32(request.ttl);
+    match &request.operation {
+        Operation::List => out.u8(0),
+        Operation::Attach { command, arguments } => {
+            out.u8(1);
+            out.str(command);
+            arguments.iter().for_each(|argument| out.str(argument));
+        }
+        Operation::DumpHeap { live, storage_limit } => {
+            out.u8(2);
+            out.u8((*live).into());
+            out.u64(*storage_limit);
+        }
+        Operation::Load { name, length, hash, options } => {
+            out.u8(3);
+            out.str(name);
+            out.u64(*length);
+            out.u64(*hash);
+            out.str(options);
+        }
+        Operation::Shutdown => out.u8(4),
+    }
+}
+
+fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
+    let (pid, wait, ttl) = (from.u32()?, from.flag("wait")?, from.u32()?);
+    let operation = match from.u8()? {
+        0 => Operation::List,
+        1 => {
+            let command = from.string()?;
+            let mut arguments = Vec::new();
+            while !from.0.is_empty() {
+                arguments.push(from.string()?);
+            }
+            Operation::Attach { command, arguments }
+        }
+        2 => Operation::DumpHeap { live: from.flag("live")?, storage_limit: from.u64()? },
+        3 => Operation::Load { name: from.string()?, length: from.u64()?, hash: from.u64()?, options: from.string()? },
+        4 => Operation::Shutdown,
+        value => return Err(Error::Value { field: "an operation", value: value.into() }),
+    };
+    Ok(Request { pid, wait, ttl, operation })
+}
+
+fn read_block<'a>(from: &mut Reader<'a>) -> Result<Block<'a>, Error> {
+    let (offset, raw_length) = (from.u64()?, from.u32()?);
+    let codec = match from.u8()? {
+        0 => Codec::None,
+        1 => Codec::Zstd,
+        value => return Err(Error::Value { field: "a codec", value: value.into() }),
+    };
+    let too_long = raw_length as usize > MAX_BLOCK || offset.checked_add(raw_length.into()).is_none();
+    if too_long || (codec == Codec::None && from.0.len() != raw_length as usize) {
+        return Err(Error::Value { field: "a block's length", value: raw_length.into() });
+    }
+    Ok(Block { offset, raw_length, codec, data: from.rest() })
+}
+
+fn read_phase(from: &mut Reader<'_>) -> Result<Phase, Error> {
+    match from.u8()? {
+        0 => Ok(Phase::Queued),
+        1 => Ok(Phase::Attaching),
+        2 => Ok(Phase::Dumping),
+        3 => Ok(Phase::Sending),
+        value => Err(Error::Value { field: "a phase", value: value.into() }),
+    }
+}
+
+fn write_failure(failure: &Failure, out: &mut Writer<'_>) {
+    out.u16(failure.code as u16);
+    [&failure.cause, &failure.evidence, &failure.remedy].into_iter().for_each(|text| out.str(text));
+    if let Some(identity) = failure.identity {
+        out.u32(identity.uid);
+        out.u32(identity.gid);
+        out.u64(identity.capabilities);
+    }
+}
+
+fn read_failure(from: &mut Reader<'_>) -> Result<Failure, Error> {
+    let code = Code::from_number(from.u16()?);
+    let (cause, evidence, remedy) = (from.string()?, from.string()?, from.string()?);
+    let identity = match from.0 {
+        [] => None,
+        _ => Some(Identity { uid: from.u32()?, gid: from.u32()?, capabilities: from.u64()? }),
+    };
+    Ok(Failure { code, cause, evidence, remedy, identity })
+}
+
+fn read_jvm(from: &mut Reader<'_>) -> Result<Jvm, Error> {
+    Ok(Jvm {
+        pid: from.u32()?,
+        inner_pid: from.u32()?,
+        uid: from.u32()?,
+        gid: from.u32()?,
+        container: from.string()?,
+        kind: from.string()?,
+        vendor: from.string()?,
+        version: from.string()?,
+        main: from.string()?,
+        obstacle: from.string()?,
+    })
+}
