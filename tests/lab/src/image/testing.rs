@@ -1,0 +1,136 @@
+//! Small OCI archives, made by the tests that need one.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// A layer in the making. Entries of root, with the modes given.
+#[derive(Clone, Default)]
+pub struct Layer {
+    entries: Vec<(String, u32, Option<Vec<u8>>)>,
+    links: Vec<(String, String)>,
+    gzip: bool,
+}
+
+impl Layer {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn directory(mut self, path: &str, mode: u32) -> Self {
+        self.entries.push((path.to_owned(), mode, None));
+        self
+    }
+
+    pub fn file(self, path: &str, content: &[u8]) -> Self {
+        self.file_with_mode(path, 0o644, content)
+    }
+
+    pub fn file_with_mode(mut self, path: &str, mode: u32, content: &[u8]) -> Self {
+        self.entries.push((path.to_owned(), mode, Some(content.to_owned())));
+        self
+    }
+
+    pub fn symlink(mut self, path: &str, target: &str) -> Self {
+        self.links.push((path.to_owned(), target.to_owned()));
+        self
+    }
+
+    pub fn gzip(mut self) -> Self {
+        self.gzip = true;
+        self
+    }
+
+    fn blob(&self) -> (&'static str, Vec<u8>) {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, mode, content) in &self.entries {
+            let kind = if content.is_some() { tar::EntryType::Regular } else { tar::EntryType::Directory };
+            append(&mut tar, path, kind, *mode, content.as_deref().unwrap_or_default());
+        }
+        for (path, target) in &self.links {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(&mut header, path, target).expect("an entry in memory");
+        }
+        let bytes = tar.into_inner().expect("a tar in memory");
+        if !self.gzip {
+            return ("application/vnd.oci.image.layer.v1.tar", bytes);
+        }
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(&bytes).expect("writing to memory");
+        ("application/vnd.oci.image.layer.v1.tar+gzip", gzip.finish().expect("writing to memory"))
+    }
+}
+
+/// An image of one platform, this machine's.
+pub struct ImageBuilder {
+    reference: String,
+    config: Value,
+    layers: Vec<Layer>,
+}
+
+impl ImageBuilder {
+    pub fn new(reference: &str) -> Self {
+        Self { reference: reference.to_owned(), config: json!({}), layers: Vec::new() }
+    }
+
+    /// The `config` part of the image's configuration, in its own spelling (`User`, `Entrypoint`, …).
+    pub fn config(mut self, config: Value) -> Self {
+        self.config = config;
+        self
+    }
+
+    pub fn layers(mut self, layers: &[Layer]) -> Self {
+        self.layers = layers.to_vec();
+        self
+    }
+
+    /// Panics if `path` cannot be written: tests only.
+    pub fn write(&self, path: &Path) {
+        let mut tar = tar::Builder::new(File::create(path).expect("an archive to write"));
+        let layers: Vec<Value> = self
+            .layers
+            .iter()
+            .map(|layer| {
+                let (media_type, bytes) = layer.blob();
+                descriptor(&mut tar, media_type, &bytes)
+            })
+            .collect();
+        let config = json!({"architecture": "amd64", "os": "linux", "config": self.config,
+            "rootfs": {"type": "layers", "diff_ids": []}});
+        let config = descriptor(&mut tar, "application/vnd.oci.image.config.v1+json", &bytes(&config));
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+        let mut named = descriptor(&mut tar, "application/vnd.oci.image.manifest.v1+json", &bytes(&manifest));
+        named["annotations"] = json!({"org.opencontainers.image.ref.name": self.reference});
+        let index = bytes(&json!({"schemaVersion": 2, "manifests": [named]}));
+        append(&mut tar, "index.json", tar::EntryType::Regular, 0o644, &index);
+        append(&mut tar, "oci-layout", tar::EntryType::Regular, 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#);
+        tar.finish().expect("an archive to write");
+    }
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// Stores the blob and gives its descriptor.
+fn descriptor<W: Write>(tar: &mut tar::Builder<W>, media_type: &str, content: &[u8]) -> Value {
+    let hex: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    append(tar, &format!("blobs/sha256/{hex}"), tar::EntryType::Regular, 0o644, content);
+    json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": content.len()})
+}
+
+fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, kind: tar::EntryType, mode: u32, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(content.len() as u64);
+    header.set_uid(0);
+    header.set_gid(0);
+    tar.append_data(&mut header, path, content).expect("an archive to write");
+}
