@@ -1,0 +1,4 @@
+//! JVMs: recognising them, and speaking to them.
+
+pub(crate) mod command;
+pub(crate) mod hotspot;

@@ -1,0 +1,50 @@
+//! Security labels: what stands between two processes whose ids are the same.
+
+/// The content of `/proc/PID/attr/current`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Label(Vec<u8>);
+
+impl Label {
+    /// Without the NUL or newline that AppArmor and SELinux end it with.
+    pub(super) fn of(mut bytes: Vec<u8>) -> Label {
+        while matches!(bytes.last(), Some(0 | b'\n')) {
+            bytes.pop();
+        }
+        Label(bytes)
+    }
+
+    /// Ours.
+    pub(crate) fn own() -> Label {
+        Label::of(std::fs::read("/proc/self/attr/current").unwrap_or_default())
+    }
+
+    /// Which security module writes labels like this.
+    pub(crate) fn module(&self) -> &'static str {
+        if self.0.is_empty() {
+            "no security module"
+        } else if self.0.iter().filter(|byte| **byte == b':').count() >= 3 {
+            "SELinux"
+        } else {
+            "AppArmor"
+        }
+    }
+}
+
+impl std::fmt::Display for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_tells_its_module() {
+        assert_eq!(Label::of(b"cri-containerd.apparmor.d (enforce)\n".to_vec()).module(), "AppArmor");
+        assert_eq!(Label::of(b"unconfined\n".to_vec()).module(), "AppArmor");
+        assert_eq!(Label::of(b"system_u:system_r:container_t:s0:c1,c2\0".to_vec()).module(), "SELinux");
+        assert_eq!(Label::of(Vec::new()).module(), "no security module");
+    }
+}

@@ -1,0 +1,184 @@
+//! One process, seen through `/proc` and never mistaken for another: everything is read through a handle of its
+//! directory, which answers ESRCH for good once the process has ended, and it is signalled through a pidfd.
+
+mod container;
+pub(crate) mod identity;
+mod label;
+mod namespaces;
+mod status;
+
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use jattach_protocol::{Code, Failure};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+
+use crate::sys::{Sys, open_in_root};
+
+pub(crate) use container::container_id;
+pub(crate) use label::Label;
+pub(crate) use status::{Ids, Status};
+
+/// The most that is read of a file in `/proc/T`; maps of a large JVM have been seen at 1 MB.
+const MAX_PROC_FILE: usize = 16 << 20;
+
+/// A process that may be a JVM.
+pub(crate) struct Target<'s> {
+    sys: &'s dyn Sys,
+    pid: u32,
+    directory: OwnedFd,
+    pidfd: Option<OwnedFd>,
+    start_time: u64,
+    root: OnceCell<OwnedFd>,
+    libjvm: OnceCell<bool>,
+}
+
+impl<'s> Target<'s> {
+    /// Takes hold of the process that has this pid now.
+    pub(crate) fn open(sys: &'s dyn Sys, pid: u32) -> Result<Target<'s>, Failure> {
+        let directory = sys.proc_dir(pid).map_err(|errno| no_such_process(pid, errno))?;
+        let pidfd = match sys.pidfd_open(pid) {
+            Ok(pidfd) => Some(pidfd),
+            Err(Errno::ENOSYS | Errno::EPERM) => None,
+            Err(errno) => return Err(no_such_process(pid, errno)),
+        };
+        let mut target =
+            Target { sys, pid, directory, pidfd, start_time: 0, root: OnceCell::new(), libjvm: OnceCell::new() };
+        // Read through the handle and after the pidfd was made: if the handle still answers, both are the same process.
+        target.start_time = target.read_start_time().map_err(|errno| no_such_process(pid, errno))?;
+        Ok(target)
+    }
+
+    /// The calls this process is reached with.
+    pub(crate) fn sys(&self) -> &'s dyn Sys {
+        self.sys
+    }
+
+    /// Its pid as we see it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
+    pub(crate) fn start_time(&self) -> u64 {
+        self.start_time
+    }
+
+    /// Readable as soon as it has ended; none where the kernel or a sandbox has no pidfds.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Its state, identity and signal masks as they are now.
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
+        let text = self.read("status").map_err(|errno| self.ended(errno))?;
+        Status::parse(&text).ok_or_else(|| {
+            Failure::new(Code::Other, "the kernel's description of the target makes no sense")
+                .evidence(format!("/proc/{}/status", self.pid))
+        })
+    }
+
+    /// Its command line: arguments end in NUL. The process can write anything there.
+    pub(crate) fn command_line(&self) -> nix::Result<Vec<u8>> {
+        self.read("cmdline")
+    }
+
+    /// Its security label, empty without a security module that has labels.
+    pub(crate) fn label(&self) -> Label {
+        Label::of(self.read("attr/current").unwrap_or_default())
+    }
+
+    /// Its control groups (cgroups(7)).
+    pub(crate) fn control_groups(&self) -> nix::Result<Vec<u8>> {
+        self.read("cgroup")
+    }
+
+    /// Whether HotSpot's library is mapped; a JVM never unmaps it, so a yes is kept.
+    pub(crate) fn maps_libjvm(&self) -> nix::Result<bool> {
+        if self.libjvm.get().is_none() {
+            let maps = self.read("maps")?;
+            let mapped = maps.split(|byte| *byte == b'\n').any(|line| line.ends_with(b"/libjvm.so"));
+            if mapped {
+                let _ = self.libjvm.set(true);
+            }
+            return Ok(mapped);
+        }
+        Ok(true)
+    }
+
+    /// A handle of its root directory, opened once: it stays usable when our own identity changes.
+    pub(crate) fn root(&self) -> nix::Result<BorrowedFd<'_>> {
+        if self.root.get().is_none() {
+            let root = self.sys.open_at(self.directory.as_fd(), b"root", OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+            let _ = self.root.set(root);
+        }
+        self.root.get().map(AsFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    /// Opens a path of the target's, as the target would resolve it.
+    pub(crate) fn open_in_root(&self, path: &[u8], flags: OFlag) -> nix::Result<OwnedFd> {
+        open_in_root(self.sys, self.root()?, path, flags)
+    }
+
+    /// Opens a file of its directory in `/proc`.
+    pub(crate) fn open_entry(&self, name: &[u8], flags: OFlag) -> nix::Result<OwnedFd> {
+        self.sys.open_at(self.directory.as_fd(), name, flags)
+    }
+
+    /// The directory in `/proc` itself.
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Sends a signal to this very process.
+    pub(crate) fn signal(&self, signal: Signal) -> nix::Result<()> {
+        if let Some(pidfd) = self.pidfd() {
+            match self.sys.pidfd_send_signal(pidfd, signal) {
+                // EPERM: a seccomp profile that knows pidfd_open only. If it is about permission, kill says so too.
+                Err(Errno::ENOSYS | Errno::EPERM) => {}
+                result => return result,
+            }
+        }
+        if self.read_start_time()? != self.start_time {
+            return Err(Errno::ESRCH);
+        }
+        self.sys.kill(self.pid, signal)
+    }
+
+    /// The failure for an errno of a read that is always permitted: the process has ended.
+    pub(crate) fn ended(&self, errno: Errno) -> Failure {
+        Failure::new(Code::TargetEnded, format!("process {} ended", self.pid))
+            .evidence(format!("/proc/{}: {}", self.pid, errno.desc()))
+    }
+
+    fn read_start_time(&self) -> nix::Result<u64> {
+        status::start_time(&self.read("stat")?).ok_or(Errno::ESRCH)
+    }
+
+    fn read(&self, name: &str) -> nix::Result<Vec<u8>> {
+        let file = self.open_entry(name.as_bytes(), OFlag::O_RDONLY)?;
+        read_limited(file, MAX_PROC_FILE)
+    }
+}
+
+/// What a file holds, up to `limit` bytes.
+pub(crate) fn read_limited(file: OwnedFd, limit: usize) -> nix::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match File::from(file).take(limit as u64).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+    }
+}
+
+fn no_such_process(pid: u32, errno: Errno) -> Failure {
+    let code = match errno {
+        Errno::ENOENT | Errno::ESRCH | Errno::EINVAL => Code::NoSuchProcess,
+        _ => Code::Other,
+    };
+    Failure::new(code, format!("Process {pid} not found"))
+        .evidence(format!("/proc/{pid}: {}", errno.desc()))
+}

@@ -1,0 +1,116 @@
+//! The real [`Sys`]: each method is the system call of its name.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::Result;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
+use nix::sys::signal::{self, Signal};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
+use nix::sys::stat::Mode;
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
+
+use super::{Peer, Sys, raw};
+
+/// What [`Sys::open_at`] gives to a file it creates: the trigger file's mode in HotSpot's own client.
+const CREATED: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP).union(Mode::S_IWGRP);
+
+/// The kernel below us.
+pub(crate) struct Kernel;
+
+impl Sys for Kernel {
+    fn proc_dir(&self, pid: u32) -> Result<OwnedFd> {
+        open_directory(&format!("/proc/{pid}"))
+    }
+
+    fn own_proc_dir(&self) -> Result<OwnedFd> {
+        open_directory("/proc/self")
+    }
+
+    fn open_at(&self, dir: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd> {
+        openat(dir, path, flags | OFlag::O_CLOEXEC, creation_mode(flags))
+    }
+
+    fn open_at_root(&self, root: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .mode(creation_mode(flags))
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        openat2(root, path, how)
+    }
+
+    fn pidfd_open(&self, pid: u32) -> Result<OwnedFd> {
+        raw::pidfd_open(number(pid)?)
+    }
+
+    fn pidfd_send_signal(&self, pidfd: BorrowedFd<'_>, signal: Signal) -> Result<()> {
+        raw::pidfd_send_signal(pidfd, signal)
+    }
+
+    fn kill(&self, pid: u32, signal: Signal) -> Result<()> {
+        signal::kill(Pid::from_raw(number(pid)?), signal)
+    }
+
+    fn connect(&self, socket: BorrowedFd<'_>, limit: Duration) -> Result<OwnedFd> {
+        let stream = socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let limit = TimeVal::milliseconds(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
+        socket::setsockopt(&stream, sockopt::SendTimeout, &limit)?;
+        let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
+        socket::connect(stream.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
+        Ok(stream)
+    }
+
+    fn peer(&self, stream: BorrowedFd<'_>) -> Result<Peer> {
+        let peer = socket::getsockopt(&stream.as_fd(), sockopt::PeerCredentials)?;
+        Ok(Peer { pid: u32::try_from(peer.pid()).unwrap_or(0), uid: peer.uid(), gid: peer.gid() })
+    }
+
+    fn enter_namespace(&self, namespace: BorrowedFd<'_>) -> Result<()> {
+        setns(namespace, CloneFlags::empty())
+    }
+
+    fn set_groups(&self, groups: &[u32]) -> Result<()> {
+        let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        setgroups(&groups)
+    }
+
+    fn set_gid(&self, gid: u32) -> Result<()> {
+        let gid = Gid::from_raw(gid);
+        setresgid(gid, gid, gid)
+    }
+
+    fn set_uid(&self, uid: u32) -> Result<()> {
+        prctl::set_keepcaps(true)?;
+        let uid = Uid::from_raw(uid);
+        setresuid(uid, uid, uid)
+    }
+
+    fn set_capabilities(&self, capabilities: u64) -> Result<()> {
+        raw::capset(capabilities, capabilities)
+    }
+
+    fn set_dumpable(&self) -> Result<()> {
+        prctl::set_dumpable(true)
+    }
+}
+
+fn open_directory(path: &str) -> Result<OwnedFd> {
+    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// openat2 refuses a mode where nothing is created.
+fn creation_mode(flags: OFlag) -> Mode {
+    if flags.intersects(OFlag::O_CREAT) { CREATED } else { Mode::empty() }
+}
+
+/// A pid of 0 or below would mean a process group to kill(2).
+fn number(pid: u32) -> Result<libc::pid_t> {
+    match libc::pid_t::try_from(pid) {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err(Errno::ESRCH),
+    }
+}

@@ -1,0 +1,81 @@
+//! Every system call that acts on another process, changes who we are, or resolves a path in a hostile root: one safe
+//! function each, behind [`Sys`], so that the order in which they are made can be tested without root and without a JVM.
+//! `unsafe` stands in [`raw`] and nowhere else in the crate.
+
+mod beneath;
+#[cfg(test)]
+pub(crate) mod fake;
+mod kernel;
+mod raw;
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::Result;
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+
+pub(crate) use beneath::open_in_root;
+pub(crate) use kernel::Kernel;
+pub(crate) use raw::set_fs_ids;
+
+/// Who listens on the other end of a Unix socket (SO_PEERCRED), as our namespaces number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// 0 where the process is not visible from our PID namespace.
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// The calls that reach outside this process or change its identity. Paths are relative to the handle given with them.
+pub(crate) trait Sys: Sync {
+    /// A directory handle of `/proc/PID`. Once that process has ended, every open through it fails with ESRCH, also when
+    /// its number was given to another.
+    fn proc_dir(&self, pid: u32) -> Result<OwnedFd>;
+
+    /// The same of ourselves.
+    fn own_proc_dir(&self) -> Result<OwnedFd>;
+
+    /// openat(2) with O_CLOEXEC, mode 0660 for what it creates.
+    fn open_at(&self, dir: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd>;
+
+    /// openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: ENOSYS before Linux 5.6, EPERM under older seccomp profiles.
+    /// Use [`open_in_root`], which knows what to do then.
+    fn open_at_root(&self, root: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd>;
+
+    /// pidfd_open(2): ENOSYS before Linux 5.3, EPERM under older seccomp profiles.
+    fn pidfd_open(&self, pid: u32) -> Result<OwnedFd>;
+
+    /// pidfd_send_signal(2).
+    fn pidfd_send_signal(&self, pidfd: BorrowedFd<'_>, signal: Signal) -> Result<()>;
+
+    /// kill(2), for kernels and sandboxes without pidfds.
+    fn kill(&self, pid: u32, signal: Signal) -> Result<()>;
+
+    /// A stream connected to the socket that `socket` (opened O_PATH) refers to, with `limit` on the connect and on each
+    /// later write; EAGAIN when it runs out.
+    fn connect(&self, socket: BorrowedFd<'_>, limit: Duration) -> Result<OwnedFd>;
+
+    /// SO_PEERCRED.
+    fn peer(&self, stream: BorrowedFd<'_>) -> Result<Peer>;
+
+    /// setns(2) into the namespace that `namespace` (an open `/proc/T/ns/*`) refers to.
+    fn enter_namespace(&self, namespace: BorrowedFd<'_>) -> Result<()>;
+
+    /// setgroups(2).
+    fn set_groups(&self, groups: &[u32]) -> Result<()>;
+
+    /// setresgid(2), all three alike.
+    fn set_gid(&self, gid: u32) -> Result<()>;
+
+    /// setresuid(2), all three alike, with PR_SET_KEEPCAPS: what of the permitted set goes is [`Sys::set_capabilities`]'s
+    /// business.
+    fn set_uid(&self, uid: u32) -> Result<()>;
+
+    /// capset(2) of this thread: permitted and effective become `capabilities`, inheritable becomes empty.
+    fn set_capabilities(&self, capabilities: u64) -> Result<()>;
+
+    /// PR_SET_DUMPABLE 1: without it a process that changed its ids has a /proc directory that belongs to root.
+    fn set_dumpable(&self) -> Result<()>;
+}

@@ -1,0 +1,65 @@
+//! The calls that nix does not have. Each function is one system call; everything else in the crate is safe code.
+#![expect(unsafe_code, reason = "the one place for it")]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::Result;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+/// pidfd_open(2).
+pub(super) fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd> {
+    // SAFETY: the call takes two integers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this descriptor, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// pidfd_send_signal(2) with the siginfo of kill(2).
+pub(super) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed by the call, the other arguments are integers.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal as i32, info, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// `struct __user_cap_header_struct` of linux/capability.h.
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+
+/// `struct __user_cap_data_struct` of linux/capability.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// capset(2) of the calling thread.
+pub(super) fn capset(effective: u64, permitted: u64) -> Result<()> {
+    let header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the set")]
+    let data = [0u32, 32].map(|shift| CapData {
+        effective: (effective >> shift) as u32,
+        permitted: (permitted >> shift) as u32,
+        inheritable: 0,
+    });
+    // SAFETY: version 3 reads one header and exactly two data structs, both live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
+    Errno::result(result).map(drop)
+}
+
+/// Makes this thread's file accesses (reading another's /proc directory is one) those of `uid` and `gid`, and returns the
+/// ids that were in force. Without the right to do so the kernel leaves them as they are.
+pub(crate) fn set_fs_ids(uid: u32, gid: u32) -> (u32, u32) {
+    let previous_gid = nix::unistd::setfsgid(gid.into()).as_raw();
+    let previous_uid = nix::unistd::setfsuid(uid.into()).as_raw();
+    (previous_uid, previous_gid)
+}

@@ -1,0 +1,70 @@
+//! Waiting for descriptors, and for nothing else: each wait has a limit, and a signal does not end it.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Something that may become ready, and what for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'fd>(pub(crate) BorrowedFd<'fd>, pub(crate) PollFlags);
+
+impl<'fd> Wanted<'fd> {
+    /// To be read from, or ended.
+    pub(crate) fn read(fd: BorrowedFd<'fd>) -> Wanted<'fd> {
+        Wanted(fd, PollFlags::POLLIN)
+    }
+}
+
+/// Waits until one of `wanted` is ready or the deadline has passed (none: for ever), and tells which are, in their order;
+/// an error or a hang-up makes a descriptor ready, for the next call on it to report.
+pub(crate) fn wait<const N: usize>(wanted: [Wanted<'_>; N], deadline: Option<Instant>) -> nix::Result<[bool; N]> {
+    let mut fds = wanted.map(|Wanted(fd, flags)| PollFd::new(fd, flags));
+    loop {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            // Rounded up: a wait that ends a moment early would spin until the deadline.
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        match nix::poll::poll(&mut fds, timeout) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => return Ok(fds.map(|fd| fd.any().unwrap_or(false))),
+        }
+    }
+}
+
+/// In how long, from now.
+pub(crate) fn within(limit: Duration) -> Option<Instant> {
+    Instant::now().checked_add(limit)
+}
+
+/// A bell that one thread rings and another waits for.
+pub(crate) struct Bell(EventFd);
+
+impl Bell {
+    pub(crate) fn new() -> nix::Result<Bell> {
+        EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Bell)
+    }
+
+    /// Makes it ready, until it is [`quiet`](Bell::quiet).
+    pub(crate) fn ring(&self) {
+        // It can only fail when the counter is full, and then it is ringing.
+        let _ = self.0.arm();
+    }
+
+    /// Stops the ringing.
+    pub(crate) fn quiet(&self) {
+        let _ = self.0.read();
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        use std::os::fd::AsFd;
+        Wanted::read(self.0.as_fd())
+    }
+}
