@@ -7,6 +7,7 @@ mod beneath;
 pub(crate) mod fake;
 mod kernel;
 mod raw;
+pub(crate) mod wait;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;

@@ -55,7 +55,7 @@ impl Bell {
     /// Makes it ready, until it is [`quiet`](Bell::quiet).
     pub(crate) fn ring(&self) {
         // It can only fail when the counter is full, and then it is ringing.
-        let _ = self.0.arm();
+        let _ = self.0.write(1);
     }
 
     /// Stops the ringing.

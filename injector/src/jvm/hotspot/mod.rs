@@ -110,3 +110,6 @@ fn refuse_stopped(target: &Target<'_>) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,9 @@ pub(crate) fn failure(error: &io::Error) -> Failure {
                 .evidence(error.to_string())
                 .remedy("it does so when the client's uid or gid is not its own")
         }
-        ErrorKind::InvalidData => Failure::new(Code::NoAnswer, "what answers on the JVM's socket is no attach listener"),
+        ErrorKind::InvalidData => {
+            Failure::new(Code::NoAnswer, "what answers on the JVM's socket is no attach listener")
+        }
         _ => Failure::new(Code::Other, "the connection to the JVM broke").evidence(error.to_string()),
     }
 }

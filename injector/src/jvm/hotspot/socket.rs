@@ -34,10 +34,11 @@ impl<'t> MeetingPlace<'t> {
     pub(super) fn open(target: &'t Target<'t>) -> Result<MeetingPlace<'t>, Failure> {
         let inner_pid = target.status()?.inner_pid();
         target.root().map_err(|errno| explain_refusal(target, &format!("/proc/{}/root", target.pid()), errno))?;
-        let directory = target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(|errno| match errno {
-            Errno::ENOENT | Errno::ENOTDIR => no_tmp(target, errno),
-            _ => explain_refusal(target, &format!("/proc/{}/root/tmp", target.pid()), errno),
-        })?;
+        let directory =
+            target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(|errno| match errno {
+                Errno::ENOENT | Errno::ENOTDIR => no_tmp(target, errno),
+                _ => explain_refusal(target, &format!("/proc/{}/root/tmp", target.pid()), errno),
+            })?;
         Ok(MeetingPlace { target, directory, inner_pid })
     }
 

@@ -42,7 +42,9 @@ pub(super) fn start_listener(meeting: &MeetingPlace<'_>, deadline: Instant) -> R
         match watch.wait(&interruption, deadline) {
             Wake::Socket => {}
             Wake::Ended => return Err(meeting.target.ended(Errno::ESRCH)),
-            Wake::Interrupted => return Err(Failure::new(Code::Cancelled, "interrupted while the JVM was asked to listen")),
+            Wake::Interrupted => {
+                return Err(Failure::new(Code::Cancelled, "interrupted while the JVM was asked to listen"));
+            }
             Wake::TimedOut => return Err(no_answer(meeting)),
         }
         if let Attempt::Connected(stream) = meeting.connect(left(deadline))? {
@@ -91,7 +93,9 @@ fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
                 status.ignored,
                 target.pid()
             ))
-            .remedy("if it is still starting, try again in a moment; with -Xrs, start it with -XX:+StartAttachListener"));
+            .remedy(
+                "if it is still starting, try again in a moment; with -Xrs, start it with -XX:+StartAttachListener",
+            ));
     }
     refuse_hidden_trigger(meeting)
 }
@@ -106,9 +110,12 @@ fn refuse_hidden_trigger(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
     if seen.st_uid == target.status()?.uid.effective {
         return Ok(());
     }
-    Err(Failure::new(Code::NotAttachable, "a file in the target's working directory hides the trigger file from the JVM")
-        .evidence(format!("/proc/{}/{path} belongs to uid {}", target.pid(), seen.st_uid))
-        .remedy("remove it"))
+    Err(Failure::new(
+        Code::NotAttachable,
+        "a file in the target's working directory hides the trigger file from the JVM",
+    )
+    .evidence(format!("/proc/{}/{path} belongs to uid {}", target.pid(), seen.st_uid))
+    .remedy("remove it"))
 }
 
 /// A trigger file, for as long as it is needed.
