@@ -4,6 +4,7 @@
 
 pub mod failure;
 pub mod frame;
+pub mod hprof;
 pub mod message;
 pub mod wire;
 
