@@ -42,7 +42,7 @@ pub(crate) fn run(
 fn take_position(target: &Target<'_>) -> Result<(), Failure> {
     // With CAP_SYS_PTRACE these succeed now and perhaps not with the target's ids; without it, the other way round.
     let _ = target.root();
-    let _ = target.maps_libjvm();
+    let _ = target.libraries();
     for kind in ["net", "ipc"] {
         // As jattach does. HotSpot's socket is a file, and works from any.
         let _ = target.enter_namespace(kind);

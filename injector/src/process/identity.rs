@@ -79,9 +79,8 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
     };
     let wanted = theirs.identity();
     let seen = format!("{path}: {}", errno.desc());
-    let fits = own.uid.effective == wanted.uid
-        && own.gid.effective == wanted.gid
-        && wanted.capabilities & !own.effective == 0;
+    let fits =
+        own.uid.effective == wanted.uid && own.gid.effective == wanted.gid && wanted.capabilities & !own.effective == 0;
     if !fits {
         let failure = wrong_identity(target.pid(), &own, &wanted);
         let evidence = format!("{}; {seen}", failure.evidence);

@@ -4,6 +4,7 @@
 mod container;
 pub(crate) mod identity;
 mod label;
+mod maps;
 mod namespaces;
 mod status;
 
@@ -16,12 +17,14 @@ use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
+use nix::sys::stat::{SFlag, fstat};
 
 use crate::sys::{Sys, open_in_root};
 
 pub(crate) use container::container_id;
 pub(crate) use label::Label;
-pub(crate) use status::{Ids, Status};
+pub(crate) use maps::Libraries;
+pub(crate) use status::{Ids, Status, start_time};
 
 /// The most that is read of a file in `/proc/T`; maps of a large JVM have been seen at 1 MB.
 const MAX_PROC_FILE: usize = 16 << 20;
@@ -34,7 +37,7 @@ pub(crate) struct Target<'s> {
     pidfd: Option<OwnedFd>,
     start_time: u64,
     root: OnceCell<OwnedFd>,
-    libjvm: OnceCell<bool>,
+    libraries: OnceCell<Libraries>,
 }
 
 impl<'s> Target<'s> {
@@ -47,7 +50,7 @@ impl<'s> Target<'s> {
             Err(errno) => return Err(no_such_process(pid, errno)),
         };
         let mut target =
-            Target { sys, pid, directory, pidfd, start_time: 0, root: OnceCell::new(), libjvm: OnceCell::new() };
+            Target { sys, pid, directory, pidfd, start_time: 0, root: OnceCell::new(), libraries: OnceCell::new() };
         // Read through the handle and after the pidfd was made: if the handle still answers, both are the same process.
         target.start_time = target.read_start_time().map_err(|errno| no_such_process(pid, errno))?;
         Ok(target)
@@ -97,17 +100,21 @@ impl<'s> Target<'s> {
         self.read("cgroup")
     }
 
-    /// Whether HotSpot's library is mapped; a JVM never unmaps it, so a yes is kept.
-    pub(crate) fn maps_libjvm(&self) -> nix::Result<bool> {
-        if self.libjvm.get().is_none() {
-            let maps = self.read("maps")?;
-            let mapped = maps.split(|byte| *byte == b'\n').any(|line| line.ends_with(b"/libjvm.so"));
-            if mapped {
-                let _ = self.libjvm.set(true);
-            }
-            return Ok(mapped);
+    /// The JVM that it has loaded. A JVM never unloads its library, so a find is kept.
+    pub(crate) fn libraries(&self) -> nix::Result<Libraries> {
+        if let Some(libraries) = self.libraries.get() {
+            return Ok(libraries.clone());
         }
-        Ok(true)
+        let libraries = Libraries::parse(&self.read("maps")?);
+        if libraries.libjvm.is_some() {
+            let _ = self.libraries.set(libraries.clone());
+        }
+        Ok(libraries)
+    }
+
+    /// Whether HotSpot's library is mapped.
+    pub(crate) fn maps_libjvm(&self) -> nix::Result<bool> {
+        Ok(self.libraries()?.libjvm.is_some())
     }
 
     /// A handle of its root directory, opened once: it stays usable when our own identity changes.
@@ -127,6 +134,16 @@ impl<'s> Target<'s> {
     /// Opens a file of its directory in `/proc`.
     pub(crate) fn open_entry(&self, name: &[u8], flags: OFlag) -> nix::Result<OwnedFd> {
         self.sys.open_at(self.directory.as_fd(), name, flags)
+    }
+
+    /// What a regular file of the target's holds, up to `limit` bytes. It is the target's to say what is there: anything
+    /// but a regular file is refused (EINVAL), and a FIFO is not waited for.
+    pub(crate) fn read_in_root(&self, path: &[u8], limit: usize) -> nix::Result<Vec<u8>> {
+        let file = self.open_in_root(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+        if fstat(&file)?.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+            return Err(Errno::EINVAL);
+        }
+        read_limited(file, limit)
     }
 
     /// The directory in `/proc` itself.
@@ -151,8 +168,11 @@ impl<'s> Target<'s> {
 
     /// The failure for an errno of a read that is always permitted: the process has ended.
     pub(crate) fn ended(&self, errno: Errno) -> Failure {
-        Failure::new(Code::TargetEnded, format!("process {} ended", self.pid))
-            .evidence(format!("/proc/{}: {}", self.pid, errno.desc()))
+        Failure::new(Code::TargetEnded, format!("process {} ended", self.pid)).evidence(format!(
+            "/proc/{}: {}",
+            self.pid,
+            errno.desc()
+        ))
     }
 
     fn read_start_time(&self) -> nix::Result<u64> {
@@ -179,6 +199,5 @@ fn no_such_process(pid: u32, errno: Errno) -> Failure {
         Errno::ENOENT | Errno::ESRCH | Errno::EINVAL => Code::NoSuchProcess,
         _ => Code::Other,
     };
-    Failure::new(code, format!("Process {pid} not found"))
-        .evidence(format!("/proc/{pid}: {}", errno.desc()))
+    Failure::new(code, format!("Process {pid} not found")).evidence(format!("/proc/{pid}: {}", errno.desc()))
 }

@@ -69,7 +69,7 @@ impl Status {
 
 /// Field 22 of `/proc/PID/stat`: clock ticks from boot to the start of the process. The name in field 2 may hold blanks
 /// and brackets, so it is counted from the last bracket.
-pub(super) fn start_time(stat: &[u8]) -> Option<u64> {
+pub(crate) fn start_time(stat: &[u8]) -> Option<u64> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = stat[end_of_name + 1..].split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     str::from_utf8(fields.nth(19)?).ok()?.parse().ok()
@@ -77,9 +77,8 @@ pub(super) fn start_time(stat: &[u8]) -> Option<u64> {
 
 /// The value of `name:`, without the white space around it. The first one counts: the kernel escapes newlines in names.
 fn field<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
-    text.split(|byte| *byte == b'\n').find_map(|line| {
-        line.strip_prefix(name.as_bytes())?.strip_prefix(b":").map(<[u8]>::trim_ascii)
-    })
+    text.split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":").map(<[u8]>::trim_ascii))
 }
 
 fn numbers(value: &[u8]) -> Vec<u32> {

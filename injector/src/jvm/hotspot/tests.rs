@@ -205,6 +205,34 @@ fn a_trigger_file_that_another_tool_made_serves_too() {
     listen_when_signalled(&fake);
     attach(&fake).expect("connected");
     assert_eq!(fake.calls(), ["create .attach_pid7", "pidfd_send_signal SIGQUIT", "connect"]);
+    assert!(!fake.path(TRIGGER).exists(), "with the socket there, nobody needs it any more");
+}
+
+#[test]
+fn a_jvm_that_says_it_does_not_attach_is_not_signalled() {
+    let fake = Fake::jvm();
+    std::fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_app")).expect("created");
+    let data = crate::jvm::hsperf::fixture(&[("sun.rt.jvmCapabilities", "0100000000")]);
+    std::fs::write(fake.path("proc/root/tmp/hsperfdata_app/7"), data).expect("written");
+    assert_eq!(refusal(&fake).code, Code::NotAttachable);
+}
+
+#[test]
+fn openj9_would_write_a_javacore_and_is_not_signalled() {
+    let fake = Fake::jvm();
+    fake.write("proc/maps", "1-2 r-xp 0 0:0 1 /j9/libjvm.so\n3-4 r-xp 0 0:0 2 /j9/libj9vm29.so\n");
+    assert_eq!(refusal(&fake).code, Code::NotAttachable);
+}
+
+#[test]
+fn a_file_in_the_working_directory_that_hides_the_trigger_is_found_out() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Giving a file away is root's alone.
+    }
+    let fake = Fake::jvm();
+    fake.write("proc/cwd/.attach_pid7", "");
+    std::os::unix::fs::chown(fake.path("proc/cwd/.attach_pid7"), Some(12345), None).expect("given away");
+    assert_eq!(refusal(&fake).code, Code::NotAttachable);
 }
 
 #[test]

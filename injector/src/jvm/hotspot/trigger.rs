@@ -18,6 +18,7 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use super::refuse_stopped;
 use super::socket::{Attempt, MeetingPlace};
 use super::wait::{Interruption, SocketWatch, Wake};
+use crate::jvm::hsperf;
 use crate::process::identity::explain_refusal;
 
 /// What our trigger files hold, so that one of a killed injector is known for ours. Other tools leave theirs empty.
@@ -76,11 +77,16 @@ pub(super) fn sweep(meeting: &MeetingPlace<'_>) {
 }
 
 /// Steps that have to be right before a signal may be sent, in this order.
-fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
+pub(super) fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
     let target = meeting.target;
     refuse_stopped(target)?;
     let maps = format!("/proc/{}/maps", target.pid());
-    if !target.maps_libjvm().map_err(|errno| explain_refusal(target, &maps, errno))? {
+    let libraries = target.libraries().map_err(|errno| explain_refusal(target, &maps, errno))?;
+    if libraries.openj9 {
+        return Err(Failure::new(Code::NotAttachable, "the JVM is OpenJ9, which this version does not speak to")
+            .evidence(format!("libj9vm in {maps}; SIGQUIT would make it write a javacore")));
+    }
+    if libraries.libjvm.is_none() {
         return Err(Failure::new(Code::NoJvm, format!("process {} is no HotSpot JVM", target.pid()))
             .evidence(format!("no libjvm.so in {maps}")));
     }
@@ -96,6 +102,10 @@ fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
             .remedy(
                 "if it is still starting, try again in a moment; with -Xrs, start it with -XX:+StartAttachListener",
             ));
+    }
+    if hsperf::read(target, meeting.inner_pid).is_some_and(|data| data.refuses_attach()) {
+        return Err(Failure::new(Code::NotAttachable, "the JVM was started with -XX:+DisableAttachMechanism")
+            .evidence("sun.rt.jvmCapabilities in its performance data"));
     }
     refuse_hidden_trigger(meeting)
 }

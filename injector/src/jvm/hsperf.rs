@@ -1,0 +1,158 @@
+//! HotSpot's performance data, `/tmp/hsperfdata_USER/PID`: names and values that the JVM publishes about itself.
+//!
+//! The file is absent with -XX:-UsePerfData, without a writable /tmp, and for a user without a name: nothing may depend on
+//! it. And it is the target's: every offset in it is a claim.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::fcntl::OFlag;
+
+use crate::process::Target;
+
+/// HotSpot writes 32 KiB; -XX:PerfDataMemorySize may ask for more.
+const MAX_FILE: usize = 1 << 20;
+
+/// How many entries of the target's /tmp are looked at.
+const MAX_ENTRIES: usize = 4096;
+
+/// Header: magic, byte order, major, minor, accessible, i32 used, i32 overflow, i64 time, i32 first entry, i32 count.
+const MAGIC: [u8; 4] = [0xca, 0xfe, 0xc0, 0xc0];
+const BYTE_ORDER: usize = 4;
+const MAJOR: usize = 5;
+const FIRST_ENTRY: usize = 24;
+const COUNT: usize = 28;
+
+/// Entry: i32 length, i32 name offset, i32 vector length, four bytes of type, i32 data offset; offsets from the entry.
+const NAME_OFFSET: usize = 4;
+const VECTOR_LENGTH: usize = 8;
+const DATA_OFFSET: usize = 16;
+
+/// A copy of the file, taken at one moment. The JVM goes on writing into it.
+pub(crate) struct PerfData {
+    bytes: Vec<u8>,
+    little_endian: bool,
+}
+
+/// The data of a JVM, if it publishes any that can be read.
+pub(crate) fn read(target: &Target<'_>, inner_pid: u32) -> Option<PerfData> {
+    let tmp = target.open_in_root(b"/tmp", OFlag::O_RDONLY | OFlag::O_DIRECTORY).ok()?;
+    let entries = fs::read_dir(format!("/proc/self/fd/{}", tmp.as_raw_fd())).ok()?;
+    for entry in entries.take(MAX_ENTRIES).flatten() {
+        let name = entry.file_name();
+        if name.as_bytes().starts_with(b"hsperfdata_") {
+            let path = [b"/tmp/", name.as_bytes(), b"/", inner_pid.to_string().as_bytes()].concat();
+            let data = target.read_in_root(&path, MAX_FILE).ok().and_then(PerfData::new);
+            if data.is_some() {
+                return data;
+            }
+        }
+    }
+    None
+}
+
+impl PerfData {
+    fn new(bytes: Vec<u8>) -> Option<PerfData> {
+        let known = bytes.get(..MAGIC.len())? == MAGIC && *bytes.get(MAJOR)? == 2;
+        let little_endian = *bytes.get(BYTE_ORDER)? == 1;
+        known.then_some(PerfData { bytes, little_endian })
+    }
+
+    /// The value of a string, without what follows its NUL.
+    pub(crate) fn string(&self, name: &str) -> Option<&[u8]> {
+        let mut entry = self.number(FIRST_ENTRY)?;
+        for _ in 0..self.number(COUNT)? {
+            let length = self.number(entry)?;
+            let end = entry.checked_add(length).filter(|end| *end <= self.bytes.len() && length > 0)?;
+            if until_nul(self.within(entry, NAME_OFFSET, end)?) == name.as_bytes() {
+                let size = self.number(entry + VECTOR_LENGTH)?;
+                let data = self.within(entry, DATA_OFFSET, end)?;
+                return (size > 0).then(|| until_nul(&data[..size.min(data.len())]));
+            }
+            entry = end;
+        }
+        None
+    }
+
+    /// Whether the JVM says that it does not take attach requests (-XX:+DisableAttachMechanism): the first digit of its
+    /// capabilities (attachListener.hpp, services/management).
+    pub(crate) fn refuses_attach(&self) -> bool {
+        self.string("sun.rt.jvmCapabilities").is_some_and(|digits| digits.first() == Some(&b'0'))
+    }
+
+    /// From where the offset at `entry + field` points, to `end`.
+    fn within(&self, entry: usize, field: usize, end: usize) -> Option<&[u8]> {
+        let start = entry.checked_add(self.number(entry.checked_add(field)?)?)?;
+        self.bytes.get(start..end)
+    }
+
+    /// The i32 there, if it is not negative.
+    fn number(&self, offset: usize) -> Option<usize> {
+        let bytes: [u8; 4] = self.bytes.get(offset..offset.checked_add(4)?)?.try_into().ok()?;
+        let number = if self.little_endian { i32::from_le_bytes(bytes) } else { i32::from_be_bytes(bytes) };
+        usize::try_from(number).ok()
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// A file with these strings, as HotSpot lays it out.
+#[cfg(test)]
+pub(crate) fn fixture(strings: &[(&str, &str)]) -> Vec<u8> {
+    let word = |number: usize| u32::try_from(number).expect("small").to_le_bytes();
+    let mut bytes = [&MAGIC[..], &[1, 2, 0, 1], &[0; 16], &word(32), &word(strings.len())].concat();
+    for (name, value) in strings {
+        let data = 20 + name.len() + 1;
+        let length = (data + value.len() + 1).next_multiple_of(8);
+        let mut entry = [word(length), word(20), word(value.len() + 1), *b"B\x01\x05\x01", word(data)].concat();
+        entry.extend([name.as_bytes(), b"\0", value.as_bytes()].concat());
+        entry.resize(length, 0);
+        bytes.extend(entry);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        fixture(&[("sun.rt.jvmCapabilities", "1100"), ("sun.rt.javaCommand", "Main a b"), ("java.empty", "")])
+    }
+
+    #[test]
+    fn strings_are_found_by_their_names() {
+        let data = PerfData::new(sample()).expect("known");
+        assert_eq!(data.string("sun.rt.javaCommand"), Some(b"Main a b".as_slice()));
+        assert_eq!(data.string("java.empty"), Some(b"".as_slice()));
+        assert_eq!(data.string("java.absent"), None);
+        assert!(!data.refuses_attach());
+    }
+
+    #[test]
+    fn no_byte_that_the_target_may_write_leads_out_of_the_file() {
+        let good = sample();
+        for length in 0..good.len() {
+            let cut = PerfData::new(good[..length].to_vec());
+            let _ = cut.map(|data| data.string("java.absent").map(<[u8]>::len));
+        }
+        for position in 0..good.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[position] = value;
+                let _ = PerfData::new(bytes).map(|data| data.string("java.absent").map(<[u8]>::len));
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_without_length_ends_the_search() {
+        let mut bytes = sample();
+        bytes[32..36].fill(0);
+        bytes[28..32].copy_from_slice(&i32::MAX.to_le_bytes());
+        assert_eq!(PerfData::new(bytes).expect("known").string("sun.rt.javaCommand"), None);
+    }
+}
