@@ -112,11 +112,6 @@ impl<'s> Target<'s> {
         Ok(libraries)
     }
 
-    /// Whether HotSpot's library is mapped.
-    pub(crate) fn maps_libjvm(&self) -> nix::Result<bool> {
-        Ok(self.libraries()?.libjvm.is_some())
-    }
-
     /// A handle of its root directory, opened once: it stays usable when our own identity changes.
     pub(crate) fn root(&self) -> nix::Result<BorrowedFd<'_>> {
         if self.root.get().is_none() {

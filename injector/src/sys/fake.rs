@@ -205,4 +205,8 @@ impl Sys for Fake {
     fn set_dumpable(&self) -> Result<()> {
         self.record("dumpable", "")
     }
+
+    fn set_fs_ids(&self, uid: u32, gid: u32) {
+        let _ = self.record("setfsids", &format!("{uid}:{gid}"));
+    }
 }

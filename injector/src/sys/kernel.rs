@@ -12,7 +12,7 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::stat::Mode;
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid, setgroups, setresgid, setresuid};
 
 use super::{Peer, Sys, raw};
 
@@ -95,6 +95,11 @@ impl Sys for Kernel {
 
     fn set_dumpable(&self) -> Result<()> {
         prctl::set_dumpable(true)
+    }
+
+    fn set_fs_ids(&self, uid: u32, gid: u32) {
+        setfsgid(Gid::from_raw(gid));
+        setfsuid(Uid::from_raw(uid));
     }
 }
 

@@ -18,7 +18,6 @@ use nix::sys::signal::Signal;
 
 pub(crate) use beneath::open_in_root;
 pub(crate) use kernel::Kernel;
-pub(crate) use raw::set_fs_ids;
 
 /// Who listens on the other end of a Unix socket (SO_PEERCRED), as our namespaces number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,4 +78,8 @@ pub(crate) trait Sys: Sync {
 
     /// PR_SET_DUMPABLE 1: without it a process that changed its ids has a /proc directory that belongs to root.
     fn set_dumpable(&self) -> Result<()>;
+
+    /// setfsgid(2) and setfsuid(2) of this thread: in whose name it accesses files, other processes' /proc directories
+    /// among them. The kernel leaves the ids as they are where that is not permitted.
+    fn set_fs_ids(&self, uid: u32, gid: u32);
 }

@@ -55,11 +55,3 @@ pub(super) fn capset(effective: u64, permitted: u64) -> Result<()> {
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
     Errno::result(result).map(drop)
 }
-
-/// Makes this thread's file accesses (reading another's /proc directory is one) those of `uid` and `gid`, and returns the
-/// ids that were in force. Without the right to do so the kernel leaves them as they are.
-pub(crate) fn set_fs_ids(uid: u32, gid: u32) -> (u32, u32) {
-    let previous_gid = nix::unistd::setfsgid(gid.into()).as_raw();
-    let previous_uid = nix::unistd::setfsuid(uid.into()).as_raw();
-    (previous_uid, previous_gid)
-}

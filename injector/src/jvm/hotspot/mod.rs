@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use jattach_protocol::{Code, Failure};
 
 use crate::jvm::command::Command;
-use crate::process::Target;
+use crate::process::{Target, identity};
 use socket::Attempt;
 
 pub(crate) use reply::{Reply, failure};
@@ -56,6 +56,17 @@ pub(crate) fn connect<'t>(target: &'t Target<'t>, limits: Limits) -> Result<Conn
     };
     refuse_stopped(target)?;
     Ok(Connection { target, limits, stream })
+}
+
+/// What [`connect`] would refuse, found out without signalling, connecting or creating anything. None: it would try.
+pub(crate) fn obstacle(target: &Target<'_>) -> Option<Failure> {
+    let check = || {
+        identity::require_fit(target)?;
+        let meeting = socket::MeetingPlace::open(target)?;
+        refuse_stopped(target)?;
+        if meeting.has_socket() { Ok(()) } else { trigger::refuse_unwilling(&meeting) }
+    };
+    check().err()
 }
 
 impl Connection<'_> {
