@@ -12,10 +12,10 @@ pub(crate) enum Invocation {
     DropIn { pid: OsString, command: Vec<u8>, arguments: Vec<Vec<u8>> },
     /// `list [--json]`.
     List { json: bool },
-    /// `hold …`.
-    Hold(Vec<OsString>),
-    /// `session …`.
-    Session(Vec<OsString>),
+    /// `hold`.
+    Hold,
+    /// `session`.
+    Session,
     /// `--version`.
     Version,
     /// `--help`.
@@ -32,11 +32,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Inv
             // Everything behind the first word is the JVM's or the subcommand's own.
             let rest: Vec<OsString> = parser.raw_args().ok()?.collect();
             match (word.to_str(), rest.as_slice()) {
-                (Some("hold"), _) => Some(Invocation::Hold(rest)),
-                (Some("session"), _) => Some(Invocation::Session(rest)),
+                (Some("hold"), []) => Some(Invocation::Hold),
+                (Some("session"), []) => Some(Invocation::Session),
                 (Some("list"), []) => Some(Invocation::List { json: false }),
                 (Some("list"), [flag]) if flag == "--json" => Some(Invocation::List { json: true }),
-                (Some("list"), _) | (_, []) => None,
+                (Some("list" | "hold" | "session"), _) | (_, []) => None,
                 _ => {
                     let mut words = rest.into_iter().map(OsStringExt::into_vec);
                     Some(Invocation::DropIn { pid: word, command: words.next()?, arguments: words.collect() })

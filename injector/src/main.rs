@@ -2,8 +2,13 @@
 
 mod args;
 mod dropin;
+mod dump;
+mod hold;
 mod jvm;
+mod list;
 mod process;
+mod rendezvous;
+mod session;
 mod sys;
 
 use std::io::{self, Write};
@@ -12,6 +17,9 @@ use std::process::ExitCode;
 use args::Invocation;
 use jattach_protocol::{Code, Failure};
 use sys::Kernel;
+
+/// What this program calls itself to its peers.
+const SOFTWARE: &str = concat!("injector ", env!("CARGO_PKG_VERSION"));
 
 const USAGE: &str = "\
 Usage: injector <pid> <cmd> [args ...]
@@ -23,8 +31,23 @@ Commands:
 ";
 
 fn main() -> ExitCode {
+    let invocation = args::parse(std::env::args_os().skip(1));
     let mut out = io::stdout().lock();
-    match run(args::parse(std::env::args_os().skip(1)), &mut out) {
+    let result = match invocation {
+        Some(Invocation::Hold) => return hold::run(),
+        Some(Invocation::Session) => return session::run(),
+        Some(Invocation::DropIn { pid, command, arguments }) => {
+            dropin::run(&Kernel, &pid, &command, &arguments, &mut out)
+        }
+        Some(Invocation::List { json }) => {
+            let _ = list::print(&list::jvms(&Kernel), json, &mut out);
+            Ok(0)
+        }
+        Some(Invocation::Version) => print(&mut out, concat!("injector ", env!("CARGO_PKG_VERSION"), "\n"), 0),
+        Some(Invocation::Help) => print(&mut out, USAGE, 0),
+        None => print(&mut out, USAGE, 1),
+    };
+    match result {
         Ok(code) => ExitCode::from(code),
         // A reader of our output that has gone: nobody wants to hear more.
         Err(failure) if failure.code == Code::Cancelled && failure.cause.is_empty() => ExitCode::SUCCESS,
@@ -32,18 +55,6 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "{failure}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn run(invocation: Option<Invocation>, out: &mut dyn Write) -> Result<u8, Failure> {
-    match invocation {
-        Some(Invocation::DropIn { pid, command, arguments }) => dropin::run(&Kernel, &pid, &command, &arguments, out),
-        Some(Invocation::List { json: _ }) => Ok(1),
-        Some(Invocation::Hold(_arguments)) => Ok(1),
-        Some(Invocation::Session(_arguments)) => Ok(1),
-        Some(Invocation::Version) => print(out, concat!("injector ", env!("CARGO_PKG_VERSION"), "\n"), 0),
-        Some(Invocation::Help) => print(out, USAGE, 0),
-        None => print(out, USAGE, 1),
     }
 }
 

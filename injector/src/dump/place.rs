@@ -1,0 +1,224 @@
+//! A directory where a dump may lie for a while: the injector's own /tmp, as the JVM reaches it through /proc, or else the
+//! target's. Asked before anything is written whether the dump would harm the node, the pod, or the pod's memory.
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use jattach_protocol::{Code, Failure};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstatat};
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::process::Target;
+
+/// Every name that is created begins so, then the pid and start time of who created it: enough to know, later, that nobody
+/// uses it any more.
+const PREFIX: &str = ".jattach-";
+
+/// A directory, and what the JVM calls it.
+pub(crate) struct Place {
+    directory: OwnedFd,
+    seen: String,
+    whose: &'static str,
+}
+
+impl Place {
+    /// The injector's own /tmp. The JVM gets there if it may look into our /proc directory.
+    pub(crate) fn own() -> nix::Result<Place> {
+        let directory = nix::fcntl::open("/tmp", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        Ok(Place { directory, seen: format!("/proc/{}/root/tmp", std::process::id()), whose: "the injector's /tmp" })
+    }
+
+    /// The target's /tmp.
+    pub(crate) fn of(target: &Target<'_>) -> nix::Result<Place> {
+        let directory = target.open_in_root(b"/tmp", OFlag::O_DIRECTORY)?;
+        Ok(Place { directory, seen: "/tmp".to_owned(), whose: "the target's /tmp" })
+    }
+
+    /// A name for something new here, which nobody can guess.
+    pub(crate) fn name() -> Result<String, Failure> {
+        let pid = std::process::id();
+        let start_time =
+            start_of(pid).ok_or_else(|| Failure::new(Code::Other, "cannot read our own /proc/self/stat"))?;
+        // Seeded by the kernel.
+        let random = RandomState::new().build_hasher().finish();
+        Ok(format!("{PREFIX}{pid}-{start_time}-{random:016x}"))
+    }
+
+    /// What the JVM calls `name` here.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.seen)
+    }
+
+    /// Creates `name`, for its owner alone.
+    pub(crate) fn create(&self, name: &str) -> nix::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+    }
+
+    /// Opens `name` for reading, if it is there and is a regular file: in the target's /tmp it might be anything by now.
+    pub(crate) fn open(&self, name: &str) -> Option<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&self.directory, name, flags, Mode::empty()).ok()?);
+        file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
+    }
+
+    /// Removes `name` alone.
+    pub(crate) fn unlink(&self, name: &str) {
+        // What has gone is removed, and what is not ours we may not remove.
+        let _ = unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir);
+    }
+
+    /// Removes `name`, and what the JVM has put beside it for parts of the dump (`name.p0` and on, JDK 22 and newer).
+    pub(crate) fn remove(&self, name: &str) {
+        self.each(|entry| entry.starts_with(name));
+    }
+
+    /// How many bytes lie here under names that begin with `name`.
+    pub(crate) fn size(&self, name: &str) -> u64 {
+        let mut sum = 0;
+        for entry in self.entries() {
+            if entry.starts_with(name)
+                && let Ok(stat) = fstatat(&self.directory, entry.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
+            {
+                sum += u64::try_from(stat.st_size).unwrap_or(0);
+            }
+        }
+        sum
+    }
+
+    /// Removes what an injector that was killed has left here: names of ours whose process is no more.
+    pub(crate) fn sweep(&self) {
+        self.each(|entry| creator(entry).is_some_and(|(pid, start_time)| start_of(pid) != Some(start_time)));
+    }
+
+    fn each(&self, mut unwanted: impl FnMut(&str) -> bool) {
+        for entry in self.entries() {
+            if unwanted(&entry) {
+                self.unlink(&entry);
+            }
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = String> {
+        let path = format!("/proc/self/fd/{}", self.directory.as_raw_fd());
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| String::from_utf8(entry.file_name().as_bytes().to_vec()).ok())
+    }
+
+    /// Whether a dump of `expected` bytes may lie here. `storage_limit` is the smallest ephemeral-storage limit of the
+    /// pod's containers, 0 for none.
+    ///
+    /// # Errors
+    /// [`Code::NoSpace`], with the numbers.
+    pub(crate) fn check(&self, expected: u64, storage_limit: u64) -> Result<(), Failure> {
+        let refuse = |why: &str| Failure::new(Code::NoSpace, format!("no room for the heap dump: {why}"));
+        let stat = fstatfs(self.directory.as_fd()).map_err(|errno: Errno| refuse(errno.desc()))?;
+        if memory_backed(stat.filesystem_type()) {
+            return Err(refuse("it would lie in the pod's memory").evidence(format!(
+                "{} is a tmpfs, and the dump may take {}",
+                self.whose,
+                mebibytes(expected)
+            )));
+        }
+        #[expect(clippy::useless_conversion, reason = "the width differs between libcs")]
+        let block = u64::try_from(stat.block_size()).unwrap_or(0);
+        let (free, total) = (stat.blocks_available() * block, stat.blocks() * block);
+        if free.saturating_sub(expected) < total / 5 {
+            return Err(refuse("less than 20 % of the node's disk would stay free")
+                .evidence(format!(
+                    "{}: {} free of {}, the dump may take {}",
+                    self.whose,
+                    mebibytes(free),
+                    mebibytes(total),
+                    mebibytes(expected)
+                ))
+                .remedy("free some of the node's disk: the kubelet evicts pods when it runs full"));
+        }
+        if storage_limit != 0 && storage_limit / 4 < expected {
+            return Err(refuse("the pod's ephemeral-storage limit is below four times its expected size")
+                .evidence(format!("limit {}, the dump may take {}", mebibytes(storage_limit), mebibytes(expected)))
+                .remedy("the kubelet evicts a pod above that limit: raise it in the workload, or dump with --live"));
+        }
+        Ok(())
+    }
+}
+
+fn memory_backed(filesystem: FsType) -> bool {
+    // linux/magic.h; nix has no name for it.
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+    filesystem == TMPFS_MAGIC || filesystem == RAMFS_MAGIC
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+/// The pid and start time in a name of ours.
+fn creator(name: &str) -> Option<(u32, u64)> {
+    let mut parts = name.strip_prefix(PREFIX)?.split('-');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// When the process of that pid started; none where there is none.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    crate::process::start_time(&stat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_start() -> u64 {
+        start_of(std::process::id()).expect("our own start")
+    }
+
+    fn at(directory: &std::path::Path) -> Place {
+        let directory = File::open(directory).expect("the directory").into();
+        Place { directory, seen: "/tmp".into(), whose: "a test's directory" }
+    }
+
+    #[test]
+    fn a_sweep_takes_what_a_dead_injector_left_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let kept = [Place::name().expect("a name"), "something-else".into(), ".jattach-hold-1.sock".into()];
+        let swept =
+            [format!("{PREFIX}{}-{}-00", std::process::id(), own_start() + 1), format!("{PREFIX}4194304-1-00.p0")];
+        for name in kept.iter().chain(&swept) {
+            fs::write(directory.path().join(name), "x").expect("a file");
+        }
+        at(directory.path()).sweep();
+        let mut left: Vec<String> = at(directory.path()).entries().collect();
+        left.sort();
+        let mut kept = kept.to_vec();
+        kept.sort();
+        assert_eq!(left, kept);
+    }
+
+    #[test]
+    fn a_link_or_fifo_in_the_dumps_place_is_not_opened() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).expect("a link");
+        nix::unistd::mkfifo(&directory.path().join("fifo"), Mode::S_IRUSR).expect("a FIFO");
+        fs::write(directory.path().join("file"), "x").expect("a file");
+        let place = at(directory.path());
+        assert!(place.open("link").is_none());
+        assert!(place.open("fifo").is_none());
+        assert!(place.open("file").is_some());
+    }
+
+    #[test]
+    fn a_dump_is_refused_in_memory_on_a_full_disk_and_under_a_small_limit() {
+        let cause = |place: &Place, expected, limit| place.check(expected, limit).expect_err("refused").cause;
+        assert!(cause(&at("/dev/shm".as_ref()), 1, 0).contains("the pod's memory"));
+        let disk = at("/var".as_ref());
+        assert!(cause(&disk, u64::MAX, 0).contains("20 %"));
+        assert!(cause(&disk, 1 << 20, (4 << 20) - 1).contains("ephemeral-storage"));
+        assert_eq!(disk.check(1, 4), Ok(()));
+    }
+}

@@ -1,0 +1,206 @@
+//! What `hold` has to do: one job at a time, the orders that wait for it, and when there is nothing left to stay for.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jattach_protocol::message::{Operation, Progress, Request};
+use jattach_protocol::{Code, Failure};
+
+use super::peer::Peer;
+use crate::sys::wait::Bell;
+
+/// How long hold stays idle before the first request has said otherwise.
+const FIRST_TTL: Duration = Duration::from_secs(600);
+
+/// More clients than this at once are no use to anybody.
+const MAX_CLIENTS: usize = 32;
+
+/// A request, and whom to answer.
+pub(crate) struct Order {
+    pub(crate) peer: Arc<Peer>,
+    /// The request's id on its connection.
+    pub(crate) id: u32,
+    pub(crate) request: Request,
+    /// The blocks of an upload, as the client sends them.
+    pub(crate) blocks: Receiver<Piece>,
+}
+
+/// A piece of an upload, in the order it was sent.
+pub(crate) struct Piece {
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What the threads of hold share.
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    /// Rung when the main thread has to look: an order, an end, a client that has gone.
+    pub(crate) bell: Bell,
+}
+
+struct State {
+    orders: VecDeque<Order>,
+    running: Option<Running>,
+    /// Jobs that have ended and whose last message is not sent yet.
+    ending: usize,
+    jobs: u64,
+    clients: usize,
+    idle_since: Instant,
+    ttl: Duration,
+    closing: Option<&'static str>,
+}
+
+struct Running {
+    what: String,
+    since: SystemTime,
+    progress: Option<Progress>,
+}
+
+impl Desk {
+    pub(crate) fn new() -> nix::Result<Desk> {
+        let state = State {
+            orders: VecDeque::new(),
+            running: None,
+            ending: 0,
+            jobs: 0,
+            clients: 0,
+            idle_since: Instant::now(),
+            ttl: FIRST_TTL,
+            closing: None,
+        };
+        Ok(Desk { state: Mutex::new(state), bell: Bell::new()? })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client has come; false where there are too many.
+    pub(crate) fn enter(&self) -> bool {
+        let mut state = self.state();
+        let admitted = state.clients < MAX_CLIENTS;
+        state.clients += usize::from(admitted);
+        admitted
+    }
+
+    /// A client has gone.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state();
+        state.clients -= 1;
+        state.idle_since = Instant::now();
+        self.bell.ring();
+    }
+
+    /// Takes an order on, to be run when it is its turn; false where that is not now.
+    ///
+    /// # Errors
+    /// [`Code::Busy`] while another job runs, unless the request says to wait.
+    pub(crate) fn submit(&self, order: Order) -> Result<bool, Failure> {
+        let mut state = self.state();
+        state.ttl = Duration::from_secs(order.request.ttl.into());
+        if let Some(running) = &state.running
+            && !order.request.wait
+        {
+            return Err(busy(running));
+        }
+        let now = state.running.is_none() && state.orders.is_empty();
+        state.orders.push_back(order);
+        self.bell.ring();
+        Ok(now)
+    }
+
+    /// The next order, with its job's number, where no job runs; it counts as running from now on.
+    pub(crate) fn next(&self) -> Option<(Order, u64)> {
+        let mut state = self.state();
+        if state.running.is_some() {
+            return None;
+        }
+        while let Some(order) = state.orders.pop_front() {
+            if !order.peer.is_gone() {
+                state.jobs += 1;
+                let what = describe(&order.request.operation);
+                state.running = Some(Running { what, since: SystemTime::now(), progress: None });
+                return Some((order, state.jobs));
+            }
+        }
+        None
+    }
+
+    /// How far the running job is, for those who ask meanwhile.
+    pub(crate) fn progress(&self, progress: Progress) {
+        if let Some(running) = &mut self.state().running {
+            running.progress = Some(progress);
+        }
+    }
+
+    /// The running job has ended; its last message is still to be sent. In this order, for a client that has that message
+    /// may ask for the next job at once.
+    pub(crate) fn ended(&self) {
+        let mut state = self.state();
+        state.running = None;
+        state.ending += 1;
+        self.bell.ring();
+    }
+
+    /// The last message of a job that has ended is sent.
+    pub(crate) fn told(&self) {
+        let mut state = self.state();
+        state.ending -= 1;
+        state.idle_since = Instant::now();
+        self.bell.ring();
+    }
+
+    /// No more than what runs now.
+    pub(crate) fn close(&self, reason: &'static str) {
+        self.state().closing.get_or_insert(reason);
+        self.bell.ring();
+    }
+
+    /// Why hold should end now, or else when it would without work; no time while there is some.
+    pub(crate) fn over(&self) -> Result<Option<Instant>, &'static str> {
+        let state = self.state();
+        if state.running.is_some() || state.ending > 0 {
+            return Ok(None);
+        }
+        if let Some(reason) = state.closing {
+            return Err(reason);
+        }
+        if state.clients > 0 || !state.orders.is_empty() {
+            return Ok(None);
+        }
+        match state.idle_since + state.ttl {
+            end if end <= Instant::now() => Err("idle for its time to live"),
+            end => Ok(Some(end)),
+        }
+    }
+}
+
+fn describe(operation: &Operation) -> String {
+    match operation {
+        Operation::DumpHeap { .. } => "heap dump".to_owned(),
+        Operation::Attach { command, .. } => command.chars().take(40).filter(|c| !c.is_control()).collect(),
+        Operation::Load { .. } => "load".to_owned(),
+        Operation::List => "list".to_owned(),
+        Operation::Shutdown => "shutdown".to_owned(),
+    }
+}
+
+fn busy(running: &Running) -> Failure {
+    let far = match running.progress {
+        Some(Progress { done, total, .. }) if total > 0 => format!(" at {} %", done.saturating_mul(100) / total),
+        _ => String::new(),
+    };
+    let seconds = running.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let age = running.since.elapsed().map_or(0, |age| age.as_secs());
+    Failure::new(Code::Busy, format!("the injector is busy: {}{far}, for {age} s", running.what))
+        .evidence(format!("job since {}", clock(seconds)))
+        .remedy("wait for it with --wait, or end the injector with `kubectl jattach TARGET clean`")
+}
+
+/// The time of day in UTC.
+fn clock(seconds: u64) -> String {
+    let day = seconds % 86_400;
+    format!("{:02}:{:02}:{:02}Z", day / 3600, day / 60 % 60, day % 60)
+}

@@ -1,0 +1,31 @@
+//! The processes of this container.
+
+use jattach_protocol::message::Jvm;
+
+use crate::process::Target;
+use crate::sys::Kernel;
+
+/// The JVMs among them.
+pub(super) fn jvms(sys: &'static Kernel) -> Vec<Jvm> {
+    crate::list::jvms(sys)
+}
+
+/// What else there is, for a message to a person.
+pub(super) fn processes(sys: &'static Kernel) -> String {
+    let lines: Vec<String> =
+        targets(sys).take(10).map(|target| format!("{} {}", target.pid(), line(&target))).collect();
+    lines.join(", ")
+}
+
+fn targets(sys: &'static Kernel) -> impl Iterator<Item = Target<'static>> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != std::process::id()).filter_map(move |pid| Target::open(sys, pid).ok())
+}
+
+fn line(target: &Target<'_>) -> String {
+    let bytes = target.command_line().unwrap_or_default();
+    let words: Vec<String> =
+        bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(80).collect()
+}

@@ -1,0 +1,166 @@
+//! The debug container's main process: it owns the job and everything the job has created, and outlives every client.
+//!
+//! Threads only, never a child: an orphan would be reparented to the JVM. The main thread listens, takes on the target's
+//! identity and starts the jobs, so that each job's thread has that identity; each client has a thread that listens to it.
+
+mod desk;
+mod find;
+mod output;
+mod peer;
+mod serve;
+mod upload;
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use jattach_protocol::message::{Codec, Operation, Phase, Progress};
+use jattach_protocol::{Code, Failure, Message};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use crate::rendezvous;
+use crate::sys::wait::{Wanted, wait};
+use desk::{Desk, Order, Piece};
+pub(crate) use output::ask;
+pub(crate) use peer::Peer;
+
+/// How many blocks of an upload wait to be stored before the client is made to wait.
+const UPLOAD_QUEUE: usize = 4;
+
+/// Runs until told to end, or idle for its time to live.
+pub(crate) fn run() -> ExitCode {
+    match hold() {
+        Ok(reason) => {
+            farewell(reason);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            farewell(&format!("could not start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says why it ends to who reads the log, and in the pod's status.
+fn farewell(reason: &str) {
+    eprintln!("injector hold: ends: {reason}");
+    // Only there in a container whose runtime made it.
+    if fs::exists("/dev/termination-log").unwrap_or(false) {
+        let _ = fs::write("/dev/termination-log", reason);
+    }
+}
+
+fn hold() -> std::io::Result<&'static str> {
+    // The kernel kills the greediest first when the pod's memory is full: that must be us and not the application. A
+    // sandbox without /proc/self/oom_score_adj has no such killer either.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    let mut terminate = SigSet::empty();
+    terminate.add(Signal::SIGTERM);
+    terminate.add(Signal::SIGINT);
+    // Before any thread is started: they all inherit it.
+    terminate.thread_block()?;
+    let signals = SignalFd::with_flags(&terminate, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    serve::sweep();
+    let desk = Arc::new(Desk::new()?);
+    let (listener, path) = rendezvous::listen()?;
+    let reason = attend(&desk, &listener, &signals);
+    let _ = fs::remove_file(path);
+    reason
+}
+
+fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std::io::Result<&'static str> {
+    let owner = nix::unistd::geteuid().as_raw();
+    loop {
+        let deadline = match desk.over() {
+            Ok(deadline) => deadline,
+            Err(reason) => return Ok(reason),
+        };
+        let wanted = [Wanted::read(listener.as_fd()), Wanted::read(signals.as_fd()), desk.bell.wanted()];
+        let [client, signal, bell] = wait(wanted, deadline)?;
+        if signal && matches!(signals.read_signal(), Ok(Some(_))) {
+            desk.close("told to end (SIGTERM)");
+        }
+        if bell {
+            desk.bell.quiet();
+            while let Some((order, job)) = desk.next() {
+                serve::start(desk, order, job);
+            }
+        }
+        if client {
+            let (socket, _) = listener.accept()?;
+            if admitted(&socket, owner) {
+                receive(desk, socket);
+            }
+        }
+    }
+}
+
+/// Only this container's own user may ask: the one it was started as, or the target's that it has become.
+fn admitted(socket: &UnixStream, owner: u32) -> bool {
+    let uid = getsockopt(socket, PeerCredentials).map(|peer| peer.uid());
+    uid.is_ok_and(|uid| uid == owner || uid == nix::unistd::geteuid().as_raw())
+}
+
+/// Gives a client its thread.
+fn receive(desk: &Arc<Desk>, socket: UnixStream) {
+    if !desk.enter() {
+        return;
+    }
+    let desk = Arc::clone(desk);
+    let listen = move || {
+        if let Ok(peer) = Peer::new(socket) {
+            converse(&desk, &Arc::new(peer));
+        }
+        desk.leave();
+    };
+    // Where no thread can be had the closure is dropped, and with it the socket: the client sees the end.
+    let _ = thread::Builder::new().spawn(listen);
+}
+
+fn converse(desk: &Desk, peer: &Arc<Peer>) {
+    let mut upload = None;
+    peer.listen(&mut |id, message| {
+        let answer = match message {
+            Message::Request(request) => match request.operation {
+                Operation::List => serve::list(peer, id),
+                Operation::Shutdown => {
+                    desk.close("told to end by a client");
+                    serve::end(peer, id)
+                }
+                _ => {
+                    let (sender, blocks) = sync_channel(UPLOAD_QUEUE);
+                    upload = Some(sender);
+                    submit(desk, Order { peer: Arc::clone(peer), id, request, blocks })
+                }
+            },
+            Message::Block(block) => match &upload {
+                Some(upload) if block.codec == Codec::None => {
+                    let piece = Piece { offset: block.offset, bytes: block.data.to_vec() };
+                    // The job that does not want it any more has said why.
+                    let _ = upload.send(piece);
+                    Ok(())
+                }
+                _ => Err(Failure::new(Code::Usage, "a block that no upload asked for")),
+            },
+            _ => Err(Failure::new(Code::Usage, "the client sent what only an injector sends")),
+        };
+        match answer {
+            Ok(()) => true,
+            Err(failure) => peer.send(id, &Message::Failure(failure)).is_ok(),
+        }
+    });
+}
+
+fn submit(desk: &Desk, order: Order) -> Result<(), Failure> {
+    let (peer, id) = (Arc::clone(&order.peer), order.id);
+    if !desk.submit(order)? {
+        peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0 })?;
+    }
+    Ok(())
+}

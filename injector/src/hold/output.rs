@@ -1,0 +1,171 @@
+//! Attach commands whose answer is text: passed on as the JVM writes it, and read for the failures it tells only there.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use jattach_protocol::message::End;
+use jattach_protocol::{Code, Failure, Message};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::peer::Peer;
+use crate::jvm::command::Command;
+use crate::jvm::hotspot::{self, Limits, Reply};
+use crate::process::Target;
+
+/// How much text one message carries.
+const PIECE: usize = 32 << 10;
+
+/// How much of the text is looked at for a failure before any of it is passed on.
+const BEGINNING: usize = 1 << 10;
+
+/// How much of a failure's text is quoted.
+const MAX_QUOTED: usize = 4 << 10;
+
+/// How long the JVM may work on a command without a word. While it does the client is there and may give up.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// Has the JVM execute the command, and passes its text on.
+///
+/// # Errors
+/// Also [`Code::JvmFailed`] where the JVM says so by its code or, for the commands that always answer 0, in its text.
+pub(super) fn attach(peer: &Peer, id: u32, target: &Target<'_>, command: &Command) -> Result<End, Failure> {
+    let mut text = Text { reply: hotspot::connect(target, Limits::default())?.request(command)?, peer };
+    let code = text.code()?;
+    let mut buffer = vec![0; PIECE];
+    let mut filled = text.fill(&mut buffer[..BEGINNING])?;
+    if failed(command, code, &buffer[..filled]) {
+        filled += text.fill(&mut buffer[filled..MAX_QUOTED])?;
+        return Err(jvm_failed(command, code, &buffer[..filled]));
+    }
+    let (mut length, mut hash) = (0, Xxh3Default::new());
+    while filled > 0 {
+        hash.update(&buffer[..filled]);
+        length += filled as u64;
+        peer.send(id, &Message::Output(&buffer[..filled]))?;
+        filled = text.read(&mut buffer)?;
+    }
+    Ok(End { length, hash: hash.digest() })
+}
+
+/// The JVM's code for a command and all its text up to `limit` bytes, for who acts on it instead of passing it on.
+pub(crate) fn ask(
+    peer: &Peer,
+    target: &Target<'_>,
+    command: &Command,
+    limit: usize,
+) -> Result<(i32, Vec<u8>), Failure> {
+    let mut text = Text { reply: hotspot::connect(target, Limits::default())?.request(command)?, peer };
+    let code = text.code()?;
+    let mut buffer = vec![0; limit];
+    let filled = text.fill(&mut buffer)?;
+    buffer.truncate(filled);
+    Ok((code, buffer))
+}
+
+/// A reply that is read while its client is there.
+struct Text<'p> {
+    reply: Reply,
+    peer: &'p Peer,
+}
+
+impl Text<'_> {
+    fn code(&mut self) -> Result<i32, Failure> {
+        self.patiently(Reply::code)
+    }
+
+    /// The next piece; 0 bytes at the end.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        self.patiently(|reply| reply.read(buffer))
+    }
+
+    /// Fills `buffer`, or as much of it as there is text.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read(&mut buffer[filled..])? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn patiently<T>(&mut self, mut read: impl FnMut(&mut Reply) -> std::io::Result<T>) -> Result<T, Failure> {
+        self.reply.set_silence_limit(Duration::ZERO);
+        loop {
+            match read(&mut self.reply) {
+                Err(error) if error.kind() == ErrorKind::TimedOut => {}
+                result => return result.map_err(|error| hotspot::failure(&error)),
+            }
+            if !self.peer.wait_for(self.reply.as_fd(), SILENCE)? {
+                return Err(hotspot::failure(&ErrorKind::TimedOut.into()));
+            }
+        }
+    }
+}
+
+/// Whether the JVM means that it failed. `text` is how its answer begins.
+fn failed(command: &Command, code: i32, text: &[u8]) -> bool {
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    code != 0
+        || match command.name() {
+            // JDK 8 answers with the bare number, 21 and newer tell any failure in the text only.
+            b"load" => first != b"return code: 0" && first != b"0",
+            b"printflag" => first.starts_with(b"no such flag "),
+            // JDK 25 and newer send their 0 before they look at the command.
+            b"jcmd" => first.starts_with(b"java.lang.IllegalArgumentException"),
+            b"setflag" => first.starts_with(b"flag ") && !text.is_empty(),
+            _ => false,
+        }
+}
+
+fn jvm_failed(command: &Command, code: i32, text: &[u8]) -> Failure {
+    let name = String::from_utf8_lossy(command.name());
+    let said = String::from_utf8_lossy(text.trim_ascii());
+    let evidence = match (code, said.is_empty()) {
+        (0, _) => said.into_owned(),
+        (code, true) => format!("code {code}, no text"),
+        (code, false) => format!("code {code}: {said}"),
+    };
+    let failure = Failure::new(Code::JvmFailed, format!("the JVM reports a failure of {name}")).evidence(evidence);
+    match command.name() {
+        b"jcmd" => failure.remedy("`jcmd help` lists what this JVM knows"),
+        b"setflag" => failure.remedy("only manageable flags can be set; `jcmd VM.flags -all` shows which are"),
+        b"load" => failure.remedy("the path is one in the target's container, and the agent must fit its JVM and libc"),
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails(name: &str, code: i32, text: &str) -> bool {
+        failed(&Command::like_jattach(name.as_bytes(), &[]).expect("no NUL"), code, text.as_bytes())
+    }
+
+    #[test]
+    fn a_code_other_than_0_is_a_failure_of_any_command() {
+        assert!(fails("threaddump", -1, ""));
+        assert!(!fails("threaddump", 0, ""));
+    }
+
+    #[test]
+    fn a_loaded_agent_is_told_by_a_literal_of_each_jdk() {
+        assert!(!fails("load", 0, "0\n"));
+        assert!(!fails("load", 0, "return code: 0\n"));
+        assert!(fails("load", 0, "return code: 100\n"));
+        assert!(fails("load", 0, "100\n"));
+        assert!(fails("load", 0, "/no/such.so was not loaded.\n"));
+        assert!(fails("load", 0, ""));
+    }
+
+    #[test]
+    fn failures_told_with_code_0_are_read_in_the_text() {
+        assert!(fails("printflag", 0, "no such flag 'X'\n"));
+        assert!(!fails("printflag", 0, "-XX:+PrintGC\n"));
+        assert!(fails("jcmd", 0, "java.lang.IllegalArgumentException: Unknown diagnostic command\n"));
+        assert!(!fails("jcmd", 0, "17.0.21+9\n"));
+    }
+}

@@ -1,0 +1,207 @@
+//! One client, as `hold` sees it through its socket: what is sent to it, what it has acknowledged, whether it is there.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jattach_protocol::frame::{Decoder, Encoder};
+use jattach_protocol::message::{HEARTBEAT_SECONDS, Hello, Progress, SILENCE_SECONDS, VERSION, WINDOW};
+use jattach_protocol::{Code, Failure, Message};
+
+use crate::SOFTWARE;
+use crate::sys::wait::{Bell, Wanted, wait, within};
+
+const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
+const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
+
+/// The client has gone: nothing that is sent arrives any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl From<Gone> for Failure {
+    fn from(Gone: Gone) -> Failure {
+        Failure::new(Code::Cancelled, "the client has gone")
+    }
+}
+
+/// The client of one connection. Its own thread [listens](Peer::listen); the thread of its job sends.
+pub(crate) struct Peer {
+    socket: UnixStream,
+    encoder: Mutex<Encoder>,
+    heard: Mutex<Heard>,
+    changed: Condvar,
+    /// Rung when the client has gone or has cancelled, for who waits for a descriptor meanwhile.
+    hangup: Bell,
+}
+
+/// What the client has let us know.
+#[derive(Default)]
+struct Heard {
+    acknowledged: u64,
+    gone: bool,
+}
+
+impl Peer {
+    /// The client behind a socket that was just accepted.
+    pub(crate) fn new(socket: UnixStream) -> std::io::Result<Peer> {
+        // A client that takes nothing for so long is gone, whatever its heartbeats say: the JVM may be waiting for it.
+        socket.set_write_timeout(Some(SILENCE))?;
+        let (encoder, heard, changed) = (Mutex::default(), Mutex::default(), Condvar::new());
+        Ok(Peer { socket, encoder, heard, changed, hangup: Bell::new()? })
+    }
+
+    /// Reads what the client sends until it goes, and hands on what is not about the connection itself. Sends heartbeats.
+    /// `act` answers false to end the conversation.
+    pub(crate) fn listen(&self, act: &mut dyn FnMut(u32, Message<'_>) -> bool) {
+        let result = self.converse(act);
+        if let Err(failure) = result {
+            let _ = self.send(0, &Message::Failure(failure));
+        }
+        self.hang_up();
+    }
+
+    /// Marks the client as gone, and wakes all who wait for it.
+    pub(crate) fn hang_up(&self) {
+        self.heard().gone = true;
+        self.changed.notify_all();
+        self.hangup.ring();
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    fn converse(&self, act: &mut dyn FnMut(u32, Message<'_>) -> bool) -> Result<(), Failure> {
+        let mut decoder = Decoder::new();
+        let (mut beat, mut silent) = (Instant::now() + HEARTBEAT, Instant::now() + SILENCE);
+        let mut greeted = false;
+        let hello = Hello { version: VERSION, software: SOFTWARE.to_owned(), capabilities: 0 };
+        self.send(0, &Message::Hello(hello))?;
+        loop {
+            let [readable] = wait([Wanted::read(self.socket.as_fd())], Some(beat.min(silent)))
+                .map_err(|errno| Failure::new(Code::Other, format!("poll: {errno}")))?;
+            let now = Instant::now();
+            if now >= beat {
+                self.beat();
+                beat = now + HEARTBEAT;
+            }
+            if readable {
+                match (&self.socket).read(decoder.space()) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => decoder.filled(count),
+                    Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,
+                    Err(_) => return Ok(()),
+                }
+                silent = now + SILENCE;
+            } else if now >= silent {
+                return Err(Failure::new(Code::Transfer, "the client has been silent for 15 s"));
+            }
+            while let Some(frame) = decoder.next().map_err(|error| broken(&error))? {
+                let message = Message::read(&frame).map_err(|error| broken(&error))?;
+                if !greeted {
+                    greet(&message)?;
+                    greeted = true;
+                } else if !self.hear(frame.request, message, act) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn hear(&self, request: u32, message: Message<'_>, act: &mut dyn FnMut(u32, Message<'_>) -> bool) -> bool {
+        match message {
+            Message::Heartbeat => true,
+            Message::Ack(offset) => {
+                let mut heard = self.heard();
+                heard.acknowledged = heard.acknowledged.max(offset);
+                self.changed.notify_all();
+                true
+            }
+            Message::Cancel => false,
+            message => act(request, message),
+        }
+    }
+
+    /// A heartbeat, unless something else is being sent at this moment: that does as well.
+    fn beat(&self) {
+        if let Ok(mut encoder) = self.encoder.try_lock() {
+            let mut frame = Message::Heartbeat.to_frame();
+            encoder.seal(Message::Heartbeat.kind(), 0, 0, &mut frame);
+            let _ = self.write(&frame);
+        }
+    }
+
+    /// Sends one message.
+    pub(crate) fn send(&self, request: u32, message: &Message<'_>) -> Result<(), Gone> {
+        self.send_frame(message.kind(), request, &mut message.to_frame())
+    }
+
+    /// Sends a frame whose payload is in place already, behind the room for its header.
+    pub(crate) fn send_frame(&self, kind: u8, request: u32, frame: &mut [u8]) -> Result<(), Gone> {
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        encoder.seal(kind, request, 0, frame);
+        self.write(frame)
+    }
+
+    /// Sends how far a request is.
+    pub(crate) fn progress(&self, request: u32, progress: Progress) -> Result<(), Gone> {
+        self.send(request, &Message::Progress(progress))
+    }
+
+    /// Only to be called with the encoder locked: half a frame must not be followed by another.
+    fn write(&self, frame: &[u8]) -> Result<(), Gone> {
+        (&self.socket).write_all(frame).map_err(|_| {
+            self.hang_up();
+            Gone
+        })
+    }
+
+    /// Waits until an artefact's bytes up to `offset` may be sent: [`WINDOW`] of them may be unacknowledged.
+    pub(crate) fn wait_for_window(&self, offset: u64) -> Result<(), Gone> {
+        self.wait_for_ack(offset.saturating_sub(WINDOW))
+    }
+
+    /// Waits until the client has acknowledged everything below `offset`. It ends, in any case, because a client that is
+    /// silent counts as gone.
+    pub(crate) fn wait_for_ack(&self, offset: u64) -> Result<(), Gone> {
+        let waiting = |heard: &mut Heard| !heard.gone && heard.acknowledged < offset;
+        let heard = self.changed.wait_while(self.heard(), waiting).unwrap_or_else(PoisonError::into_inner);
+        if heard.gone { Err(Gone) } else { Ok(()) }
+    }
+
+    /// Whether the client has gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.heard().gone
+    }
+
+    /// Waits for `fd` to become readable; false at the deadline.
+    pub(crate) fn wait_for(&self, fd: std::os::fd::BorrowedFd<'_>, limit: Duration) -> Result<bool, Gone> {
+        match wait([Wanted::read(fd), self.hangup.wanted()], within(limit)) {
+            Ok([_, true]) => Err(Gone),
+            Ok([readable, false]) => Ok(readable),
+            // poll(2) has no error that a wait for two open descriptors can bring about: let the read report it.
+            Err(_) => Ok(true),
+        }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn greet(message: &Message<'_>) -> Result<(), Failure> {
+    match message {
+        Message::Hello(hello) if hello.version == VERSION => Ok(()),
+        Message::Hello(hello) => Err(Failure::new(
+            Code::Version,
+            format!("the injector speaks protocol {VERSION}, the client {}", hello.version),
+        )
+        .evidence(format!("this is {SOFTWARE}, the client is {}", hello.software))
+        .remedy("use the injector image of the plugin's version, or end this one with `kubectl jattach TARGET clean`")),
+        _ => Err(Failure::new(Code::Version, "the client did not say hello")),
+    }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::Transfer, "what the client sent is damaged").evidence(error.to_string())
+}

@@ -1,0 +1,146 @@
+//! Carrying out requests: which process is meant, as whom, and what is done with it.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use jattach_protocol::message::{End, Operation, Phase, Progress, Request, Started};
+use jattach_protocol::{Code, Failure, Message};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::desk::{Desk, Order, Piece};
+use super::find;
+use super::output;
+use super::peer::Peer;
+use super::upload;
+use crate::dump::place::Place;
+use crate::dump::{file, send};
+use crate::jvm::command::Command;
+use crate::process::{Target, identity};
+use crate::sys::Kernel;
+static KERNEL: Kernel = Kernel;
+
+/// Removes from our own /tmp what an earlier hold of this container could not.
+pub(super) fn sweep() {
+    if let Ok(place) = Place::own() {
+        place.sweep();
+    }
+}
+
+/// Says that a request without any result is done.
+pub(super) fn end(peer: &Peer, id: u32) -> Result<(), Failure> {
+    peer.send(id, &Message::End(End { length: 0, hash: xxh3_64(b"") }))?;
+    Ok(())
+}
+
+/// Answers a request for the list of JVMs. It needs no turn: nobody is attached to.
+pub(super) fn list(peer: &Peer, id: u32) -> Result<(), Failure> {
+    for jvm in find::jvms(&KERNEL) {
+        peer.send(id, &Message::Jvm(jvm))?;
+    }
+    end(peer, id)
+}
+
+/// Starts a job on a thread of its own. Only to be called by the main thread: it takes on the target's identity, for good,
+/// and capabilities are a thread's, which the threads that it starts inherit.
+pub(super) fn start(desk: &Arc<Desk>, order: Order, job: u64) {
+    let Order { peer, id, request, blocks } = order;
+    let ready = choose(request.pid).and_then(|pid| Target::open(&KERNEL, pid));
+    let ready = ready.and_then(|target| identity::become_like(&target).map(|()| target));
+    match ready {
+        Err(failure) => conclude(desk, &peer, id, &Message::Failure(failure)),
+        Ok(target) => {
+            let witness = Arc::clone(&peer);
+            let job = Job { peer, id, number: job, target };
+            let its_desk = Arc::clone(desk);
+            let run = move || {
+                let last = job.run(&its_desk, request, &blocks);
+                conclude(&its_desk, &job.peer, id, &last);
+            };
+            // Fails where the pod's limit on processes is reached.
+            if let Err(error) = thread::Builder::new().spawn(run) {
+                let failure = Failure::new(Code::Other, "the injector cannot start a thread")
+                    .evidence(error.to_string())
+                    .remedy("the pod has reached its limit of processes");
+                conclude(desk, &witness, id, &Message::Failure(failure));
+            }
+        }
+    }
+}
+
+/// Ends a job with its last message. Where the client has gone there is nobody left to tell.
+fn conclude(desk: &Desk, peer: &Peer, id: u32, last: &Message<'_>) {
+    desk.ended();
+    let _ = peer.send(id, last);
+    desk.told();
+}
+
+/// The pid that is meant: the one named, or the only JVM's.
+fn choose(pid: u32) -> Result<u32, Failure> {
+    if pid != 0 {
+        return Ok(pid);
+    }
+    let jvms = find::jvms(&KERNEL);
+    match &jvms[..] {
+        [jvm] => Ok(jvm.pid),
+        [] => Err(Failure::new(Code::NoJvm, "no JVM runs in this container").evidence(find::processes(&KERNEL))),
+        several => {
+            let line = |jvm: &jattach_protocol::message::Jvm| format!("{} {}", jvm.pid, jvm.main);
+            let lines: Vec<String> = several.iter().map(line).collect();
+            Err(Failure::new(Code::SeveralJvms, "several JVMs run in this container")
+                .evidence(lines.join(", "))
+                .remedy("say which with --pid"))
+        }
+    }
+}
+
+struct Job {
+    peer: Arc<Peer>,
+    id: u32,
+    number: u64,
+    target: Target<'static>,
+}
+
+impl Job {
+    /// Carries the request out, and gives the message that ends it.
+    fn run(&self, desk: &Desk, request: Request, blocks: &Receiver<Piece>) -> Message<'static> {
+        let started = Started { job: self.number, pid: self.target.pid(), start_time: self.target.start_time() };
+        let result = self.peer.send(self.id, &Message::Started(started)).map_err(Failure::from);
+        match result.and_then(|()| self.execute(desk, request.operation, blocks)) {
+            Ok(end) => Message::End(end),
+            Err(failure) => Message::Failure(failure),
+        }
+    }
+
+    fn execute(&self, desk: &Desk, operation: Operation, blocks: &Receiver<Piece>) -> Result<End, Failure> {
+        match operation {
+            Operation::Attach { command, arguments } => {
+                let command = Command::from_words(&command, &arguments)?;
+                output::attach(&self.peer, self.id, &self.target, &command)
+            }
+            Operation::DumpHeap { live, storage_limit } => self.dump_heap(desk, live, storage_limit),
+            Operation::Load { name, length, hash, options } => {
+                let agent = upload::receive(&self.peer, self.id, blocks, &upload::Agent { name, length, hash })?;
+                let command = Command::from_words("load", &[agent.path(), "true".into(), options])?;
+                output::attach(&self.peer, self.id, &self.target, &command)
+            }
+            Operation::List | Operation::Shutdown => Err(Failure::new(Code::Usage, "not a job")),
+        }
+    }
+
+    fn dump_heap(&self, desk: &Desk, live: bool, storage_limit: u64) -> Result<End, Failure> {
+        let progress = |progress: Progress| {
+            desk.progress(progress);
+            // A client that has gone is noticed when the dump is sent.
+            let _ = self.peer.progress(self.id, progress);
+        };
+        progress(Progress { phase: Phase::Attaching, done: 0, total: 0 });
+        let order = file::Order { target: &self.target, live, storage_limit, peer: &self.peer, progress: &progress };
+        let mut dump = file::dump(&order)?;
+        let total = dump.length;
+        progress(Progress { phase: Phase::Sending, done: 0, total });
+        send::send(&self.peer, self.id, &mut dump, &mut |done| {
+            desk.progress(Progress { phase: Phase::Sending, done, total });
+        })
+    }
+}

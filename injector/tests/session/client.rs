@@ -1,0 +1,142 @@
+//! The other end of a session: what the plugin is in the cluster, here over the pipes of a child.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+
+use jattach_protocol::frame::{Decoder, Encoder};
+use jattach_protocol::message::{Codec, End, Hello, Operation, Request, VERSION};
+use jattach_protocol::{Failure, Message};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::container::Container;
+use crate::injector;
+
+pub struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    encoder: Encoder,
+    decoder: Decoder,
+}
+
+/// What a request gave.
+pub struct Answer {
+    pub bytes: Vec<u8>,
+    pub end: Result<End, Failure>,
+}
+
+impl Client {
+    /// Starts a session and says hello.
+    pub fn connect(container: &Container) -> Client {
+        let mut client = Client::start(container);
+        client.send(0, &Message::Hello(Hello { version: VERSION, software: "a test".into(), capabilities: 0 }));
+        client
+    }
+
+    pub fn start(container: &Container) -> Client {
+        let mut command = container.command(injector());
+        let mut child = command.arg("session").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("session");
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("piped"));
+        Client { child, stdin, stdout, encoder: Encoder::new(), decoder: Decoder::new() }
+    }
+
+    pub fn send(&mut self, request: u32, message: &Message<'_>) {
+        let mut frame = message.to_frame();
+        self.encoder.seal(message.kind(), request, 0, &mut frame);
+        self.send_bytes(&frame);
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().expect("open").write_all(bytes).expect("the session's stdin");
+    }
+
+    pub fn request(&mut self, operation: Operation) {
+        self.send(1, &Message::Request(Request { pid: 0, wait: false, ttl: 600, operation }));
+    }
+
+    /// Gives every message to `act` until that says it has enough, or the stream ends.
+    pub fn receive(&mut self, mut act: impl FnMut(Message<'_>) -> bool) -> bool {
+        loop {
+            while let Some(frame) = self.decoder.next().expect("a whole frame") {
+                if act(Message::read(&frame).expect("a message")) {
+                    return true;
+                }
+            }
+            match self.stdout.read(self.decoder.space()).expect("the session's stdout") {
+                0 => return false,
+                count => self.decoder.filled(count),
+            }
+        }
+    }
+
+    /// What the request gives, every block unpacked and acknowledged.
+    pub fn answer(&mut self) -> Answer {
+        let (mut bytes, mut end) = (Vec::new(), None);
+        while end.is_none() {
+            let mut stored = None;
+            let received = self.receive(|message| {
+                match message {
+                    Message::Output(text) => bytes.extend_from_slice(text),
+                    Message::Block(block) => {
+                        assert_eq!(block.offset, bytes.len() as u64);
+                        let raw_length = block.raw_length as usize;
+                        match block.codec {
+                            Codec::None => bytes.extend_from_slice(block.data),
+                            Codec::Zstd => bytes.extend(zstd::bulk::decompress(block.data, raw_length).expect("zstd")),
+                        }
+                        stored = Some(bytes.len() as u64);
+                    }
+                    Message::End(whole) => end = Some(Ok(whole)),
+                    Message::Failure(failure) => end = Some(Err(failure)),
+                    _ => {}
+                }
+                stored.is_some() || end.is_some()
+            });
+            assert!(received, "the stream ended without an end");
+            if let Some(offset) = stored {
+                self.send(1, &Message::Ack(offset));
+            }
+        }
+        Answer { bytes, end: end.expect("the loop's condition") }
+    }
+
+    pub fn ask(&mut self, operation: Operation) -> Answer {
+        self.request(operation);
+        self.answer()
+    }
+
+    /// Closes stdin, as a client does that has gone or is done.
+    pub fn close(mut self) -> ExitStatus {
+        drop(self.stdin.take());
+        self.child.wait().expect("the session's end")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+impl Answer {
+    /// The bytes, after a check of what the end says of them.
+    pub fn whole(self) -> Vec<u8> {
+        let end = self.end.expect("no failure");
+        assert_eq!((end.length, end.hash), (self.bytes.len() as u64, xxh3_64(&self.bytes)));
+        self.bytes
+    }
+
+    pub fn failure(self) -> Failure {
+        self.end.expect_err("a failure")
+    }
+}
+
+pub fn attach(command: &str, arguments: &[&str]) -> Operation {
+    let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    Operation::Attach { command: command.to_owned(), arguments }
+}
+
+pub fn dump_heap() -> Operation {
+    Operation::DumpHeap { live: true, storage_limit: 0 }
+}

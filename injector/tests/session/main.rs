@@ -1,0 +1,198 @@
+//! hold and session as they stand in a debug container: the real binary beside a real JVM, in namespaces of their own.
+#![cfg(feature = "real-jvm")]
+
+mod client;
+mod container;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Stdio};
+
+use client::{Client, attach, dump_heap};
+use container::{Container, child_of};
+use jattach_protocol::message::{Hello, Operation, Phase, Progress};
+use jattach_protocol::{Code, Message};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The static binary that xtask has built, or else cargo's.
+fn injector() -> PathBuf {
+    std::env::var_os("JATTACH_INJECTOR").map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from)
+}
+
+struct Hold {
+    nsenter: Child,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Hold {
+    fn start(container: &Container) -> Hold {
+        let mut command = container.command(injector());
+        let mut nsenter = command.arg("hold").stderr(Stdio::piped()).spawn().expect("hold");
+        let stderr = BufReader::new(nsenter.stderr.take().expect("piped"));
+        Hold { nsenter, stderr }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = child_of(self.nsenter.id()).try_into().expect("a pid");
+        kill(Pid::from_raw(pid), signal).expect("hold runs");
+    }
+
+    /// Waits for its end, and gives its last words.
+    fn farewell(&mut self) -> (bool, String) {
+        let success = self.nsenter.wait().expect("hold's end").success();
+        let last = self.stderr.by_ref().lines().last();
+        (success, last.map_or_else(String::new, |line| line.expect("text")))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // It lives in the container's PID namespace, and ends with that.
+        let _ = self.nsenter.kill();
+        let _ = self.nsenter.wait();
+    }
+}
+
+#[test]
+fn a_thread_dump_arrives_whole_and_the_session_ends_with_its_stdin() {
+    let mut container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let text = String::from_utf8(client.ask(attach("threaddump", &[])).whole()).expect("text");
+    assert!(text.contains("Full thread dump") && text.contains("Hoard.main"), "{text}");
+    assert!(client.close().success());
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_heap_dump_arrives_whole_and_nothing_of_it_is_left() {
+    let mut container = Container::start(40);
+    let mut hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let dump = client.ask(dump_heap()).whole();
+    assert!(dump.len() > 40 << 20);
+    assert!(dump.starts_with(b"JAVA PROFILE 1.0."));
+    assert!(dump.ends_with(&[0x2c, 0, 0, 0, 0, 0, 0, 0, 0]), "HEAP_DUMP_END");
+    assert!(client.ask(Operation::Shutdown).whole().is_empty());
+    assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end by a client".into()));
+    assert_eq!(container.left_behind(), [""; 0]);
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_second_job_is_told_what_the_first_one_is_and_gets_its_turn_when_that_client_goes() {
+    let mut container = Container::start(80);
+    let _hold = Hold::start(&container);
+    let mut first = Client::connect(&container);
+    first.request(dump_heap());
+    // Without acknowledgements the window closes at 32 MB: the job stays.
+    first.receive(|message| matches!(message, Message::Block(_)));
+
+    let mut second = Client::connect(&container);
+    let busy = second.ask(attach("threaddump", &[])).failure();
+    assert_eq!(busy.code, Code::Busy);
+    assert!(busy.cause.contains("heap dump"), "{busy}");
+    assert!(second.ask(Operation::List).end.is_ok(), "who only looks needs no turn");
+
+    second.send(
+        2,
+        &Message::Request(jattach_protocol::message::Request {
+            pid: 0,
+            wait: true,
+            ttl: 600,
+            operation: attach("properties", &[]),
+        }),
+    );
+    let queued = |message: Message<'_>| matches!(message, Message::Progress(Progress { phase: Phase::Queued, .. }));
+    assert!(second.receive(queued));
+    first.close();
+    let text = String::from_utf8(second.answer().whole()).expect("text");
+    assert!(text.contains("java.version="), "{text}");
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_goes_while_the_jvm_dumps_leaves_nothing_behind() {
+    let mut container = Container::start(80);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    client.receive(|message| matches!(message, Message::Progress(Progress { phase: Phase::Attaching, .. })));
+    client.close();
+    // The next job begins when that one has ended.
+    let mut next = Client::connect(&container);
+    next.send(
+        1,
+        &Message::Request(jattach_protocol::message::Request {
+            pid: 0,
+            wait: true,
+            ttl: 600,
+            operation: attach("properties", &[]),
+        }),
+    );
+    next.answer().whole();
+    let left = container.left_behind();
+    assert!(left.iter().all(|name| name.ends_with(".sock")), "{left:?}");
+    container.assert_unharmed();
+}
+
+#[test]
+fn hold_ends_at_once_when_told_to_and_says_why() {
+    let mut container = Container::start(1);
+    let mut hold = Hold::start(&container);
+    // It is up when it answers.
+    Client::connect(&container).ask(Operation::List).whole();
+    hold.signal(Signal::SIGTERM);
+    assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end (SIGTERM)".into()));
+    assert_eq!(container.left_behind(), [""; 0]);
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_session_without_a_hold_says_so_in_frames() {
+    let container = Container::start(1);
+    let mut client = Client::start(&container);
+    let failure = client.answer().failure();
+    assert!(failure.cause.contains("does not answer"), "{failure}");
+    assert_eq!(client.close().code(), Some(1));
+}
+
+#[test]
+fn a_client_of_another_version_is_told_which_versions_met() {
+    let container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::start(&container);
+    client.send(0, &Message::Hello(Hello { version: 2, software: "kubectl-jattach 9".into(), capabilities: 0 }));
+    let failure = client.answer().failure();
+    assert_eq!(failure.code, Code::Version);
+    assert!(failure.evidence.contains("kubectl-jattach 9"), "{failure}");
+}
+
+#[test]
+fn what_is_no_frame_ends_the_conversation_with_a_reason() {
+    let container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::start(&container);
+    client.send_bytes(b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.answer().failure().code, Code::Transfer);
+}
+
+#[test]
+fn what_the_jvm_refuses_is_a_failure_in_its_own_words() {
+    let mut container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    for (command, argument, said) in [
+        ("jcmd", "No.such", "Unknown diagnostic command"),
+        ("printflag", "NoSuchFlag", "no such flag"),
+        ("setflag", "UseSerialGC", "cannot be changed"),
+        ("load", "/no/such.so", "no/such.so"),
+    ] {
+        let failure = client.ask(attach(command, &[argument])).failure();
+        assert_eq!(failure.code, Code::JvmFailed, "{command}: {failure}");
+        assert!(failure.evidence.contains(said), "{command}: {failure}");
+    }
+    assert_eq!(client.ask(attach("nonsense", &[])).failure().code, Code::Usage);
+    container.assert_unharmed();
+}
