@@ -1,0 +1,298 @@
+//! The clap definitions, nothing else. What the words mean and in which order they may come is [`words`]' affair, and
+//! what the options amount to is [`crate::options`]'.
+
+pub(crate) mod words;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The name users type; kubectl finds the binary `kubectl-jattach` for it.
+pub(crate) const NAME: &str = "kubectl jattach";
+
+/// Heap dumps, thread dumps and jcmd for a JVM in a pod that has no JDK.
+///
+/// TARGET is a pod (x, pod/x) or a workload (deploy/x, sts/x, ds/x, rs/x, job/x), of which the newest ready pod is
+/// taken; -l SELECTOR in its place takes the newest ready pod with these labels. The flags stand anywhere, except that
+/// everything after "jcmd" belongs to the JVM.
+#[derive(Debug, Parser)]
+#[command(
+    name = NAME,
+    bin_name = NAME,
+    version,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    arg_required_else_help = true,
+    subcommand_value_name = "COMMAND",
+    subcommand_help_heading = "Commands",
+    override_usage = "kubectl jattach [FLAGS] TARGET COMMAND [ARGS]\n       \
+                      kubectl jattach [FLAGS] -l SELECTOR COMMAND [ARGS]",
+    after_help = EXAMPLES
+)]
+pub(crate) struct Raw {
+    /// Take the newest ready pod with these labels, in TARGET's place (before the command)
+    #[arg(short = 'l', long, value_name = "SELECTOR", help_heading = "Target")]
+    pub(crate) selector: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) target: TargetFlags,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionFlags,
+    #[command(flatten)]
+    pub(crate) injector: InjectorFlags,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  kubectl jattach pod/x dumpheap                    a verified heap dump in this directory
+  kubectl jattach deploy/api threaddump --locks     stack traces of the newest ready pod
+  kubectl jattach -n shop x -c app jcmd VM.flags    any jcmd; the rest of the line is the JVM's
+  kubectl jattach help dumpheap                     all about one command";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub(crate) struct TargetFlags {
+    /// The target's namespace (default: the context's)
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The target's container (default: as kubectl chooses it)
+    #[arg(short, long, global = true, value_name = "CONTAINER")]
+    pub(crate) container: Option<String>,
+    /// The JVM's process id as the container sees it, where there are several
+    #[arg(long, global = true, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionFlags {
+    /// The kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then the pod's service account)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The kubeconfig context
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig cluster
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// The kubeconfig user
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The user, or system:serviceaccount:NAMESPACE:NAME, to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub(crate) impersonate: Option<String>,
+    /// A group to impersonate; may be given several times
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    pub(crate) impersonate_groups: Vec<String>,
+    /// The limit for a single API request: 5, 5s, 2m; 0 is none (default: 60s). The session with the JVM is not one
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) request_timeout: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Injector")]
+pub(crate) struct InjectorFlags {
+    /// The injector's image
+    #[arg(long, global = true, value_name = "REFERENCE", env = "KUBECTL_JATTACH_IMAGE", hide_env_values = true,
+          default_value = env!("JATTACH_IMAGE"))]
+    pub(crate) image: String,
+    /// When the node pulls it: Always, IfNotPresent, Never (default: the server's choice)
+    #[arg(long, global = true, value_name = "POLICY", hide_possible_values = true)]
+    pub(crate) image_pull_policy: Option<PullPolicy>,
+    /// Print the patch and send nothing (client), or have the server check it (server)
+    #[arg(long, global = true, value_name = "WHERE", require_equals = true)]
+    pub(crate) dry_run: Option<DryRun>,
+    /// How long the injector stays after its last job (default: 10m)
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) ttl: Option<String>,
+    /// Wait while the injector is busy with another job, instead of ending with exit code 9
+    #[arg(long, global = true)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputFlags {
+    /// json or yaml, where there is something to parse
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) output: Option<OutputFormat>,
+    /// Say nothing on stderr but failures
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what is done, on stderr: kubectl's level (-v=6), or alone
+    #[arg(short, long = "v", global = true, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "4")]
+    pub(crate) verbosity: Option<u8>,
+    /// The limit for the whole command: 30s, 10m; 0 is none (default: none)
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullPolicy {
+    #[value(name = "Always")]
+    Always,
+    #[value(name = "IfNotPresent")]
+    IfNotPresent,
+    #[value(name = "Never")]
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the JVMs in the container
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET ps")]
+    Ps,
+    /// Write a heap dump to this machine, verified to its last record
+    #[command(name = "dumpheap", override_usage = "kubectl jattach [FLAGS] TARGET dumpheap [--live|--all] [FILE]")]
+    DumpHeap(DumpHeap),
+    /// Print the stack traces of all threads
+    #[command(name = "threaddump", override_usage = "kubectl jattach [FLAGS] TARGET threaddump [--locks]")]
+    ThreadDump(ThreadDump),
+    /// Print the number and size of the objects of each class
+    #[command(
+        name = "inspectheap",
+        override_usage = "kubectl jattach [FLAGS] TARGET inspectheap [--live|--all] [--top N]"
+    )]
+    InspectHeap(InspectHeap),
+    /// Run a diagnostic command of the JVM; everything after "jcmd" is passed on
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET jcmd COMMAND [ARGS]...")]
+    Jcmd(Jcmd),
+    /// Print the JVM's system properties
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET properties")]
+    Properties,
+    /// Print the properties of the JVM's agents
+    #[command(name = "agentProperties", override_usage = "kubectl jattach [FLAGS] TARGET agentProperties")]
+    AgentProperties,
+    /// Have the JVM print its stack traces to its own standard output (the pod's log)
+    #[command(name = "datadump", override_usage = "kubectl jattach [FLAGS] TARGET datadump")]
+    DataDump,
+    /// Set a manageable flag of the JVM
+    #[command(name = "setflag", override_usage = "kubectl jattach [FLAGS] TARGET setflag NAME VALUE")]
+    SetFlag(SetFlag),
+    /// Print a flag of the JVM
+    #[command(name = "printflag", override_usage = "kubectl jattach [FLAGS] TARGET printflag NAME")]
+    PrintFlag(PrintFlag),
+    /// Load an agent into the JVM
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET load [--upload] AGENT [OPTIONS]")]
+    Load(Load),
+    /// End the injectors that run in the pod
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET clean")]
+    Clean,
+    /// Print the versions of the plugin and of its injector image
+    #[command(override_usage = "kubectl jattach version [-o json|yaml]")]
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DumpHeap {
+    /// Where to: a new file, or - for stdout (default: POD-CONTAINER-UTC.hprof)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) objects: Objects,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Which objects of the heap.
+#[derive(Debug, Args)]
+pub(crate) struct Objects {
+    /// Reachable objects only, after a full garbage collection (default)
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) live: bool,
+    /// Dead objects too, without a garbage collection
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThreadDump {
+    /// With the locks of java.util.concurrent
+    #[arg(short = 'l', long)]
+    pub(crate) locks: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectHeap {
+    #[command(flatten)]
+    pub(crate) objects: Objects,
+    /// Only the N classes that take the most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Jcmd {
+    /// The diagnostic command and its arguments, as the JVM's own "jcmd PID help" lists them
+    #[arg(required = true, value_name = "COMMAND")]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetFlag {
+    /// The flag's name, without -XX
+    pub(crate) name: String,
+    /// Its new value: 1 or 0, true or false, a number, a string
+    pub(crate) value: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrintFlag {
+    /// The flag's name, without -XX
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// A path in the target's file system, or a library's bare name (instrument, jdwp) that the JVM knows
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: OsString,
+    /// What the agent gets as its options
+    #[arg(value_name = "OPTIONS")]
+    pub(crate) options: Option<String>,
+    /// AGENT is a file of this machine: place it in the injector and load it from there
+    #[arg(long)]
+    pub(crate) upload: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_do_not_contradict_each_other() {
+        Raw::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_long_name_by_which_the_words_are_ordered() {
+        let mut root = Raw::command();
+        root.build();
+        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+                assert!(argument.get_long().is_some(), "{} of {}", argument.get_id(), command.get_name());
+            }
+        }
+    }
+}

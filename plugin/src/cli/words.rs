@@ -1,0 +1,316 @@
+//! The order of the words. `kubectl jattach [FLAGS] TARGET COMMAND [ARGS]`, with flags anywhere, is no order that clap
+//! knows, because TARGET stands before the subcommand and may be spelled like one. So the words are put into clap's order
+//! first (`COMMAND FLAGS -- ARGS`), by clap's own list of flags, and TARGET is set aside.
+//!
+//! 1. The first word is TARGET, or a command if `-l SELECTOR` stands before it, or one of [`RESERVED`].
+//! 2. The second word (the first, after a selector) is the command.
+//! 3. After `jcmd` every word, flags included, is the JVM's.
+//! 4. `-l` after `threaddump` is the JVM's `--locks`; everywhere else it is the selector.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+
+use clap_lex::{ParsedArg, RawArgs, ShortFlags};
+
+use super::NAME;
+use crate::error::{Failure, Result};
+
+/// First words that are no target. A pod of such a name is `pod/NAME`.
+pub(crate) const RESERVED: [&str; 7] = ["verify", "inspect", "explain", "completion", "image", "help", "version"];
+
+/// The words in an order that clap understands, and the one that clap does not.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// `pod/x`; `None` with a selector, for a command that needs none, or for help.
+    pub(crate) target: Option<String>,
+    /// `NAME [--selector=S] COMMAND FLAGS -- ARGS`.
+    pub(crate) argv: Vec<OsString>,
+}
+
+/// Puts the words of a command line (the program's name first) in order. `definitions` is the root command.
+///
+/// # Errors
+/// A usage failure where the order makes no sense. Whatever concerns a single flag is left to clap.
+pub(crate) fn order(args: impl IntoIterator<Item = OsString>, definitions: &clap::Command) -> Result<Words> {
+    let mut definitions = definitions.clone();
+    definitions.build();
+    let mut scan = Scan { flags: Flags::of(&definitions), ..Scan::default() };
+    scan.run(&RawArgs::new(args))?;
+    scan.arrange()
+}
+
+/// What clap knows of the flags of all commands together. A name means the same wherever it is a flag, except `-l`.
+#[derive(Default)]
+struct Flags {
+    longs: HashMap<String, bool>,
+    shorts: HashMap<char, String>,
+    commands: Vec<String>,
+}
+
+impl Flags {
+    fn of(root: &clap::Command) -> Flags {
+        let mut flags = Flags::default();
+        for command in std::iter::once(root).chain(root.get_subcommands()) {
+            for flag in command.get_arguments() {
+                let Some(long) = flag.get_long() else { continue };
+                let next_word = flag.get_action().takes_values() && !flag.is_require_equals_set();
+                flags.longs.insert(long.to_owned(), next_word);
+                if let Some(short) = flag.get_short() {
+                    flags.shorts.entry(short).or_insert_with(|| long.to_owned());
+                }
+            }
+        }
+        flags.commands = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        flags
+    }
+
+    fn is_command(&self, word: &OsStr) -> bool {
+        self.commands.iter().any(|command| OsStr::new(command) == word)
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    flags: Flags,
+    /// Our flags, each as one word.
+    given: Vec<OsString>,
+    selector: Option<OsString>,
+    /// TARGET, COMMAND and its arguments.
+    plain: Vec<OsString>,
+    help: bool,
+    version: bool,
+}
+
+impl Scan {
+    fn run(&mut self, args: &RawArgs) -> Result<()> {
+        let mut cursor = args.cursor();
+        args.next_os(&mut cursor);
+        let mut escaped = false;
+        while let Some(word) = args.next(&mut cursor) {
+            if escaped || self.jvms_turn() {
+                self.plain.push(word.to_value_os().to_owned());
+            } else if word.is_escape() {
+                escaped = true;
+            } else if let Some((name, value)) = word.to_long() {
+                let name = name.map_or_else(|raw| raw.to_string_lossy().into_owned(), str::to_owned);
+                let next = args.peek(&cursor);
+                if self.long(&name, value, next.as_ref().map(ParsedArg::to_value_os))? {
+                    args.next_os(&mut cursor);
+                }
+            } else if let Some(shorts) = word.to_short() {
+                let next = args.peek(&cursor);
+                if self.shorts(shorts, next.as_ref().map(ParsedArg::to_value_os))? {
+                    args.next_os(&mut cursor);
+                }
+            } else {
+                self.plain.push(word.to_value_os().to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the command stands among the plain words.
+    fn command_at(&self) -> usize {
+        usize::from(self.selector.is_none())
+    }
+
+    fn command_is(&self, name: &str) -> bool {
+        self.plain.get(self.command_at()).is_some_and(|word| word == name)
+    }
+
+    fn jvms_turn(&self) -> bool {
+        self.command_is("jcmd")
+    }
+
+    /// Notes a long flag. True if the next word was its value.
+    fn long(&mut self, name: &str, value: Option<&OsStr>, next: Option<&OsStr>) -> Result<bool> {
+        match name {
+            "help" => self.help = true,
+            "version" => self.version = true,
+            "selector" => return self.select(value, next),
+            _ => {
+                let takes_next = value.is_none() && self.flags.longs.get(name) == Some(&true);
+                let value = value.or(next.filter(|_| takes_next));
+                self.given.push(flag(name, value));
+                return Ok(takes_next && value.is_some());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes a cluster of short flags. True if the next word was the value of the last.
+    fn shorts(&mut self, mut shorts: ShortFlags<'_>, next: Option<&OsStr>) -> Result<bool> {
+        while let Some(short) = shorts.next_flag() {
+            let rest = shorts.clone().next_value_os().filter(|rest| !rest.is_empty());
+            let value = rest.map(|rest| strip_equals(rest));
+            match short {
+                Ok('h') => self.help = true,
+                Ok('l') if self.command_is("threaddump") => self.given.push("--locks".into()),
+                Ok('l') => return self.select(value, next),
+                Ok('v') => match (value, next) {
+                    (Some(level), _) if is_number(level) || rest != value => {
+                        self.given.push(flag("v", Some(level)));
+                        return Ok(false);
+                    }
+                    (None, Some(level)) if is_number(level) => {
+                        self.given.push(flag("v", Some(level)));
+                        return Ok(true);
+                    }
+                    _ => self.given.push("--v".into()),
+                },
+                Ok(short) => match self.flags.shorts.get(&short).cloned() {
+                    Some(long) if self.flags.longs[&long] => return self.long(&long, value, next),
+                    Some(long) => self.given.push(flag(&long, None)),
+                    None => {
+                        self.given.push(format!("-{short}").into());
+                        return Ok(false);
+                    }
+                },
+                Err(raw) => {
+                    self.given.push(raw.to_owned());
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes the selector. True if the next word was it.
+    fn select(&mut self, value: Option<&OsStr>, next: Option<&OsStr>) -> Result<bool> {
+        if let [word] = self.plain.as_slice()
+            && self.selector.is_none()
+            && (word == "threaddump" || word == "jcmd")
+        {
+            let word = word.to_string_lossy();
+            return Err(Failure::usage(format!("no TARGET before \"{word}\""))
+                .remedy(format!("{NAME} TARGET {word} …, or {NAME} -l SELECTOR {word} …")));
+        }
+        let Some(selector) = value.or(next) else {
+            return Err(Failure::usage("-l needs a SELECTOR").remedy(format!("{NAME} -l app=api threaddump")));
+        };
+        self.selector = Some(selector.to_owned());
+        Ok(value.is_none())
+    }
+
+    fn arrange(mut self) -> Result<Words> {
+        if self.help {
+            let topic = self.plain.iter().find(|word| self.flags.is_command(word)).cloned();
+            return Ok(help(topic));
+        }
+        if self.version {
+            return Ok(self.without_target("version"));
+        }
+        if self.selector.is_none() {
+            if let Some(words) = self.reserved()? {
+                return Ok(words);
+            }
+            if self.plain.is_empty() && self.given.is_empty() {
+                return Ok(help(None));
+            }
+        }
+        let target = if self.selector.is_some() { None } else { Some(self.take_target()?) };
+        self.check_command(target.as_deref())?;
+        let command = self.plain.remove(0);
+        Ok(self.words(target, command))
+    }
+
+    /// A first word that is no target.
+    fn reserved(&mut self) -> Result<Option<Words>> {
+        let Some(first) = self.plain.first().and_then(|word| RESERVED.into_iter().find(|reserved| word == reserved))
+        else {
+            return Ok(None);
+        };
+        match first {
+            "help" => match self.plain.get(1) {
+                Some(topic) if !self.flags.is_command(topic) => {
+                    Err(Failure::usage(format!("no help on \"{}\"", topic.to_string_lossy()))
+                        .remedy(format!("the commands are {}", self.flags.commands.join(", "))))
+                }
+                topic => Ok(Some(help(topic.cloned()))),
+            },
+            "version" => {
+                self.plain.remove(0);
+                Ok(Some(std::mem::take(self).without_target("version")))
+            }
+            word => Err(Failure::usage(format!("\"{word}\" is no command of this version"))
+                .remedy(format!("if a pod is meant: {NAME} pod/{word} COMMAND"))),
+        }
+    }
+
+    fn take_target(&mut self) -> Result<String> {
+        if self.plain.is_empty() {
+            return Err(Failure::usage("no TARGET").remedy(format!("{NAME} pod/x COMMAND; see {NAME} help")));
+        }
+        let target = self.plain.remove(0);
+        target.into_string().map_err(|raw| Failure::usage(format!("TARGET {} is no name", raw.to_string_lossy())))
+    }
+
+    /// That the command is where it belongs. An unknown one is left to clap, which knows the similar ones.
+    fn check_command(&self, target: Option<&str>) -> Result<()> {
+        let target_is_command = target.is_some_and(|target| self.flags.is_command(OsStr::new(target)));
+        match (target, self.plain.first()) {
+            (Some(target), None) if target_is_command => Err(Failure::usage(format!("no TARGET before \"{target}\""))
+                .remedy(format!("{NAME} TARGET {target}, for example {NAME} pod/x {target}"))),
+            (_, None) => Err(Failure::usage("no COMMAND")
+                .remedy(format!("one of {} after the target", self.flags.commands.join(", ")))),
+            (Some(target), Some(word)) if target_is_command && !self.flags.is_command(word) => {
+                let word = word.to_string_lossy();
+                Err(Failure::usage(format!("TARGET stands before the command \"{target}\""))
+                    .remedy(format!("{NAME} {word} {target}")))
+            }
+            (None, Some(word))
+                if !self.flags.is_command(word)
+                    && self.plain.get(1).is_some_and(|word| self.flags.is_command(word)) =>
+            {
+                Err(Failure::usage(format!("TARGET \"{}\" and a selector exclude each other", word.to_string_lossy()))
+                    .remedy("give one of the two"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn without_target(self, command: &str) -> Words {
+        self.words(None, command.into())
+    }
+
+    fn words(self, target: Option<String>, command: OsString) -> Words {
+        let mut argv: Vec<OsString> = vec![NAME.into()];
+        argv.extend(self.selector.as_deref().map(|selector| flag("selector", Some(selector))));
+        argv.push(command);
+        argv.extend(self.given);
+        if !self.plain.is_empty() {
+            argv.push("--".into());
+            argv.extend(self.plain);
+        }
+        Words { target, argv }
+    }
+}
+
+fn help(topic: Option<OsString>) -> Words {
+    let argv = [NAME.into()].into_iter().chain(topic).chain(["--help".into()]).collect();
+    Words { target: None, argv }
+}
+
+/// `--name=value`, in one word whatever the value begins with.
+fn flag(name: &str, value: Option<&OsStr>) -> OsString {
+    let mut word = OsString::from(format!("--{name}"));
+    if let Some(value) = value {
+        word.push("=");
+        word.push(value);
+    }
+    word
+}
+
+/// The value of `-n=x` is `x`, as in kubectl.
+fn strip_equals(rest: &OsStr) -> &OsStr {
+    use clap_lex::OsStrExt as _;
+    rest.strip_prefix("=").unwrap_or(rest)
+}
+
+fn is_number(word: &OsStr) -> bool {
+    word.to_str().is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

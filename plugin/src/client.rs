@@ -1,0 +1,106 @@
+//! The connection to the API server, as kubectl would make it.
+
+pub(crate) mod explain;
+mod kubeconfig;
+mod proxy;
+
+use std::fmt;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, Resource};
+
+use crate::error::Result;
+use crate::options::Connection;
+use explain::{Call, CallError};
+
+/// A cluster, and the namespace that all calls go to.
+pub(crate) struct Cluster {
+    client: Client,
+    namespace: String,
+    request_timeout: Option<Duration>,
+    server: String,
+}
+
+impl Cluster {
+    /// Reads the configuration and prepares the connection. The first call opens it.
+    ///
+    /// # Errors
+    /// A configuration that is missing, broken, or asks for what this client cannot do.
+    pub(crate) async fn connect(connection: &Connection) -> Result<Cluster> {
+        // Another part of the process may have been first: either way there is one provider afterwards.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = kubeconfig::load(connection).await?;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        tracing::debug!(%server, %namespace, proxy = config.proxy_url.is_some(), "configuration");
+        let client = Client::try_from(config).map_err(|error| explain::no_client(&error, &server))?;
+        Ok(Cluster { client, namespace, request_timeout: connection.request_timeout, server })
+    }
+
+    /// The namespace of the target.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The server's address.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Objects of one kind in the namespace.
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The namespace's pods.
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        self.api()
+    }
+
+    /// Makes one call within the limit for a single request.
+    ///
+    /// # Errors
+    /// What the server refused or what kept it from answering, explained.
+    pub(crate) async fn call<T>(
+        &self,
+        call: &Call,
+        request: impl Future<Output = std::result::Result<T, kube::Error>>,
+    ) -> Result<T> {
+        self.attempt(call, request).await.map_err(|error| error.explain(call, self))
+    }
+
+    /// The same for a caller that has another way if the call fails.
+    ///
+    /// # Errors
+    /// The bare refusal.
+    pub(crate) async fn attempt<T>(
+        &self,
+        call: &Call,
+        request: impl Future<Output = std::result::Result<T, kube::Error>>,
+    ) -> std::result::Result<T, CallError> {
+        tracing::debug!(%call, "request");
+        let answer = match self.request_timeout {
+            None => request.await.map_err(CallError::from),
+            Some(limit) => match tokio::time::timeout(limit, request).await {
+                Ok(answer) => answer.map_err(CallError::from),
+                Err(_) => Err(CallError::TimedOut(limit)),
+            },
+        };
+        if let Err(error) = &answer {
+            tracing::debug!(%call, %error, "refused");
+        }
+        answer
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("server", &self.server).field("namespace", &self.namespace).finish()
+    }
+}

@@ -1,0 +1,150 @@
+//! What the API server refused, or what kept it from answering, made into cause, evidence and remedy.
+//!
+//! The texts that are taken apart here are the API server's own; tests/recordings holds one of each kind.
+
+mod rbac;
+mod transport;
+
+use std::fmt;
+use std::time::Duration;
+
+use kube::core::Status;
+
+use super::Cluster;
+use crate::error::{Exit, Failure};
+
+pub(crate) use transport::no_client;
+
+/// A call, in the words of RBAC: what was tried on what.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// `get`, `list`, `watch`, `patch`, or `exec` for the two verbs that it takes.
+    pub(crate) verb: &'static str,
+    /// `pods`, `pods/ephemeralcontainers`, `deployments.apps`.
+    pub(crate) resource: &'static str,
+    /// The object's name, or a selector.
+    pub(crate) name: String,
+}
+
+impl Call {
+    /// Any call.
+    pub(crate) fn new(verb: &'static str, resource: &'static str, name: impl Into<String>) -> Call {
+        Call { verb, resource, name: name.into() }
+    }
+
+    pub(crate) fn get(resource: &'static str, name: &str) -> Call {
+        Call::new("get", resource, name)
+    }
+
+    pub(crate) fn list(resource: &'static str, selector: &str) -> Call {
+        Call::new("list", resource, selector)
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.verb, self.resource, self.name)
+    }
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The server's refusal, or a failure on the way to it.
+    #[error("failed to call the API server")]
+    Call(#[source] Box<kube::Error>),
+    /// The limit for a single request ran out.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> CallError {
+        CallError::Call(Box::new(error))
+    }
+}
+
+impl CallError {
+    /// The server's refusal, if it was one.
+    pub(crate) fn status(&self) -> Option<&Status> {
+        match self {
+            CallError::Call(error) => match error.as_ref() {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            CallError::TimedOut(_) => None,
+        }
+    }
+
+    /// The same for a person.
+    pub(crate) fn explain(&self, call: &Call, cluster: &Cluster) -> Failure {
+        match self {
+            CallError::Call(error) => match error.as_ref() {
+                kube::Error::Api(status) => refusal(status, call, cluster.namespace(), cluster.server()),
+                other => transport::failure(other, cluster.server()),
+            },
+            CallError::TimedOut(limit) => {
+                Failure::new(Exit::Other, format!("the API server did not answer within {} s", limit.as_secs_f64()))
+                    .evidence(format!("{call} at {}", cluster.server()))
+                    .remedy("check the connection, or allow more with --request-timeout")
+            }
+        }
+    }
+}
+
+/// A refusal that concerns any call. What concerns the injector's container alone is explained where it is created.
+pub(crate) fn refusal(status: &Status, call: &Call, namespace: &str, server: &str) -> Failure {
+    let Call { verb, resource, name } = call;
+    match status.code {
+        401 => Failure::new(Exit::Refused, "the API server does not accept these credentials")
+            .evidence(format!("{server} answered 401 {}", status.message))
+            .remedy("log in again as for kubectl (kubectl auth whoami shows as whom), or choose another --user or --context"),
+        403 => forbidden(status, call, namespace),
+        404 if status.message.contains("could not find the requested resource") => {
+            Failure::new(Exit::Other, format!("this cluster knows no {resource}"))
+                .evidence(format!("{server} answered 404 {}", status.message))
+                .remedy("Kubernetes 1.25 or newer is needed")
+        }
+        404 => Failure::new(Exit::Target, format!("{} \"{name}\" not found in namespace \"{namespace}\"", singular(resource)))
+            .evidence(format!("the API server says: {}", status.message))
+            .remedy("look for it in another namespace (-n) or cluster (--context)"),
+        429 | 503 | 504 => Failure::new(Exit::Other, "the API server is overloaded or not ready")
+            .evidence(answer(status))
+            .remedy("try again in a while"),
+        _ => Failure::new(Exit::Other, format!("the API server refuses to {verb} {resource}")).evidence(answer(status)),
+    }
+}
+
+fn forbidden(status: &Status, call: &Call, namespace: &str) -> Failure {
+    if let Some(missing) = rbac::Missing::of(status, call, namespace) {
+        return missing.explain(&status.message);
+    }
+    let message = &status.message;
+    if let Some((_, quota)) = message.split_once("exceeded quota: ") {
+        return Failure::new(Exit::Refused, format!("a quota of namespace \"{namespace}\" is used up"))
+            .evidence(quota)
+            .remedy(format!("kubectl -n {namespace} describe quota; ask for more, or free some"));
+    }
+    Failure::new(Exit::Refused, format!("an admission rule of the cluster refuses to {} {}", call.verb, call.resource))
+        .evidence(message)
+        .remedy("show this to whoever runs the cluster")
+}
+
+/// `422 Invalid: Pod "x" is invalid: …`.
+pub(crate) fn answer(status: &Status) -> String {
+    let reason = if status.reason.is_empty() || status.reason.starts_with("Failed to parse") {
+        String::new()
+    } else {
+        format!(" {}", status.reason)
+    };
+    format!("{}{reason}: {}", status.code, status.message)
+}
+
+fn singular(resource: &str) -> &str {
+    let plural = resource.split(['.', '/']).next().unwrap_or(resource);
+    plural.strip_suffix('s').unwrap_or(plural)
+}
+
+#[cfg(test)]
+#[path = "explain/tests.rs"]
+mod tests;

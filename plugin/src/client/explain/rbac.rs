@@ -1,0 +1,120 @@
+//! A permission that is missing, and the commands that would grant exactly that.
+
+use kube::core::Status;
+
+use super::Call;
+use crate::error::{Exit, Failure};
+
+/// What the server says is missing, and for whom.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// The user as the server knows them; empty where it does not say.
+    user: String,
+    verbs: &'static str,
+    /// `pods/exec`, `deployments.apps`.
+    resource: String,
+    namespace: String,
+}
+
+impl Missing {
+    /// From `pods "x" is forbidden: User "u" cannot get resource "pods/exec" in API group "" in the namespace "n"`, or
+    /// from exec's `pods "x" is forbidden: `, which names nothing.
+    pub(super) fn of(status: &Status, call: &Call, namespace: &str) -> Option<Missing> {
+        let message = &status.message;
+        let refused = message.split_once(" cannot ").and_then(|(front, rest)| {
+            let user = front.rsplit_once("User ")?.1.trim_matches('"');
+            Some((user, rest.split_once("resource \"")?.1))
+        });
+        let (user, resource) = match refused {
+            Some((user, rest)) => {
+                let resource = rest.split('"').next()?;
+                let group = rest.split_once("API group \"").and_then(|(_, rest)| rest.split('"').next());
+                let group = group.filter(|group| !group.is_empty());
+                (user, group.map_or_else(|| resource.to_owned(), |group| format!("{resource}.{group}")))
+            }
+            None if message.ends_with("is forbidden: ") => ("", call.resource.to_owned()),
+            None => return None,
+        };
+        let verbs = match (resource.as_str(), call.verb) {
+            // Servers differ in which of the two they ask for, some ask for both.
+            ("pods/exec", _) => "get,create",
+            (_, "get") => "get",
+            (_, "list") => "list",
+            (_, "watch") => "list,watch",
+            (_, verb) => verb,
+        };
+        Some(Missing { user: user.to_owned(), verbs, resource, namespace: namespace.to_owned() })
+    }
+
+    pub(super) fn explain(&self, message: &str) -> Failure {
+        let Missing { user, verbs, resource, namespace } = self;
+        let who = if user.is_empty() { "your user".to_owned() } else { format!("\"{user}\"") };
+        let verbs_text = verbs.replace(',', " and ");
+        Failure::new(Exit::Refused, format!("{who} may not {verbs_text} {resource} in namespace \"{namespace}\""))
+            .evidence(format!("the API server says: {}", message.trim()))
+            .remedy(self.remedy())
+    }
+
+    /// Two commands for whoever administers the namespace.
+    fn remedy(&self) -> String {
+        let Missing { verbs, resource, namespace, .. } = self;
+        let role = format!("jattach-{}", resource.replace(['/', '.'], "-"));
+        let role_command = format!("kubectl -n {namespace} create role {role} --verb={verbs} --resource={resource}");
+        let binding_command =
+            format!("kubectl -n {namespace} create rolebinding {role} --role={role} {}", self.subject());
+        format!(
+            "who administers the namespace can grant it:\n{role_command}\n{binding_command}\n(all that is needed: deploy/role.yaml)"
+        )
+    }
+
+    /// `--serviceaccount=NAMESPACE:NAME` or `--user=NAME`, quoted for a shell.
+    fn subject(&self) -> String {
+        if self.user.is_empty() {
+            return "--user=YOU".to_owned();
+        }
+        match self.user.strip_prefix("system:serviceaccount:") {
+            Some(account) => format!("--serviceaccount={}", quoted(account)),
+            None => format!("--user={}", quoted(&self.user)),
+        }
+    }
+}
+
+/// A word that a shell takes as it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(message: &str, call: &Call) -> Option<Missing> {
+        Missing::of(&Status::failure(message, "Forbidden").with_code(403), call, "shop")
+    }
+
+    #[test]
+    fn the_group_of_a_workload_is_part_of_its_resource() {
+        let message = "deployments.apps \"api\" is forbidden: User \"jane\" cannot get resource \"deployments\" in API \
+                       group \"apps\" in the namespace \"shop\"";
+        let missing = missing(message, &Call::get("deployments.apps", "api")).unwrap();
+        assert_eq!(
+            (missing.resource.as_str(), missing.verbs, missing.user.as_str()),
+            ("deployments.apps", "get", "jane")
+        );
+    }
+
+    #[test]
+    fn a_users_name_is_quoted_for_the_shell() {
+        let message = "pods \"x\" is forbidden: User \"o'brien; rm -rf /\" cannot list resource \"pods\" in API group \
+                       \"\" in the namespace \"shop\"";
+        let missing = missing(message, &Call::list("pods", "app=x")).unwrap();
+        assert_eq!(missing.subject(), r"--user='o'\''brien; rm -rf /'");
+    }
+
+    #[test]
+    fn an_admission_refusal_is_no_missing_permission() {
+        let message = "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": privileged";
+        assert_eq!(missing(message, &Call::new("patch", "pods/ephemeralcontainers", "x")), None);
+    }
+}

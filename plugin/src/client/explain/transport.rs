@@ -1,0 +1,123 @@
+//! What keeps a call from reaching the API server: names, sockets, certificates, proxies, credential plugins.
+
+use std::error::Error;
+
+use kube::client::AuthError;
+
+use crate::error::{Exit, Failure};
+
+/// The connection could not even be prepared.
+pub(crate) fn no_client(error: &kube::Error, server: &str) -> Failure {
+    match error {
+        kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) => {
+            Failure::new(Exit::Other, "the certificates or the key in the kubeconfig cannot be used")
+                .evidence(root_cause(error))
+                .remedy("a key has to be PEM without a passphrase (PKCS#8, PKCS#1 or SEC1), beside its certificate")
+        }
+        other => failure(other, server),
+    }
+}
+
+/// A call that got no answer.
+pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
+    if let Some(auth) = find::<AuthError>(error) {
+        return credentials(auth);
+    }
+    let chain = root_cause(error);
+    let lower = chain.to_ascii_lowercase();
+    let other = |cause: &str| Failure::new(Exit::Other, cause).evidence(format!("{server}: {chain}"));
+    if lower.contains("certificate") || lower.contains("unknownissuer") {
+        return other("the API server's certificate is not trusted").remedy(
+            "check certificate-authority and tls-server-name of the kubeconfig's cluster; kubectl version shows whether \
+             kubectl trusts it",
+        );
+    }
+    if lower.contains("dns error") || lower.contains("lookup") {
+        return other("the API server's name is not known")
+            .remedy("check the network, the VPN and the cluster's server address");
+    }
+    if lower.contains("tunnel") || lower.contains("proxy") || lower.contains("socks") {
+        return other("the proxy does not lead to the API server")
+            .remedy("check proxy-url of the kubeconfig's cluster, HTTPS_PROXY and NO_PROXY");
+    }
+    if matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) {
+        return Failure::new(Exit::Other, "what answers is no Kubernetes API server")
+            .evidence(server)
+            .remedy("check the cluster's server address, and that no login page stands before it");
+    }
+    other("the API server cannot be reached").remedy("kubectl version shows whether kubectl reaches it")
+}
+
+/// kube's own texts for these hold the plugin's output, and so a token: only its stderr is shown.
+fn credentials(error: &AuthError) -> Failure {
+    let failure = Failure::new(Exit::Other, "no credentials for the API server");
+    match error {
+        AuthError::AuthExecRun { out, .. } => failure
+            .evidence(format!(
+                "the credential plugin ended with {}\n{}",
+                out.status,
+                String::from_utf8_lossy(&out.stderr)
+            ))
+            .remedy("run any kubectl command to log in, then try again"),
+        AuthError::AuthExecStart(error) => failure
+            .evidence(format!("the credential plugin of the kubeconfig's user cannot be started: {error}"))
+            .remedy("install it, and see that it is on the PATH"),
+        AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
+            failure.evidence("the credential plugin's output is no ExecCredential")
+        }
+        AuthError::AuthExec(message) => failure
+            .evidence(message)
+            .remedy("auth-provider is out of date: use a credential plugin (exec) in the kubeconfig's user"),
+        other => failure.evidence(root_cause(other)),
+    }
+}
+
+/// The first error of that type in the chain.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+/// The texts of the chain, each that says something new, the outermost first.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for error in std::iter::successors(Some(error), |&error| error.source()) {
+        let text = error.to_string();
+        // An outer error often ends with the inner one's text.
+        if let Some(outer) = texts.last_mut()
+            && let Some(front) = outer.strip_suffix(text.as_str())
+        {
+            *outer = front.trim_end_matches([' ', ':']).to_owned();
+        }
+        texts.push(text);
+    }
+    texts.retain(|text| !text.is_empty() && !matches!(text.as_str(), "ServiceError" | "HyperError" | "auth error"));
+    texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn each_link_of_the_chain_is_said_once() {
+        let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "Connection refused (os error 111)");
+        let error = kube::Error::Service(Box::new(io::Error::other(inner)));
+        assert_eq!(root_cause(&error), "Connection refused (os error 111)");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_credential_plugins_output_is_never_shown() {
+        use std::os::unix::process::ExitStatusExt;
+        let out = std::process::Output {
+            status: std::process::ExitStatus::from_raw(256),
+            stdout: b"{\"status\":{\"token\":\"secret\"}}".to_vec(),
+            stderr: b"please log in".to_vec(),
+        };
+        let error =
+            kube::Error::Auth(AuthError::AuthExecRun { cmd: "login --token secret".into(), out: Box::new(out) });
+        let text = failure(&error, "https://k8s.example").to_string();
+        assert!(text.contains("please log in") && !text.contains("secret"), "{text}");
+    }
+}

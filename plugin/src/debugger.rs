@@ -1,0 +1,107 @@
+//! The ephemeral container in the target's pod that the injector runs in: which one, found or made, waited for, and what
+//! is exec'd in it.
+
+mod admission;
+mod create;
+mod events;
+mod exec;
+mod reuse;
+mod security;
+mod spec;
+mod wait;
+
+use std::time::Duration;
+
+use jattach_protocol::Identity;
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, SecurityContext};
+
+pub(crate) use create::dry_run;
+pub(crate) use exec::exec;
+pub(crate) use reuse::running;
+pub(crate) use security::Basis;
+pub(crate) use spec::{HOLD, SESSION};
+
+use crate::client::Cluster;
+use crate::error::Result;
+use crate::options::Injector;
+use crate::render::Notes;
+use crate::target::{self, Target};
+
+/// How long the container may take to start: pulling its image is most of it.
+const START_LIMIT: Duration = Duration::from_secs(300);
+
+/// A running injector.
+#[derive(Clone, Debug)]
+pub(crate) struct Debugger {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    /// The ephemeral container's name.
+    pub(crate) container: String,
+    /// It was running already.
+    pub(crate) reused: bool,
+    /// What it runs as.
+    pub(crate) security: SecurityContext,
+    /// How sure it is that this fits the JVM.
+    pub(crate) basis: Basis,
+}
+
+/// A running injector for the target: one that is there already, or a new one. Its security context is what the API
+/// shows of the target; where that does not fit the JVM, the injector says so, and [`ensure_exact`] gives one that does.
+///
+/// # Errors
+/// Exit code 3 if the target ends meanwhile, 4 if a refusal stands in the way, 5 if the container does not start.
+pub(crate) async fn ensure(cluster: &Cluster, target: &Target, injector: &Injector, notes: &Notes) -> Result<Debugger> {
+    let derived = security::derive(&target.pod, &target.container);
+    ensure_as(cluster, target, injector, derived, notes).await
+}
+
+/// A running injector for a JVM that runs as `identity`: the second container, and the last.
+///
+/// # Errors
+/// Those of [`ensure`].
+pub(crate) async fn ensure_exact(
+    cluster: &Cluster,
+    target: &Target,
+    injector: &Injector,
+    identity: Identity,
+    notes: &Notes,
+) -> Result<Debugger> {
+    let exact = security::exact(&target.pod, &target.container, identity);
+    ensure_as(cluster, target, injector, exact, notes).await
+}
+
+async fn ensure_as(
+    cluster: &Cluster,
+    target: &Target,
+    injector: &Injector,
+    derived: security::Derived,
+    notes: &Notes,
+) -> Result<Debugger> {
+    let wanted = spec::container(injector, target, &derived.context);
+    // The pod may have changed since it was resolved, by our own first container for example.
+    let pod = target::pod(cluster, target.pod_name()).await?;
+    if let Some(gone) = target::vanished(&pod, &target.container) {
+        return Err(gone);
+    }
+    let found = |container: &EphemeralContainer, basis: Basis, reused: bool| Debugger {
+        namespace: target.namespace.clone(),
+        pod: target.pod_name().to_owned(),
+        container: container.name.clone(),
+        reused,
+        security: container.security_context.clone().unwrap_or_default(),
+        basis,
+    };
+    if let Some((running, basis)) = reuse::find(cluster, target, &pod, &wanted, derived.basis).await {
+        tracing::info!(container = %running.name, "reusing the running injector");
+        return Ok(found(&running, basis, true));
+    }
+    let created = create::create(cluster, target, &wanted).await?;
+    tracing::info!(container = %wanted.name, image = ?wanted.image, "created the injector's container");
+    wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
+    Ok(found(&wanted, derived.basis, false))
+}
+
+/// The pod's ephemeral containers with their states, newest last.
+fn ephemeral(pod: &Pod) -> impl DoubleEndedIterator<Item = &EphemeralContainer> {
+    pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten())
+}

@@ -1,0 +1,85 @@
+//! The patch that adds the container to the pod, and what the server's refusals of it mean.
+
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{admission, security, spec};
+use crate::client::Cluster;
+use crate::client::explain::Call;
+use crate::error::Result;
+use crate::options::{DryRun, Injector};
+use crate::target::Target;
+
+const MANAGER: &str = "kubectl-jattach";
+
+fn call(target: &Target) -> Call {
+    Call::new("patch", "pods/ephemeralcontainers", target.pod_name())
+}
+
+/// Adds the container; the pod as it is then.
+pub(super) async fn create(cluster: &Cluster, target: &Target, container: &EphemeralContainer) -> Result<Pod> {
+    send(cluster, target, container, false).await
+}
+
+/// What `--dry-run` prints: the patch that would be sent, or with `server` the container as the server would make it.
+///
+/// # Errors
+/// The server's refusal.
+pub(crate) async fn dry_run(
+    cluster: &Cluster,
+    target: &Target,
+    injector: &Injector,
+    answered_by: DryRun,
+) -> Result<Value> {
+    let derived = security::derive(&target.pod, &target.container);
+    let mut container = spec::container(injector, target, &derived.context);
+    if answered_by == DryRun::Server {
+        let pod = send(cluster, target, &container, true).await?;
+        if let Some(made) = super::ephemeral(&pod).find(|made| made.name == container.name) {
+            container = made.clone();
+        }
+    }
+    Ok(patch_document(target, &container))
+}
+
+/// The whole request as an object that `kubectl patch` would understand.
+fn patch_document(target: &Target, container: &EphemeralContainer) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": target.pod_name(), "namespace": target.namespace},
+        "spec": {"ephemeralContainers": [container]},
+    })
+}
+
+/// The container as the server would make it, defaults and webhooks included; `None` if it does not say.
+pub(super) async fn as_made(
+    cluster: &Cluster,
+    target: &Target,
+    wanted: &EphemeralContainer,
+) -> Option<EphemeralContainer> {
+    let pod = attempt(cluster, target, wanted, true).await.ok()?;
+    super::ephemeral(&pod).find(|made| made.name == wanted.name).cloned()
+}
+
+async fn send(cluster: &Cluster, target: &Target, container: &EphemeralContainer, dry_run: bool) -> Result<Pod> {
+    attempt(cluster, target, container, dry_run).await.map_err(|error| {
+        error
+            .status()
+            .and_then(|status| admission::explain(status, target, container))
+            .unwrap_or_else(|| error.explain(&call(target), cluster))
+    })
+}
+
+async fn attempt(
+    cluster: &Cluster,
+    target: &Target,
+    container: &EphemeralContainer,
+    dry_run: bool,
+) -> std::result::Result<Pod, crate::client::explain::CallError> {
+    let params = PatchParams { dry_run, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [container]}}));
+    let pods = cluster.pods();
+    cluster.attempt(&call(target), pods.patch_ephemeral_containers(target.pod_name(), &params, &patch)).await
+}

@@ -1,0 +1,85 @@
+//! A running injector that is what we would start now: nothing else is ever trusted with a session.
+
+use jattach_protocol::Identity;
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
+
+use super::{Basis, create, ephemeral, security, spec};
+use crate::client::Cluster;
+use crate::target::{Target, status_of};
+
+/// The names of the pod's running injectors, ours by name and command whatever their image.
+pub(crate) fn running(pod: &Pod) -> Vec<String> {
+    let ours = |container: &&EphemeralContainer| is_ours(container) && is_running(pod, &container.name);
+    ephemeral(pod).filter(ours).map(|container| container.name.clone()).collect()
+}
+
+/// A running container whose whole spec except the name equals the wanted one after the server's defaults; or equals the
+/// exact one for the ids that it runs as, which is there only because the first did not fit. The exact one goes first.
+pub(super) async fn find(
+    cluster: &Cluster,
+    target: &Target,
+    pod: &Pod,
+    wanted: &EphemeralContainer,
+    basis: Basis,
+) -> Option<(EphemeralContainer, Basis)> {
+    let candidates: Vec<&EphemeralContainer> =
+        ephemeral(pod).rev().filter(|container| is_ours(container) && is_running(pod, &container.name)).collect();
+    if let Some(found) = match_any(&candidates, wanted, target, basis) {
+        return Some(found);
+    }
+    if candidates.is_empty() {
+        return None;
+    }
+    // Our defaults may not be the whole story: a webhook may rewrite every container, its image for example.
+    let made = create::as_made(cluster, target, wanted).await?;
+    candidates.into_iter().find(|candidate| equal(candidate, &made)).map(|found| (found.clone(), basis))
+}
+
+fn match_any(
+    candidates: &[&EphemeralContainer],
+    wanted: &EphemeralContainer,
+    target: &Target,
+    basis: Basis,
+) -> Option<(EphemeralContainer, Basis)> {
+    let exact = candidates.iter().find(|candidate| is_exact(candidate, wanted, target));
+    let first = candidates.iter().find(|candidate| equal(candidate, wanted));
+    // Where the wanted one is exact itself, another exact one belongs to another JVM.
+    match (exact.filter(|_| basis != Basis::Exact), first) {
+        (Some(exact), _) if !equal(exact, wanted) => Some(((*exact).clone(), Basis::Exact)),
+        (_, first) => first.map(|first| ((*first).clone(), basis)),
+    }
+}
+
+/// Whether the candidate is what [`security::exact`] gives for the non-root ids that it runs as itself.
+fn is_exact(candidate: &EphemeralContainer, wanted: &EphemeralContainer, target: &Target) -> bool {
+    let context = candidate.security_context.as_ref();
+    let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
+    let (Some(uid), Some(gid)) =
+        (id(context.and_then(|context| context.run_as_user)), id(context.and_then(|context| context.run_as_group)))
+    else {
+        return false;
+    };
+    let identity = Identity { uid, gid, capabilities: 0 };
+    let exact = security::exact(&target.pod, &target.container, identity).context;
+    uid != 0 && equal(candidate, &EphemeralContainer { security_context: Some(exact), ..wanted.clone() })
+}
+
+/// Whether the two are the same but for their names.
+fn equal(one: &EphemeralContainer, other: &EphemeralContainer) -> bool {
+    let nameless =
+        |container: &EphemeralContainer| EphemeralContainer { name: String::new(), ..spec::with_defaults(container) };
+    nameless(one) == nameless(other)
+}
+
+fn is_ours(container: &EphemeralContainer) -> bool {
+    spec::is_our_name(&container.name) && container.command.as_deref().is_some_and(|command| command == spec::HOLD)
+}
+
+fn is_running(pod: &Pod, container: &str) -> bool {
+    let state = status_of(pod, container).and_then(|status| status.state.as_ref());
+    state.is_some_and(|state| state.running.is_some())
+}
+
+#[cfg(test)]
+#[path = "reuse_tests.rs"]
+mod tests;

@@ -1,0 +1,180 @@
+//! Waiting for the container to run, and no longer: the first reason that will not go away ends it.
+
+mod verdict;
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
+use kube::api::{WatchEvent, WatchParams};
+use tokio::time::Instant;
+
+use super::events;
+use crate::client::Cluster;
+use crate::client::explain::{Call, CallError};
+use crate::error::{Exit, Failure, Result};
+use crate::render::Notes;
+use crate::render::progress::Progress;
+use crate::target::{self, Target};
+use verdict::{Doubt, Verdict, judge};
+
+/// How often the pod is read where it may not be watched. The only rhythm in the plugin: there is no event to wait for.
+const POLL: Duration = Duration::from_millis(250);
+/// A watch is asked to end after this many seconds, below the limit of any server.
+const WATCH_SECONDS: u32 = 270;
+
+/// Returns when the container runs.
+///
+/// # Errors
+/// 5 with the reason if it cannot start or does not within `limit`; 3 if the target ends meanwhile.
+pub(super) async fn until_running(
+    cluster: &Cluster,
+    target: &Target,
+    wanted: &EphemeralContainer,
+    created: Pod,
+    limit: Duration,
+    notes: &Notes,
+) -> Result<()> {
+    let mut waiting = Waiting {
+        cluster,
+        target,
+        container: &wanted.name,
+        image: wanted.image.as_deref().unwrap_or_default(),
+        notes,
+        said: None,
+        doubt: None,
+    };
+    let deadline = Instant::now() + limit;
+    let progress = Progress::new(!notes.are_heard());
+    progress.phase("starting the injector");
+    match tokio::time::timeout_at(deadline, waiting.run(created)).await {
+        Ok(end) => end,
+        Err(_) => Err(waiting.too_late(limit).await),
+    }
+}
+
+struct Waiting<'a> {
+    cluster: &'a Cluster,
+    target: &'a Target,
+    container: &'a str,
+    image: &'a str,
+    notes: &'a Notes,
+    /// The last reason that was shown, so that each is shown once.
+    said: Option<String>,
+    /// The last reason that may still go away.
+    doubt: Option<Doubt>,
+}
+
+impl Waiting<'_> {
+    async fn run(&mut self, created: Pod) -> Result<()> {
+        let mut pod = created;
+        loop {
+            if self.look(&pod).await? {
+                return Ok(());
+            }
+            let version = pod.metadata.resource_version.clone().unwrap_or_default();
+            match self.watch(&version).await? {
+                Watched::Running => return Ok(()),
+                Watched::Ended => {}
+                Watched::Forbidden => tokio::time::sleep(POLL).await,
+            }
+            pod = target::pod(self.cluster, self.target.pod_name()).await?;
+        }
+    }
+
+    async fn watch(&mut self, version: &str) -> Result<Watched> {
+        let name = self.target.pod_name();
+        let params = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(WATCH_SECONDS);
+        let pods = self.cluster.pods();
+        let opened = self.cluster.attempt(&Call::new("watch", "pods", name), pods.watch(&params, version)).await;
+        let stream = match opened {
+            Ok(stream) => stream,
+            Err(error) => return refused(&error, name, self.cluster),
+        };
+        self.follow(stream).await
+    }
+
+    async fn follow(&mut self, stream: impl Stream<Item = kube::Result<WatchEvent<Pod>>>) -> Result<Watched> {
+        let mut stream = std::pin::pin!(stream);
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
+                    if self.look(&pod).await? {
+                        return Ok(Watched::Running);
+                    }
+                }
+                Ok(WatchEvent::Deleted(_)) => {
+                    let name = self.target.pod_name();
+                    return Err(Failure::new(
+                        Exit::Target,
+                        format!("pod/{name} was deleted while the injector started"),
+                    ));
+                }
+                Ok(WatchEvent::Bookmark(_)) => {}
+                // Too old a version, or a connection that was cut: what counts is the pod as it is now.
+                Ok(WatchEvent::Error(_)) | Err(_) => return Ok(Watched::Ended),
+            }
+        }
+        Ok(Watched::Ended)
+    }
+
+    /// True if the container runs; an error if it never will.
+    async fn look(&mut self, pod: &Pod) -> Result<bool> {
+        match judge(pod, self.target, self.container, self.image) {
+            Verdict::Running => Ok(true),
+            Verdict::Wait => Ok(false),
+            Verdict::Doubt(doubt) => {
+                if self.said.as_ref() != Some(&doubt.reason) {
+                    self.notes.say(&format!("{} (still trying)", doubt.text()));
+                    self.said = Some(doubt.reason.clone());
+                }
+                self.doubt = Some(doubt);
+                Ok(false)
+            }
+            Verdict::Failed(failure) => Err(self.with_events(failure).await),
+        }
+    }
+
+    /// The kubelet's own words, where the status holds none.
+    async fn with_events(&self, failure: Failure) -> Failure {
+        if !failure.evidence.is_empty() {
+            return failure;
+        }
+        let events = events::warnings(self.cluster, self.target, self.container).await;
+        failure.evidence(events)
+    }
+
+    async fn too_late(&self, limit: Duration) -> Failure {
+        let name = self.target.pod_name();
+        let node = self.target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node");
+        let failure = Failure::new(Exit::Injector, format!("the injector did not start within {} s", limit.as_secs()));
+        let evidence = match &self.doubt {
+            Some(doubt) => doubt.text(),
+            None => events::warnings(self.cluster, self.target, self.container).await,
+        };
+        let remedy = format!("kubectl -n {} describe pod {name}; kubectl describe node {node}", self.target.namespace);
+        if evidence.is_empty() {
+            return failure
+                .evidence(format!("the kubelet of {node} reports nothing of container {}", self.container))
+                .remedy(remedy);
+        }
+        failure.evidence(evidence).remedy(remedy)
+    }
+}
+
+/// How a watch came to its end.
+enum Watched {
+    Running,
+    /// Nothing was wrong: read the pod and watch again.
+    Ended,
+    /// `watch pods` or `list pods` is not granted.
+    Forbidden,
+}
+
+fn refused(error: &CallError, pod: &str, cluster: &Cluster) -> Result<Watched> {
+    match error.status().map(|status| status.code) {
+        Some(403) => Ok(Watched::Forbidden),
+        Some(410 | 500..=599) => Ok(Watched::Forbidden),
+        _ => Err(error.explain(&Call::new("watch", "pods", pod), cluster)),
+    }
+}

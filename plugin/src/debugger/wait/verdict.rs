@@ -1,0 +1,145 @@
+//! What a pod's status says of the container that is to start: it runs, it may yet run, or it never will and why. A pure
+//! function of the pod.
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting, Pod};
+
+use crate::error::{Exit, Failure};
+use crate::target::{self, Target, status_of};
+
+/// What is to be done about a container.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Running,
+    /// Nothing is wrong.
+    Wait,
+    /// Something is wrong that may go away by itself: shown at once, and waited for.
+    Doubt(Doubt),
+    Failed(Failure),
+}
+
+/// A reason that may go away.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) reason: String,
+    message: String,
+}
+
+impl Doubt {
+    pub(super) fn text(&self) -> String {
+        if self.message.is_empty() { self.reason.clone() } else { format!("{}: {}", self.reason, self.message) }
+    }
+}
+
+/// Judges the container by the pod's status.
+pub(super) fn judge(pod: &Pod, target: &Target, container: &str, image: &str) -> Verdict {
+    let Some(state) = status_of(pod, container).and_then(|status| status.state.as_ref()) else {
+        // The target may go before the kubelet has even looked at the new container.
+        return target::vanished(pod, &target.container).map_or(Verdict::Wait, Verdict::Failed);
+    };
+    match state {
+        ContainerState { running: Some(_), .. } => Verdict::Running,
+        ContainerState { terminated: Some(ended), .. } => Verdict::Failed(ended_at_once(pod, target, ended)),
+        ContainerState { waiting: Some(waiting), .. } => match waiting_for(waiting, target, image) {
+            Verdict::Wait => target::vanished(pod, &target.container).map_or(Verdict::Wait, Verdict::Failed),
+            verdict => verdict,
+        },
+        _ => Verdict::Wait,
+    }
+}
+
+fn waiting_for(waiting: &ContainerStateWaiting, target: &Target, image: &str) -> Verdict {
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    let message = waiting.message.as_deref().unwrap_or_default();
+    let failed = |cause: String, remedy: String| {
+        Verdict::Failed(Failure::new(Exit::Injector, cause).evidence(evidence(reason, message)).remedy(remedy))
+    };
+    match reason {
+        "" | "ContainerCreating" | "PodInitializing" => Verdict::Wait,
+        "ErrImagePull" if !is_certain(message) => {
+            Verdict::Doubt(Doubt { reason: reason.to_owned(), message: message.to_owned() })
+        }
+        "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
+            failed(format!("the node cannot pull the injector's image {image}"), pull_remedy(message))
+        }
+        "ErrImageNeverPull" => failed(
+            format!("the injector's image {image} is not on the node, and the pull policy is Never"),
+            "load it onto the node, or allow pulling: --image-pull-policy IfNotPresent".to_owned(),
+        ),
+        "InvalidImageName" | "ImageInspectError" => failed(
+            format!("the injector's image {image} is no image that the node can use"),
+            "give another reference with --image".to_owned(),
+        ),
+        "CreateContainerConfigError" => failed(
+            "the node refuses the injector container's configuration".to_owned(),
+            "--dry-run=client -o yaml shows what was sent; the pod's own securityContext is inherited".to_owned(),
+        ),
+        "CreateContainerError" | "RunContainerError" if is_target_gone(message) => {
+            Verdict::Failed(target_gone(target, evidence(reason, message)))
+        }
+        "CreateContainerError" | "RunContainerError" | "StartError" => failed(
+            "the node cannot start the injector's container".to_owned(),
+            format!("check that {image} is the injector's image, and made for the node's architecture"),
+        ),
+        // A reason that this version does not know may be one that goes away: shown, and waited for.
+        _ => Verdict::Doubt(Doubt { reason: reason.to_owned(), message: message.to_owned() }),
+    }
+}
+
+fn evidence(reason: &str, message: &str) -> String {
+    if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
+}
+
+/// Whether a pull that failed once will fail again: the registry answered, or there is none.
+fn is_certain(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["not found", "no such host", "denied", "unauthorized", "forbidden", "no match for platform", "invalid reference"]
+        .iter()
+        .any(|sign| message.contains(sign))
+}
+
+fn pull_remedy(message: &str) -> String {
+    let message = message.to_ascii_lowercase();
+    if message.contains("no match for platform") {
+        return "the image is not made for the node's architecture: give one that is with --image".to_owned();
+    }
+    if ["denied", "unauthorized", "forbidden"].iter().any(|sign| message.contains(sign)) {
+        return "the node pulls with the pod's own imagePullSecrets: put the image where these (or nobody's) suffice, and \
+                name it with --image or KUBECTL_JATTACH_IMAGE"
+            .to_owned();
+    }
+    "copy the image to a registry that the node reaches, and name it with --image or KUBECTL_JATTACH_IMAGE".to_owned()
+}
+
+fn is_target_gone(message: &str) -> bool {
+    message.contains("invalid target container") || message.contains("CONTAINER_EXITED")
+}
+
+fn target_gone(target: &Target, evidence: String) -> Failure {
+    let (pod, container) = (target.pod_name(), &target.container);
+    Failure::new(Exit::Target, format!("container \"{container}\" of pod/{pod} ended while the injector started"))
+        .evidence(evidence)
+        .remedy(format!(
+            "kubectl -n {} logs {pod} -c {container} --previous says why; try again when it runs",
+            target.namespace
+        ))
+}
+
+/// It ran, and ended before it could be used.
+fn ended_at_once(pod: &Pod, target: &Target, ended: &ContainerStateTerminated) -> Failure {
+    let reason = ended.reason.as_deref().unwrap_or("without a reason");
+    let message = ended.message.as_deref().map(|message| format!("\n{}", message.trim())).unwrap_or_default();
+    let evidence = format!("{reason}, exit code {}{message}", ended.exit_code);
+    let restarted =
+        status_of(pod, &target.container).and_then(|status| status.container_id.as_deref()) != target.container_id();
+    // It lives in the target's PID namespace, and is killed with it.
+    if restarted || target::vanished(pod, &target.container).is_some() {
+        return target_gone(target, evidence);
+    }
+    Failure::new(Exit::Injector, "the injector ended as soon as it had started")
+        .evidence(evidence)
+        .remedy("check that --image is the injector's image and of this plugin's version (kubectl jattach version)")
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,0 +1,239 @@
+//! What the options amount to: the raw ones of [`crate::cli`] checked, given their defaults, and put into the terms that
+//! the rest of the plugin thinks in.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub(crate) use crate::cli::{DryRun, OutputFormat, PullPolicy};
+
+use crate::cli::{self, Raw, words};
+use crate::error::{Failure, Result};
+use crate::target::Wish;
+
+/// A checked command line.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// What to do.
+    pub(crate) command: Command,
+    pub(crate) connection: Connection,
+    pub(crate) injector: Injector,
+    pub(crate) output: Output,
+    /// The limit for the whole command; `None` is none.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How to reach the API server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) context: Option<String>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) impersonate: Option<String>,
+    pub(crate) impersonate_groups: Vec<String>,
+    /// `-n`; without it the context's namespace counts.
+    pub(crate) namespace: Option<String>,
+    /// The limit for a single API request; `None` is none.
+    pub(crate) request_timeout: Option<Duration>,
+}
+
+/// Which injector, and how it behaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Injector {
+    pub(crate) image: String,
+    pub(crate) pull_policy: Option<PullPolicy>,
+    pub(crate) dry_run: Option<DryRun>,
+    /// How long it stays after its last job.
+    pub(crate) ttl: Duration,
+    /// Whether to wait for another job's end.
+    pub(crate) wait: bool,
+}
+
+/// What is printed, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) format: Option<OutputFormat>,
+    pub(crate) quiet: bool,
+    /// kubectl's level; 0 is silence.
+    pub(crate) verbosity: u8,
+}
+
+/// A command, and its target where it has one.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Version,
+    On(Wish, Action),
+}
+
+/// What is done to a target.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Ps,
+    DumpHeap { file: Destination, live: bool, force: bool },
+    ThreadDump { locks: bool },
+    InspectHeap { live: bool, top: Option<u32> },
+    Jcmd { words: Vec<String> },
+    Properties,
+    AgentProperties,
+    DataDump,
+    SetFlag { name: String, value: String },
+    PrintFlag { name: String },
+    Load { agent: Agent, options: Option<String> },
+    Clean,
+}
+
+/// Where a heap dump goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// POD-CONTAINER-UTC.hprof in the working directory.
+    Default,
+    File(PathBuf),
+    Stdout,
+}
+
+/// Where an agent comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Agent {
+    /// A library that the JVM finds by this name in its own library path.
+    Library(String),
+    /// An absolute path in the target's file system.
+    Path(String),
+    /// A file of this machine.
+    Upload(PathBuf),
+}
+
+const DEFAULT_TTL: Duration = Duration::from_secs(600);
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What became of the command line.
+pub(crate) enum Parsed {
+    Run(Box<Options>),
+    /// Clap has something to say: help, or a flag that is wrong.
+    Say(clap::Error),
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// A usage failure.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
+    let definitions = Raw::command();
+    let words = words::order(args, &definitions)?;
+    let raw = definitions.try_get_matches_from(words.argv).and_then(|matches| Raw::from_arg_matches(&matches));
+    match raw {
+        Ok(raw) => Ok(Parsed::Run(Box::new(check(raw, words.target)?))),
+        Err(error) => Ok(Parsed::Say(error)),
+    }
+}
+
+fn check(raw: Raw, target: Option<String>) -> Result<Options> {
+    let connection = Connection {
+        kubeconfig: raw.connection.kubeconfig,
+        context: raw.connection.context,
+        cluster: raw.connection.cluster,
+        user: raw.connection.user,
+        impersonate: raw.connection.impersonate,
+        impersonate_groups: raw.connection.impersonate_groups,
+        namespace: raw.target.namespace.clone(),
+        request_timeout: limit("--request-timeout", raw.connection.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
+    };
+    if connection.impersonate.is_none() && !connection.impersonate_groups.is_empty() {
+        return Err(Failure::usage("--as-group needs --as").remedy("name the user to impersonate with --as USER"));
+    }
+    let injector = Injector {
+        image: image(raw.injector.image)?,
+        pull_policy: raw.injector.image_pull_policy,
+        dry_run: raw.injector.dry_run,
+        ttl: limit("--ttl", raw.injector.ttl, Some(DEFAULT_TTL))?.ok_or_else(|| {
+            Failure::usage("--ttl 0 would leave the injector for good").remedy("give a limit: --ttl 1h")
+        })?,
+        wait: raw.injector.wait,
+    };
+    let output =
+        Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
+    let timeout = limit("--timeout", raw.output.timeout, None)?;
+    let command = match action(raw.command)? {
+        None => Command::Version,
+        Some(action) => {
+            let wish = Wish::new(target.as_deref(), raw.selector, raw.target.container, raw.target.pid)?;
+            Command::On(wish, action)
+        }
+    };
+    Ok(Options { command, connection, injector, output, timeout })
+}
+
+fn action(command: cli::Command) -> Result<Option<Action>> {
+    Ok(Some(match command {
+        cli::Command::Version => return Ok(None),
+        cli::Command::Ps => Action::Ps,
+        cli::Command::DumpHeap(dump) => Action::DumpHeap {
+            live: !dump.objects.all,
+            force: dump.force,
+            file: match dump.file {
+                None => Destination::Default,
+                Some(file) if file.as_os_str() == "-" => Destination::Stdout,
+                Some(file) => Destination::File(file),
+            },
+        },
+        cli::Command::ThreadDump(dump) => Action::ThreadDump { locks: dump.locks },
+        cli::Command::InspectHeap(heap) => Action::InspectHeap { live: !heap.objects.all, top: heap.top },
+        cli::Command::Jcmd(jcmd) => Action::Jcmd { words: jcmd.words },
+        cli::Command::Properties => Action::Properties,
+        cli::Command::AgentProperties => Action::AgentProperties,
+        cli::Command::DataDump => Action::DataDump,
+        cli::Command::SetFlag(flag) => Action::SetFlag { name: flag.name, value: flag.value },
+        cli::Command::PrintFlag(flag) => Action::PrintFlag { name: flag.name },
+        cli::Command::Load(load) => Action::Load { agent: agent(load.agent, load.upload)?, options: load.options },
+        cli::Command::Clean => Action::Clean,
+    }))
+}
+
+fn agent(agent: OsString, upload: bool) -> Result<Agent> {
+    if upload {
+        return Ok(Agent::Upload(agent.into()));
+    }
+    let agent =
+        agent.into_string().map_err(|raw| Failure::usage(format!("AGENT {} is no text", raw.to_string_lossy())))?;
+    if agent.starts_with('/') {
+        Ok(Agent::Path(agent))
+    } else if agent.contains('/') {
+        Err(Failure::usage(format!("AGENT {agent} is neither an absolute path nor a library's name"))
+            .remedy("give the path as the target sees it, from /; for a file of this machine add --upload"))
+    } else {
+        Ok(Agent::Library(agent))
+    }
+}
+
+fn image(image: String) -> Result<String> {
+    if image.trim().is_empty() || image.chars().any(char::is_whitespace) {
+        return Err(Failure::usage(format!("\"{image}\" is no image reference"))
+            .evidence("from --image or KUBECTL_JATTACH_IMAGE")
+            .remedy("give it as REGISTRY/NAME:TAG"));
+    }
+    Ok(image)
+}
+
+/// A limit as kubectl takes it: seconds, or a number with a unit; 0 is none.
+fn limit(flag: &str, text: Option<String>, default: Option<Duration>) -> Result<Option<Duration>> {
+    let Some(text) = text else { return Ok(default) };
+    let limit = duration(&text).ok_or_else(|| {
+        Failure::usage(format!("{flag} \"{text}\" is no duration"))
+            .remedy("examples: 30, 30s, 2m, 1h30m; 0 is no limit")
+    })?;
+    Ok(Some(limit).filter(|limit| !limit.is_zero()))
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().map(Duration::from_secs);
+    }
+    let parsed: jiff::SignedDuration = text.parse().ok()?;
+    parsed.try_into().ok()
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! From a command line to what it amounts to.
+
+use super::*;
+use crate::target::Name;
+
+fn options(line: &str) -> Options {
+    match parsed(line).expect("a line that makes sense") {
+        Parsed::Run(options) => *options,
+        Parsed::Say(error) => panic!("{error}"),
+    }
+}
+
+fn parsed(line: &str) -> Result<Parsed> {
+    parse(std::iter::once("kubectl-jattach").chain(line.split_whitespace()).map(OsString::from))
+}
+
+fn action(line: &str) -> Action {
+    match options(line).command {
+        Command::On(_, action) => action,
+        Command::Version => panic!("{line} has an action"),
+    }
+}
+
+fn cause(line: &str) -> String {
+    match parsed(line) {
+        Err(failure) => failure.cause,
+        Ok(Parsed::Say(error)) => error.to_string(),
+        Ok(Parsed::Run(options)) => panic!("{line} is accepted: {options:?}"),
+    }
+}
+
+#[test]
+fn a_heap_dump_is_of_live_objects_and_to_a_new_file_by_default() {
+    assert_eq!(action("x dumpheap"), Action::DumpHeap { file: Destination::Default, live: true, force: false });
+    assert_eq!(
+        action("x dumpheap --all --force -"),
+        Action::DumpHeap { file: Destination::Stdout, live: false, force: true }
+    );
+    assert_eq!(
+        action("x dumpheap --live a.hprof"),
+        Action::DumpHeap { file: Destination::File("a.hprof".into()), live: true, force: false }
+    );
+}
+
+#[test]
+fn live_and_all_exclude_each_other() {
+    assert!(cause("x dumpheap --live --all").contains("cannot be used with"));
+    assert!(cause("x inspectheap --live --all").contains("cannot be used with"));
+}
+
+#[test]
+fn the_jvms_words_arrive_as_they_were_given() {
+    assert_eq!(
+        action("x jcmd Thread.print -l --help -n y"),
+        Action::Jcmd { words: ["Thread.print", "-l", "--help", "-n", "y"].map(String::from).to_vec() }
+    );
+    assert!(cause("x jcmd").contains("required arguments"));
+}
+
+#[test]
+fn locks_may_be_long_or_short() {
+    assert_eq!(action("x threaddump -l"), Action::ThreadDump { locks: true });
+    assert_eq!(action("x threaddump --locks"), Action::ThreadDump { locks: true });
+    assert_eq!(action("--locks x threaddump"), Action::ThreadDump { locks: true });
+    assert_eq!(action("-l a=b threaddump"), Action::ThreadDump { locks: false });
+}
+
+#[test]
+fn an_agent_is_a_path_a_library_or_a_file_of_this_machine() {
+    let agent = |line: &str| match action(line) {
+        Action::Load { agent, .. } => agent,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(agent("x load /opt/agent.so"), Agent::Path("/opt/agent.so".into()));
+    assert_eq!(agent("x load instrument a.jar=o"), Agent::Library("instrument".into()));
+    assert_eq!(agent("x load --upload ./agent.so"), Agent::Upload("./agent.so".into()));
+    assert!(cause("x load ./agent.so").contains("neither an absolute path nor"));
+}
+
+#[test]
+fn durations_are_kubectls() {
+    let of = |text| duration(text).map(|duration| duration.as_millis());
+    assert_eq!(of("30"), Some(30_000));
+    assert_eq!(of("30s"), Some(30_000));
+    assert_eq!(of("1h30m"), Some(5_400_000));
+    assert_eq!(of("1m0.5s"), Some(60_500));
+    assert_eq!(of("250ms"), Some(250));
+    for nonsense in ["", "x", "-5s", "5 parsecs", "1e9", "99999999999999999999"] {
+        assert_eq!(of(nonsense), None, "{nonsense}");
+    }
+}
+
+#[test]
+fn a_limit_of_zero_is_none_but_the_injector_has_to_end() {
+    assert_eq!(options("x ps --timeout 0").timeout, None);
+    assert_eq!(options("x ps --timeout 5m").timeout, Some(Duration::from_secs(300)));
+    assert_eq!(options("x ps --request-timeout 0").connection.request_timeout, None);
+    assert_eq!(options("x ps").connection.request_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(options("x ps").injector.ttl, Duration::from_secs(600));
+    assert!(cause("x ps --ttl 0").contains("for good"));
+    assert!(cause("x ps --timeout soon").contains("\"soon\" is no duration"));
+}
+
+#[test]
+fn verbosity_is_kubectls_level_or_stands_alone() {
+    assert_eq!(options("x ps").output.verbosity, 0);
+    assert_eq!(options("-v x ps").output.verbosity, 4);
+    assert_eq!(options("-v 6 x ps").output.verbosity, 6);
+    assert_eq!(options("x ps --v=8").output.verbosity, 8);
+    assert_eq!(options("-vv x ps").output.verbosity, 4);
+    assert!(cause("-v=x y ps").contains("invalid value 'x'"));
+}
+
+#[test]
+fn the_last_of_two_equal_flags_counts_except_for_groups() {
+    assert_eq!(options("-n a x ps -n b").connection.namespace.as_deref(), Some("b"));
+    assert_eq!(options("x ps --as u --as-group a --as-group b").connection.impersonate_groups, ["a", "b"]);
+    assert!(cause("x ps --as-group a").contains("needs --as"));
+}
+
+#[test]
+fn the_image_is_the_plugins_own_unless_said_otherwise() {
+    assert_eq!(options("x ps").injector.image, env!("JATTACH_IMAGE"));
+    assert_eq!(options("x ps --image r.example/i:1").injector.image, "r.example/i:1");
+    assert!(cause("x ps --image=").contains("is no image reference"));
+}
+
+#[test]
+fn kubectls_own_spellings_are_taken() {
+    let options = options("x ps --image-pull-policy Always --dry-run=server -o yaml");
+    assert_eq!(options.injector.pull_policy, Some(PullPolicy::Always));
+    assert_eq!(options.injector.dry_run, Some(DryRun::Server));
+    assert_eq!(options.output.format, Some(OutputFormat::Yaml));
+    assert!(cause("x ps -o wide").contains("json"));
+    assert!(cause("x ps --dry-run client").contains("equal sign"));
+}
+
+#[test]
+fn a_selector_or_a_target_is_the_wish() {
+    let wish = |line: &str| match options(line).command {
+        Command::On(wish, _) => wish,
+        Command::Version => panic!("{line} has a target"),
+    };
+    let by_name = wish("deploy/api -c app --pid 7 ps");
+    assert_eq!((by_name.container.as_deref(), by_name.pid), (Some("app"), Some(7)));
+    assert!(matches!(by_name.name, Name::Workload { .. }));
+    assert!(matches!(wish("-l app=x ps").name, Name::Selector(selector) if selector == "app=x"));
+    assert!(matches!(options("version").command, Command::Version));
+}
+
+#[test]
+fn an_unknown_command_names_the_similar_one() {
+    assert!(cause("x threadump").contains("threaddump"));
+    assert!(cause("x ps --contxt=y").contains("--context"));
+}
+
+#[test]
+fn help_shows_the_order_of_the_words() {
+    let root = cause("help");
+    assert!(root.contains("kubectl jattach [FLAGS] TARGET COMMAND [ARGS]"), "{root}");
+    assert!(root.contains("agentProperties"), "{root}");
+    let dumpheap = cause("x dumpheap --help");
+    assert!(dumpheap.contains("kubectl jattach [FLAGS] TARGET dumpheap [--live|--all] [FILE]"), "{dumpheap}");
+}

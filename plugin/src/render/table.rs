@@ -1,0 +1,68 @@
+//! Tables as kubectl prints them: upper-case heads, columns parted by three blanks, no lines.
+
+use super::terminal::printable;
+
+/// Rows under their heads.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+const GAP: usize = 3;
+
+impl Table {
+    /// A table with these heads.
+    pub(crate) fn new<const N: usize>(heads: [&str; N]) -> Table {
+        Table { rows: vec![heads.map(str::to_owned).to_vec()] }
+    }
+
+    /// Adds a row. A cell that is empty shows as `-`; control characters in it are shown, line feeds too.
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        let cell = |cell: String| if cell.is_empty() { "-".to_owned() } else { one_line(&cell) };
+        self.rows.push(cells.map(cell).to_vec());
+    }
+
+    /// The text, with a line feed after each row and no blanks at its end.
+    pub(crate) fn text(&self) -> String {
+        let columns = self.rows[0].len();
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width + GAP - cell.chars().count()));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn one_line(cell: &str) -> String {
+    printable(cell).replace('\n', "^J").replace('\t', "^I")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(["PID", "MAIN CLASS", "STATE"]);
+        table.row(["1".into(), "Größe".into(), "attachable".into()]);
+        table.row(["12345".into(), String::new(), String::new()]);
+        assert_eq!(
+            table.text(),
+            "PID     MAIN CLASS   STATE\n1       Größe        attachable\n12345   -            -\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_cannot_break_out_of_its_row() {
+        let mut table = Table::new(["NAME"]);
+        table.row(["a\nb\x1b[2J\tc".into()]);
+        assert_eq!(table.text(), "NAME\na^Jb^[[2J^Ic\n");
+    }
+}

@@ -1,0 +1,88 @@
+//! Which container of a pod, and what the pod says of it.
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, LinuxContainerUser, Pod};
+
+use super::no_target;
+use crate::error::Result;
+use crate::render::Notes;
+
+/// kubectl reads it for logs and exec, too.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// In which list of the pod a container stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Main,
+    Init,
+    Ephemeral,
+}
+
+/// The container that the user named, or kubectl's default.
+pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<String> {
+    let names = names(pod);
+    if let Some(wanted) = wanted {
+        return match names.iter().find(|(name, _)| *name == wanted) {
+            Some((_, Kind::Ephemeral)) => Err(no_target(format!("container \"{wanted}\" is an ephemeral container"))
+                .evidence(list(&names))
+                .remedy("name the container that runs the JVM")),
+            Some(_) => Ok(wanted.to_owned()),
+            None => Err(no_target(format!("pod/{} has no container \"{wanted}\"", name_of(pod)))
+                .evidence(format!("its containers are {}", list(&names)))
+                .remedy("name one of them with -c")),
+        };
+    }
+    let annotation = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DEFAULT_CONTAINER));
+    if let Some(named) = annotation {
+        if names.iter().any(|(name, _)| name == named) {
+            return Ok(named.clone());
+        }
+        notes.say(&format!("Default container name \"{named}\" not found in pod {}", name_of(pod)));
+    }
+    let Some((first, _)) = names.iter().find(|(_, kind)| *kind == Kind::Main) else {
+        return Err(no_target(format!("pod/{} has no containers", name_of(pod))));
+    };
+    if names.len() > 1 {
+        notes.say(&format!("Defaulted container \"{first}\" out of: {}", list(&names)));
+    }
+    Ok((*first).to_owned())
+}
+
+/// All containers, in kubectl's order.
+fn names(pod: &Pod) -> Vec<(&str, Kind)> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let main = spec.containers.iter().map(|container| (container.name.as_str(), Kind::Main));
+    let init = spec.init_containers.iter().flatten().map(|container| (container.name.as_str(), Kind::Init));
+    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| (c.name.as_str(), Kind::Ephemeral));
+    main.chain(ephemeral).chain(init).collect()
+}
+
+fn list(names: &[(&str, Kind)]) -> String {
+    let named = |(name, kind): &(&str, Kind)| match kind {
+        Kind::Main => (*name).to_owned(),
+        Kind::Init => format!("{name} (init)"),
+        Kind::Ephemeral => format!("{name} (ephem)"),
+    };
+    names.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn name_of(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The spec of a main or init container.
+pub(crate) fn spec_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a Container> {
+    let spec = pod.spec.as_ref()?;
+    spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|spec| spec.name == container)
+}
+
+/// The status of a container of any kind.
+pub(crate) fn status_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    lists.into_iter().flatten().flatten().find(|status| status.name == container)
+}
+
+/// What the container's first process runs as, where the kubelet reports it (from Kubernetes 1.33).
+pub(crate) fn identity_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a LinuxContainerUser> {
+    status_of(pod, container)?.user.as_ref()?.linux.as_ref()
+}
