@@ -1,3 +1,27 @@
-//! The commands of the README.
+//! The commands of the README: `cargo xtask injector`, `image`, `test`, `e2e`, `demo`.
+//!
+//! Nothing here is shipped. Data (a path, a summary) goes to stdout, the account of what is being done to stderr.
 
-fn main() {}
+mod arch;
+mod cli;
+mod commands;
+mod elf;
+mod images;
+mod oci;
+mod static_build;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match commands::run(&cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

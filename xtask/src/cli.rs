@@ -1,0 +1,63 @@
+//! The command line of xtask, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::arch::Arch;
+
+/// Builds, tests and shows kubectl-jattach.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Cli {
+    /// Install what is missing without asking.
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build the static injector; the last line printed is its path.
+    Injector(Injector),
+    /// Write the injector's image, or with --jvm the JVM images of the tests, as OCI archives in target/images.
+    Image(Image),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Injector {
+    /// The processor it is for.
+    #[arg(long, value_enum, default_value_t = Arch::host())]
+    pub(crate) arch: Arch,
+    /// Where its standard library comes from; without it, the first of these that this machine can do.
+    #[arg(long, value_enum)]
+    pub(crate) std: Option<StdSource>,
+}
+
+/// Where the standard library of the static injector comes from, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StdSource {
+    /// Built with the injector, for size: musl, from rust-src.
+    Source,
+    /// The prebuilt musl target of rustup: larger.
+    Rustup,
+    /// The host's own glibc target, linked statically: largest.
+    Gnu,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Image {
+    /// The processor it is for.
+    #[arg(long, value_enum, default_value_t = Arch::host())]
+    pub(crate) arch: Arch,
+    /// Put this injector into the image instead of building one.
+    #[arg(long, value_name = "FILE", conflicts_with = "jvm")]
+    pub(crate) injector: Option<PathBuf>,
+    /// The JVM images of the tests, from this machine's JDK.
+    #[arg(long)]
+    pub(crate) jvm: bool,
+    /// The JDK of the JVM images; without it, the first known one under /usr/lib/jvm.
+    #[arg(long, value_name = "DIR", requires = "jvm")]
+    pub(crate) java_home: Option<PathBuf>,
+}

@@ -1,0 +1,21 @@
+//! One file per command.
+
+mod image;
+mod injector;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::workspace::Workspace;
+
+/// Runs the command and returns what to exit with.
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match &cli.command {
+        Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes)?,
+        Command::Image(arguments) => image::run(&workspace, arguments, cli.yes)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

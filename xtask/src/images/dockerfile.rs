@@ -1,0 +1,1 @@
+//! The Dockerfile, read as far as it says how the image runs.

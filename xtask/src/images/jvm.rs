@@ -1,0 +1,183 @@
+//! The JVM images of the tests: this machine's own JVM with the fixtures, once without a shell and once with one.
+//!
+//! They stand for what people run: a JRE without tools, any uid, often a read-only root. They are never published.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use crate::arch::Arch;
+use crate::oci::archive::Image;
+use crate::oci::config::ContainerConfig;
+use crate::oci::layer::Layer;
+use crate::tools::apt;
+use crate::tools::jdk::Jdk;
+use crate::workspace::Workspace;
+
+/// What a JVM needs to answer every attach command: agents, management, and the flight recorder's jcmd commands.
+const MODULES: &str =
+    "java.base,java.instrument,java.logging,java.management,jdk.jfr,jdk.management,jdk.management.agent";
+const JAVA_HOME: &str = "opt/java";
+const BUSYBOX: &str = "/bin/busybox";
+/// Of busybox, what tests and people in a test pod reach for; `busybox NAME` gives the rest.
+const APPLETS: [&str; 20] = [
+    "sh", "cat", "cp", "dd", "df", "env", "find", "grep", "head", "id", "kill", "ls", "mkdir", "mv", "ps", "rm",
+    "sleep", "stat", "tail", "touch",
+];
+
+/// The two images of one JDK.
+#[derive(Debug)]
+pub(crate) struct JvmImages {
+    /// java and nothing else to execute.
+    pub(crate) plain: Written,
+    /// The same and a shell.
+    pub(crate) shell: Written,
+}
+
+/// An image on disk.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) path: PathBuf,
+    pub(crate) reference: String,
+}
+
+/// Writes both images of that JDK to target/images.
+pub(crate) fn write(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<JvmImages> {
+    let sh = workspace.shell()?;
+    let staging = workspace.target().join(format!("jvm-{}", jdk.version));
+    fs::create_dir_all(&staging).with_context(|| format!("failed to make {}", staging.display()))?;
+    if !Path::new(BUSYBOX).exists() {
+        apt::ensure(&sh, &["busybox-static"], yes)?;
+    }
+    let java = java_layer(&sh, jdk, &staging.join("jre"))?;
+    let app = app_layer(&sh, jdk, &workspace.root().join("tests/fixtures"), &staging.join("app"))?;
+    let config = config();
+    let write = |name: &str, layers: &[Layer]| -> Result<Written> {
+        let reference = format!("localhost/jattach-test/{name}:{}", jdk.version);
+        let path = workspace.images().join(format!("{name}-{}.tar", jdk.version));
+        Image { reference: &reference, arch: Arch::host(), config: &config, layers }.write(&path)?;
+        Ok(Written { path, reference })
+    };
+    let mut layers = vec![java, app];
+    let plain = write("jvm", &layers)?;
+    layers.push(shell_layer(&sh)?);
+    Ok(JvmImages { plain, shell: write("jvm-shell", &layers)? })
+}
+
+fn config() -> ContainerConfig {
+    ContainerConfig {
+        env: vec![format!("PATH=/{JAVA_HOME}/bin:/bin"), format!("JAVA_HOME=/{JAVA_HOME}")],
+        entrypoint: vec!["java".to_owned()],
+        cmd: ["-cp", "/app", "App"].map(str::to_owned).to_vec(),
+        ..ContainerConfig::default()
+    }
+}
+
+/// The JVM, the libraries it is linked with, and the files without which a JVM is not itself.
+fn java_layer(sh: &Shell, jdk: &Jdk, jre: &Path) -> Result<Layer> {
+    jlink(sh, jdk, jre)?;
+    let mut layer = Layer::default();
+    let home = Path::new(JAVA_HOME);
+    layer.copy_tree(&home.join("lib"), &jre.join("lib"))?;
+    layer.copy_tree(&home.join("conf"), &jre.join("conf"))?;
+    layer.copy(home.join("release"), &jre.join("release"))?;
+    layer.copy(home.join("bin/java"), &jre.join("bin/java"))?;
+    for library in shared_libraries(sh, jre)? {
+        layer.copy(library.strip_prefix("/")?, &library)?;
+    }
+    // A JVM whose uid has no name in passwd writes no hsperfdata. Root and one other have names, all others have none.
+    layer.file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\napp:x:10001:10001:app:/app:/bin/sh\n");
+    layer.file("etc/group", 0o644, "root:x:0:\napp:x:10001:\n");
+    layer.folder("tmp", 0o1777);
+    for mount_point in ["dev", "proc", "sys"] {
+        layer.folder(mount_point, 0o755);
+    }
+    Ok(layer)
+}
+
+fn jlink(sh: &Shell, jdk: &Jdk, jre: &Path) -> Result<()> {
+    if jre.exists() {
+        fs::remove_dir_all(jre).with_context(|| format!("failed to remove {}", jre.display()))?;
+    }
+    let tool = jdk.tool("jlink");
+    cmd!(sh, "{tool} --add-modules {MODULES} --no-man-pages --no-header-files --output {jre}")
+        .run()
+        .with_context(|| format!("failed to make a JRE of {}", jdk.home.display()))
+}
+
+/// The libraries outside the JRE that its programs and libraries are linked with, the loader among them.
+fn shared_libraries(sh: &Shell, jre: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut programs = vec![jre.join("bin/java"), jre.join("lib/jspawnhelper")];
+    for folder in [jre.join("lib"), jre.join("lib/server")] {
+        for entry in fs::read_dir(&folder).with_context(|| format!("failed to list {}", folder.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "so") {
+                programs.push(path);
+            }
+        }
+    }
+    // The JVM's libraries find libjvm.so because it is loaded before them.
+    let server = jre.join("lib/server");
+    let listing =
+        cmd!(sh, "ldd {programs...}").env("LD_LIBRARY_PATH", server).quiet().read().context("ldd failed on the JRE")?;
+    ensure!(!listing.contains("not found"), "the JRE lacks libraries of this machine:\n{listing}");
+    Ok(listing.lines().filter_map(resolved).filter(|path| !path.starts_with(jre)).collect())
+}
+
+/// The file in a line of ldd: `libz.so.1 => /lib/…/libz.so.1 (0x…)`, or the loader's `/lib64/ld-… (0x…)`.
+fn resolved(line: &str) -> Option<PathBuf> {
+    let line = line.strip_prefix('\t')?;
+    let path = line.split_once(" => ").map_or(line, |(_, path)| path).rsplit_once(" (")?.0;
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
+/// The fixtures, compiled for Java 8 so that one source serves every JVM.
+fn app_layer(sh: &Shell, jdk: &Jdk, sources: &Path, classes: &Path) -> Result<Layer> {
+    if classes.exists() {
+        fs::remove_dir_all(classes).with_context(|| format!("failed to remove {}", classes.display()))?;
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(sources).with_context(|| format!("failed to list {}", sources.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "java") {
+            files.push(path);
+        }
+    }
+    ensure!(!files.is_empty(), "no Java sources in {}", sources.display());
+    let javac = jdk.tool("javac");
+    // Newer compilers call Java 8 obsolete; they still compile it.
+    cmd!(sh, "{javac} --release 8 -Xlint:-options -d {classes} {files...}")
+        .run()
+        .context("the fixtures do not compile")?;
+    let mut layer = Layer::default();
+    layer.copy_tree(Path::new("app"), classes)?;
+    Ok(layer)
+}
+
+fn shell_layer(sh: &Shell) -> Result<Layer> {
+    let linked = cmd!(sh, "ldd {BUSYBOX}").quiet().ignore_status().ignore_stderr().read()?;
+    ensure!(!linked.contains("=>"), "{BUSYBOX} is not static: install busybox-static instead of busybox");
+    let mut layer = Layer::default();
+    layer.copy("bin/busybox", Path::new(BUSYBOX))?;
+    for applet in APPLETS {
+        layer.link(Path::new("bin").join(applet), "busybox");
+    }
+    Ok(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ldd_lines_give_the_libraries_and_the_loader() {
+        let path = |line| resolved(line).map(|path| path.display().to_string());
+        assert_eq!(path("\tlibz.so.1 => /lib/x/libz.so.1 (0x00007f)").as_deref(), Some("/lib/x/libz.so.1"));
+        assert_eq!(path("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)").as_deref(), Some("/lib64/ld-linux-x86-64.so.2"));
+        assert_eq!(path("\tlinux-vdso.so.1 (0x00007f)"), None);
+        assert_eq!(path("/jre/bin/java:"), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! The static injector: three ways to build it, best first, and the levers that make it small.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Cmd, cmd};
+
+use crate::arch::Arch;
+use crate::cli::StdSource;
+use crate::elf;
+use crate::tools::rust_src::{self, RustSrc};
+use crate::tools::zig::{self, Zig};
+use crate::tools::{find, rustup};
+use crate::workspace::Workspace;
+
+/// What the injector may weigh, in bytes: every pod that is looked at pulls it.
+const SIZE_TARGET: u64 = 250_000;
+
+/// The injector compresses at level 1, which is the "fast" block compressor alone; the others are left out.
+const ZSTD_CFLAGS: &str = "-Oz \
+    -fno-asynchronous-unwind-tables -fno-unwind-tables \
+    -DZSTD_EXCLUDE_DFAST_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_BTLAZY2_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTOPT_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_BTULTRA_BLOCK_COMPRESSOR";
+
+/// A way to a static binary, with what it needs at hand.
+enum Way {
+    /// musl and the standard library built for size.
+    Source { src: RustSrc, zig: Zig },
+    /// musl with rustup's prebuilt standard library.
+    Rustup { zig: Option<Zig> },
+    /// The glibc target, linked statically.
+    Gnu,
+}
+
+/// Builds the injector for `arch`, checks that it is static, says its size, and returns its path.
+///
+/// Only what is missing leads to the next way; code that does not compile is an error at once.
+pub(crate) fn build(workspace: &Workspace, arch: Arch, wanted: Option<StdSource>, yes: bool) -> Result<PathBuf> {
+    let way = match wanted {
+        Some(source) => find_way(workspace, arch, source, yes)?,
+        None => first_way(workspace, arch, yes)?,
+    };
+    let path = compile(workspace, arch, &way)?;
+    elf::assert_static(&path)?;
+    let size = fs::metadata(&path).with_context(|| format!("failed to look at {}", path.display()))?.len();
+    let verdict = if size <= SIZE_TARGET { "within" } else { "OVER" };
+    eprintln!("injector for {}: static, {size} bytes, {verdict} the target of {SIZE_TARGET}", arch.rust());
+    Ok(path)
+}
+
+fn first_way(workspace: &Workspace, arch: Arch, yes: bool) -> Result<Way> {
+    for (source, next) in [(StdSource::Source, "rustup's musl target"), (StdSource::Rustup, "static glibc")] {
+        match find_way(workspace, arch, source, yes) {
+            Ok(way) => return Ok(way),
+            Err(error) => eprintln!("warning: {error:#}\nwarning: falling back to {next}: the injector will be larger"),
+        }
+    }
+    find_way(workspace, arch, StdSource::Gnu, yes)
+}
+
+fn find_way(workspace: &Workspace, arch: Arch, source: StdSource, yes: bool) -> Result<Way> {
+    match source {
+        StdSource::Source => {
+            let zig = zig::ensure(workspace, arch, yes).context("zig is not to be had")?;
+            let src = rust_src::ensure(workspace).context("the standard library's source is not to be had")?;
+            Ok(Way::Source { src, zig })
+        }
+        StdSource::Rustup => {
+            let sh = workspace.shell()?;
+            let triple = triple(arch, "musl");
+            let installed = rustup::sysroot(&sh)?.join("lib/rustlib").join(&triple);
+            if !installed.exists() {
+                rustup::add(&sh, "target", &triple)?;
+            }
+            let zig = zig::ensure(workspace, arch, yes).ok();
+            ensure!(
+                zig.is_some() || (arch == Arch::host() && find("musl-gcc").is_some()),
+                "there is neither zig nor musl-gcc (Debian: musl-tools) to compile zstd with"
+            );
+            Ok(Way::Rustup { zig })
+        }
+        StdSource::Gnu => {
+            ensure!(arch == Arch::host(), "static glibc is for the host's own processor only");
+            Ok(Way::Gnu)
+        }
+    }
+}
+
+fn compile(workspace: &Workspace, arch: Arch, way: &Way) -> Result<PathBuf> {
+    let sh = workspace.shell()?;
+    let cargo = workspace.cargo();
+    let triple = triple(arch, if matches!(way, Way::Gnu) { "gnu" } else { "musl" });
+    let build = cmd!(sh, "{cargo} build --locked --package jattach-injector --profile injector --target {triple}");
+    let build = build.env(format!("CFLAGS_{}", underscored(&triple)), ZSTD_CFLAGS);
+    let build = match way {
+        Way::Source { src, zig } => from_source(with_zig(build, zig, &triple), src, &triple),
+        Way::Rustup { zig: Some(zig) } => rustflags(with_zig(build, zig, &triple), &triple, "-Clink-self-contained=no"),
+        Way::Rustup { zig: None } => {
+            rustflags(build.env(format!("CC_{}", underscored(&triple)), "musl-gcc"), &triple, "")
+        }
+        Way::Gnu => rustflags(build, &triple, "-Ctarget-feature=+crt-static"),
+    };
+    build.run().context("the injector does not build")?;
+    Ok(workspace.target().join(triple).join("injector/injector"))
+}
+
+/// The levers that are no profile keys, and that only a standard library built along with the injector can follow.
+fn from_source<'a>(build: Cmd<'a>, src: &RustSrc, triple: &str) -> Cmd<'a> {
+    let flags = "-Zunstable-options -Cpanic=immediate-abort -Cforce-unwind-tables=no -Zlocation-detail=none \
+                 -Clink-self-contained=no";
+    // The pinned stable toolchain knows these options; this variable is how it is told to listen.
+    let build = rustflags(build, triple, flags).env("RUSTC_BOOTSTRAP", "1");
+    let build = build.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+    match src {
+        RustSrc::InToolchain => build,
+        RustSrc::Folder(folder) => build.env("__CARGO_TESTS_ONLY_SRC_ROOT", folder),
+    }
+}
+
+fn with_zig<'a>(build: Cmd<'a>, zig: &Zig, triple: &str) -> Cmd<'a> {
+    let suffix = underscored(triple);
+    build
+        .env(format!("CARGO_TARGET_{}_LINKER", suffix.to_uppercase()), &zig.cc)
+        .env(format!("CC_{suffix}"), &zig.cc)
+        .env(format!("AR_{suffix}"), &zig.ar)
+}
+
+/// `relocation-model=static` keeps rustc from making a PIE, which some linkers turn into a dynamic one.
+fn rustflags<'a>(build: Cmd<'a>, triple: &str, flags: &str) -> Cmd<'a> {
+    build.env(
+        format!("CARGO_TARGET_{}_RUSTFLAGS", underscored(triple).to_uppercase()),
+        format!("-Crelocation-model=static {flags}").trim_end(),
+    )
+}
+
+fn triple(arch: Arch, libc: &str) -> String {
+    format!("{}-unknown-linux-{libc}", arch.rust())
+}
+
+fn underscored(triple: &str) -> String {
+    triple.replace('-', "_")
+}

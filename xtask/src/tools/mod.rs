@@ -1,0 +1,19 @@
+//! What the build and the tests need and the machine may lack: found, or installed, or explained.
+
+pub(crate) mod apt;
+pub(crate) mod jdk;
+pub(crate) mod kubectl;
+pub(crate) mod python;
+pub(crate) mod rust_src;
+pub(crate) mod rustup;
+pub(crate) mod zig;
+
+use std::env;
+use std::path::PathBuf;
+
+/// The program of that name on the PATH, or in the folders that a user's PATH may lack and root's has.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}

@@ -1,0 +1,203 @@
+//! The standard library's source, of exactly the toolchain's version: rustup's, else Debian's.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::{Shell, cmd};
+
+use super::{find, rustup};
+use crate::workspace::Workspace;
+
+/// Debian's suite that carries current rust packages.
+const SUITE: &str = "trixie-backports";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Where cargo finds the source.
+#[derive(Debug)]
+pub(crate) enum RustSrc {
+    /// Part of the toolchain: cargo looks there by itself.
+    InToolchain,
+    /// A `library` folder elsewhere, to be named to cargo.
+    Folder(PathBuf),
+}
+
+/// The source of the standard library, fetched if need be.
+pub(crate) fn ensure(workspace: &Workspace) -> Result<RustSrc> {
+    let sh = workspace.shell()?;
+    let in_toolchain = rustup::sysroot(&sh)?.join("lib/rustlib/src/rust/library/Cargo.lock");
+    if in_toolchain.exists() {
+        return Ok(RustSrc::InToolchain);
+    }
+    let folder = workspace.tools().join(format!("rust-src-{}", rustup::version(&sh)?));
+    if folder.join("Cargo.lock").exists() {
+        return Ok(RustSrc::Folder(folder));
+    }
+    match rustup::add(&sh, "component", "rust-src") {
+        Ok(()) if in_toolchain.exists() => return Ok(RustSrc::InToolchain),
+        Ok(()) => eprintln!("rustup added rust-src, and {} is not there", in_toolchain.display()),
+        Err(error) => eprintln!("{error:#}; trying Debian's package"),
+    }
+    from_debian(&sh, &workspace.tools(), &folder).context("no rust-src from Debian either")?;
+    Ok(RustSrc::Folder(folder))
+}
+
+/// Fetches Debian's rust-src without touching the machine's own package lists: the suite is newer than the machine's,
+/// and none of its packages is to be installed. apt checks the signatures as ever.
+fn from_debian(sh: &Shell, tools: &Path, folder: &Path) -> Result<()> {
+    ensure!(find("apt-get").is_some(), "this machine has no apt");
+    ensure!(Path::new(KEYRING).exists(), "{KEYRING} is missing (package debian-archive-keyring)");
+    let apt = Apt::new(sh, tools)?;
+    apt.get(&["update", "-q"])?;
+    let version = apt.newest("rust-src", &rustup::version(sh)?)?;
+    let download = tempdir(tools, "rust-src-download")?;
+    {
+        let _dir = sh.push_dir(&download);
+        apt.get(&["download", "-q", &format!("rust-src={version}")])?;
+    }
+    let package = fs::read_dir(&download)?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt downloaded no package")?;
+    let unpacked = tempdir(tools, "rust-src-unpacked")?;
+    unpack_library(&package, &unpacked)?;
+    fs::rename(&unpacked, folder).with_context(|| format!("failed to place {}", folder.display()))?;
+    fs::remove_dir_all(&download).with_context(|| format!("failed to remove {}", download.display()))
+}
+
+/// apt with lists and sources of its own.
+struct Apt<'a> {
+    sh: &'a Shell,
+    options: Vec<String>,
+}
+
+impl Apt<'_> {
+    fn new<'a>(sh: &'a Shell, tools: &Path) -> Result<Apt<'a>> {
+        let home = tools.join("apt");
+        for folder in ["state/lists/partial", "cache/archives/partial", "sources"] {
+            fs::create_dir_all(home.join(folder))?;
+        }
+        let mirror = debian_mirror(sh)?;
+        let source = format!("Types: deb\nURIs: {mirror}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n");
+        fs::write(home.join("sources/rust-src.sources"), source)?;
+        let home = home.display();
+        let options = [
+            format!("Dir::State={home}/state"),
+            "Dir::State::status=/var/lib/dpkg/status".to_owned(),
+            format!("Dir::Cache={home}/cache"),
+            "Dir::Etc::SourceList=/dev/null".to_owned(),
+            format!("Dir::Etc::SourceParts={home}/sources"),
+            // apt's own user can read neither folder; without this it says so at length and goes on.
+            "APT::Sandbox::User=root".to_owned(),
+        ];
+        Ok(Apt { sh, options: options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect() })
+    }
+
+    fn get(&self, words: &[&str]) -> Result<()> {
+        let Apt { sh, options } = self;
+        cmd!(sh, "apt-get {options...} {words...}").run().context("apt-get failed")
+    }
+
+    /// The newest package version of that upstream version: `1.95.0+dfsg1-2~bpo13+1` for `1.95.0`.
+    fn newest(&self, package: &str, upstream: &str) -> Result<String> {
+        let Apt { sh, options } = self;
+        let listing = cmd!(sh, "apt-cache {options...} madison {package}").quiet().read()?;
+        let versions: Vec<&str> = listing.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
+        match versions.iter().find(|version| is_upstream(version, upstream)) {
+            Some(version) => Ok((*version).to_owned()),
+            None => bail!("{SUITE} has {package} {}, not {upstream}", versions.join(", ")),
+        }
+    }
+}
+
+/// Whether a Debian version is a packaging of that upstream version.
+fn is_upstream(version: &str, upstream: &str) -> bool {
+    version.strip_prefix(upstream).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
+}
+
+/// The mirror from which this machine takes Debian itself.
+fn debian_mirror(sh: &Shell) -> Result<String> {
+    let targets = cmd!(sh, "apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages'");
+    let targets = targets.quiet().read().context("failed to ask apt for its sources")?;
+    let mirror = targets.lines().find_map(|line| line.strip_prefix("Debian Debian "));
+    mirror.map(str::to_owned).context("apt's sources (after `apt-get update`) name no Debian mirror")
+}
+
+/// Takes the `library` folder out of the package. The rest, 360 MB of it, is the compiler's.
+fn unpack_library(package: &Path, into: &Path) -> Result<()> {
+    let mut dpkg = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("failed to start dpkg-deb")?;
+    let stream = dpkg.stdout.take().context("dpkg-deb has a stdout")?;
+    let unpacked = unpack(stream, into);
+    let status = dpkg.wait().context("failed to wait for dpkg-deb")?;
+    unpacked.with_context(|| format!("failed to unpack {}", package.display()))?;
+    ensure!(status.success(), "dpkg-deb failed on {}: {status}", package.display());
+    Ok(())
+}
+
+fn unpack(stream: impl Read, into: &Path) -> Result<()> {
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        if let Some(inner) = below_library(&path) {
+            let place = into.join(&inner);
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            entry.unpack(&place).with_context(|| format!("failed to unpack {}", inner.display()))?;
+        }
+    }
+    // dpkg-deb must not see a closed pipe: it would fail after all was well.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink())?;
+    ensure!(into.join("Cargo.lock").exists(), "the package holds no library/Cargo.lock");
+    Ok(())
+}
+
+/// `core/src/lib.rs` for `./usr/src/rustc-1.95.0/library/core/src/lib.rs`, None for what lies elsewhere.
+fn below_library(path: &Path) -> Option<PathBuf> {
+    let mut parts = path.components().filter(|part| *part != Component::CurDir);
+    let prefix = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+    let is_library =
+        prefix[0].as_os_str() == "usr" && prefix[1].as_os_str() == "src" && prefix[3].as_os_str() == "library";
+    let inner: PathBuf = parts.collect();
+    let is_plain = inner.components().all(|part| matches!(part, Component::Normal(_)));
+    (is_library && is_plain && inner.parent().is_some()).then_some(inner)
+}
+
+/// An empty folder of that name.
+fn tempdir(tools: &Path, name: &str) -> Result<PathBuf> {
+    let folder = tools.join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debian_version_belongs_to_its_upstream_version_only() {
+        assert!(is_upstream("1.95.0+dfsg1-2~bpo13+1", "1.95.0"));
+        assert!(!is_upstream("1.95.01-1", "1.95.0"));
+        assert!(!is_upstream("1.96.1+dfsg1-2~bpo13+1", "1.95.0"));
+    }
+
+    #[test]
+    fn only_the_library_is_taken_from_the_package() {
+        let library = below_library(Path::new("./usr/src/rustc-1.95.0/library/core/src/lib.rs"));
+        assert_eq!(library.as_deref(), Some(Path::new("core/src/lib.rs")));
+        assert_eq!(below_library(Path::new("./usr/src/rustc-1.95.0/src/etc/x.py")), None);
+        assert_eq!(below_library(Path::new("./usr/src/rustc-1.95.0/library")), None);
+        assert_eq!(below_library(Path::new("./usr/src/rustc-1.95.0/library/../../x")), None);
+    }
+}
