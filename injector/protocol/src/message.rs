@@ -6,7 +6,7 @@
 //! 2. the client sends a [`Request`], and for an upload the blocks that belong to it.
 //! 3. the injector answers with [`Started`], then any number of [`Message::Jvm`], [`Message::Output`],
 //!    [`Message::Progress`] and [`Block`], and exactly one [`End`] or [`Failure`]. What ends without either is broken.
-//! 4. the client acknowledges blocks as it has stored them, and the end; so the injector knows that nothing is owed.
+//! 4. the client acknowledges output and blocks as it has stored them, and says [`Message::Bye`] when it has all it wants.
 //!
 //! Both send heartbeats all the while. Fields are little-endian; strings and byte strings have a `u32` length.
 
@@ -31,9 +31,9 @@ pub const HEARTBEAT_SECONDS: u64 = 5;
 /// After how many seconds without a byte a peer counts as gone.
 pub const SILENCE_SECONDS: u64 = 15;
 
-/// How many artefact bytes may be under way without an acknowledgement. Some megabytes sit unread in every exec
-/// stream's buffers; a client that stops reading must not be sent more than can be sent again.
-pub const WINDOW: u64 = 32 << 20;
+/// How many bytes of an artefact or an output, unpacked, may be under way without an acknowledgement. The client holds so
+/// much in memory if it must, so that it can always read on: an exec stream whose client stops reading loses data.
+pub const WINDOW: u64 = 16 << 20;
 
 const MAGIC: [u8; 8] = *b"jattach\0";
 
@@ -209,10 +209,13 @@ pub enum Message<'a> {
     Failure(Failure),
     /// Injector: the request is done.
     End(End),
-    /// Everything below this offset is stored: from the client, and from the injector in an upload.
+    /// Everything of the artefact or output below this offset is stored: from the client, and from the injector in an
+    /// upload.
     Ack(u64),
-    /// Client: give the request up.
-    Cancel,
+    /// Client: nothing more is wanted, and what still runs is given up. The injector ends the conversation, so that the
+    /// exec stream ends from its side, with a Status: where the client can only close everything at once (v4), one that
+    /// closed first would never see it.
+    Bye,
     /// Injector: one JVM of a list.
     Jvm(Jvm),
 }
@@ -231,7 +234,7 @@ impl Message<'_> {
             Message::Failure(_) => 8,
             Message::End(_) => 9,
             Message::Ack(_) => 10,
-            Message::Cancel => 11,
+            Message::Bye => 11,
             Message::Jvm(_) => 12,
         }
     }
@@ -267,7 +270,7 @@ impl Message<'_> {
                 out.u64(progress.done);
                 out.u64(progress.total);
             }
-            Message::Heartbeat | Message::Cancel => {}
+            Message::Heartbeat | Message::Bye => {}
             Message::Failure(failure) => write_failure(failure, out),
             Message::End(end) => {
                 out.u64(end.length);
@@ -310,7 +313,7 @@ impl<'a> Message<'a> {
             8 => Message::Failure(read_failure(&mut from)?),
             9 => Message::End(End { length: from.u64()?, hash: from.u64()? }),
             10 => Message::Ack(from.u64()?),
-            11 => Message::Cancel,
+            11 => Message::Bye,
             12 => Message::Jvm(read_jvm(&mut from)?),
             kind => return Err(Error::Value { field: "the kind of message", value: kind.into() }),
         };

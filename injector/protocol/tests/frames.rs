@@ -112,7 +112,7 @@ fn message() -> impl Strategy<Value = Message<'static>> {
             total
         })),
         Just(Message::Heartbeat),
-        Just(Message::Cancel),
+        Just(Message::Bye),
         failure().prop_map(Message::Failure),
         (any::<u64>(), any::<u64>()).prop_map(|(length, hash)| Message::End(End { length, hash })),
         any::<u64>().prop_map(Message::Ack),

@@ -130,12 +130,15 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
             Message::Request(request) => match request.operation {
                 Operation::List => serve::list(peer, id),
                 Operation::Shutdown => {
+                    // Answered first: the process may be gone the moment the desk is closed.
+                    let answered = serve::end(peer, id);
                     desk.close("told to end by a client");
-                    serve::end(peer, id)
+                    answered
                 }
                 _ => {
                     let (sender, blocks) = sync_channel(UPLOAD_QUEUE);
                     upload = Some(sender);
+                    peer.begin(id);
                     submit(desk, Order { peer: Arc::clone(peer), id, request, blocks })
                 }
             },

@@ -42,6 +42,7 @@ pub(super) fn attach(peer: &Peer, id: u32, target: &Target<'_>, command: &Comman
     while filled > 0 {
         hash.update(&buffer[..filled]);
         length += filled as u64;
+        peer.wait_for_window(length)?;
         peer.send(id, &Message::Output(&buffer[..filled]))?;
         filled = text.read(&mut buffer)?;
     }

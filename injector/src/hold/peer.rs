@@ -33,13 +33,15 @@ pub(crate) struct Peer {
     encoder: Mutex<Encoder>,
     heard: Mutex<Heard>,
     changed: Condvar,
-    /// Rung when the client has gone or has cancelled, for who waits for a descriptor meanwhile.
+    /// Rung when the client has gone, for who waits for a descriptor meanwhile.
     hangup: Bell,
 }
 
 /// What the client has let us know.
 #[derive(Default)]
 struct Heard {
+    /// The request under way, and how much of what it gives is stored.
+    request: u32,
     acknowledged: u64,
     gone: bool,
 }
@@ -113,11 +115,13 @@ impl Peer {
             Message::Heartbeat => true,
             Message::Ack(offset) => {
                 let mut heard = self.heard();
-                heard.acknowledged = heard.acknowledged.max(offset);
-                self.changed.notify_all();
+                if request == heard.request {
+                    heard.acknowledged = heard.acknowledged.max(offset);
+                    self.changed.notify_all();
+                }
                 true
             }
-            Message::Cancel => false,
+            Message::Bye => false,
             message => act(request, message),
         }
     }
@@ -156,15 +160,16 @@ impl Peer {
         })
     }
 
-    /// Waits until an artefact's bytes up to `offset` may be sent: [`WINDOW`] of them may be unacknowledged.
-    pub(crate) fn wait_for_window(&self, offset: u64) -> Result<(), Gone> {
-        self.wait_for_ack(offset.saturating_sub(WINDOW))
+    /// A request begins: nothing of what it gives is acknowledged.
+    pub(crate) fn begin(&self, request: u32) {
+        let mut heard = self.heard();
+        (heard.request, heard.acknowledged) = (request, 0);
     }
 
-    /// Waits until the client has acknowledged everything below `offset`. It ends, in any case, because a client that is
-    /// silent counts as gone.
-    pub(crate) fn wait_for_ack(&self, offset: u64) -> Result<(), Gone> {
-        let waiting = |heard: &mut Heard| !heard.gone && heard.acknowledged < offset;
+    /// Waits until an artefact's or output's bytes up to `offset` may be sent: [`WINDOW`] of them may be unacknowledged. It
+    /// ends, in any case, because a client that is silent counts as gone.
+    pub(crate) fn wait_for_window(&self, offset: u64) -> Result<(), Gone> {
+        let waiting = |heard: &mut Heard| !heard.gone && heard.acknowledged < offset.saturating_sub(WINDOW);
         let heard = self.changed.wait_while(self.heard(), waiting).unwrap_or_else(PoisonError::into_inner);
         if heard.gone { Err(Gone) } else { Ok(()) }
     }

@@ -76,7 +76,10 @@ impl Client {
             let mut stored = None;
             let received = self.receive(|message| {
                 match message {
-                    Message::Output(text) => bytes.extend_from_slice(text),
+                    Message::Output(text) => {
+                        bytes.extend_from_slice(text);
+                        stored = Some(bytes.len() as u64);
+                    }
                     Message::Block(block) => {
                         assert_eq!(block.offset, bytes.len() as u64);
                         let raw_length = block.raw_length as usize;

@@ -86,7 +86,7 @@ fn a_second_job_is_told_what_the_first_one_is_and_gets_its_turn_when_that_client
     let _hold = Hold::start(&container);
     let mut first = Client::connect(&container);
     first.request(dump_heap());
-    // Without acknowledgements the window closes at 32 MB: the job stays.
+    // Without acknowledgements the window closes at 16 MB: the job stays.
     first.receive(|message| matches!(message, Message::Block(_)));
 
     let mut second = Client::connect(&container);
@@ -147,6 +147,16 @@ fn hold_ends_at_once_when_told_to_and_says_why() {
     assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end (SIGTERM)".into()));
     assert_eq!(container.left_behind(), [""; 0]);
     container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_says_bye_sees_the_session_end_without_closing_its_stdin() {
+    let container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.ask(attach("properties", &[])).whole();
+    client.send(0, &Message::Bye);
+    assert!(!client.receive(|_| false), "only the end is left");
 }
 
 #[test]
