@@ -18,9 +18,17 @@ use explain::{Call, CallError};
 /// A cluster, and the namespace that all calls go to.
 pub(crate) struct Cluster {
     client: Client,
-    namespace: String,
+    place: Place,
     request_timeout: Option<Duration>,
-    server: String,
+}
+
+/// Where calls go: what a failure has to name.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The target's namespace.
+    pub(crate) namespace: String,
+    /// The API server's address.
+    pub(crate) server: String,
 }
 
 impl Cluster {
@@ -36,17 +44,17 @@ impl Cluster {
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         tracing::debug!(%server, %namespace, proxy = config.proxy_url.is_some(), "configuration");
         let client = Client::try_from(config).map_err(|error| explain::no_client(&error, &server))?;
-        Ok(Cluster { client, namespace, request_timeout: connection.request_timeout, server })
+        Ok(Cluster { client, place: Place { namespace, server }, request_timeout: connection.request_timeout })
     }
 
     /// The namespace of the target.
     pub(crate) fn namespace(&self) -> &str {
-        &self.namespace
+        &self.place.namespace
     }
 
-    /// The server's address.
-    pub(crate) fn server(&self) -> &str {
-        &self.server
+    /// Where calls go.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Objects of one kind in the namespace.
@@ -55,7 +63,7 @@ impl Cluster {
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.client.clone(), &self.place.namespace)
     }
 
     /// The namespace's pods.
@@ -72,7 +80,7 @@ impl Cluster {
         call: &Call,
         request: impl Future<Output = std::result::Result<T, kube::Error>>,
     ) -> Result<T> {
-        self.attempt(call, request).await.map_err(|error| error.explain(call, self))
+        self.attempt(call, request).await.map_err(|error| error.explain(call, &self.place))
     }
 
     /// The same for a caller that has another way if the call fails.
@@ -101,6 +109,6 @@ impl Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("server", &self.server).field("namespace", &self.namespace).finish()
+        f.debug_struct("Cluster").field("place", &self.place).finish_non_exhaustive()
     }
 }

@@ -101,7 +101,12 @@ async fn ensure_as(
     Ok(found(&wanted, derived.basis, false))
 }
 
-/// The pod's ephemeral containers with their states, newest last.
+/// The pod's ephemeral containers, newest last.
 fn ephemeral(pod: &Pod) -> impl DoubleEndedIterator<Item = &EphemeralContainer> {
     pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten())
 }
+
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod refusal_tests;

@@ -287,7 +287,7 @@ impl Scan {
 }
 
 fn help(topic: Option<OsString>) -> Words {
-    let argv = [NAME.into()].into_iter().chain(topic).chain(["--help".into()]).collect();
+    let argv = [NAME.into()].into_iter().chain(topic).chain(["-h".into()]).collect();
     Words { target: None, argv }
 }
 

@@ -88,12 +88,12 @@ orders! {
     dry_run_takes_no_next_word: "x --dry-run=client ps" => "x | ps --dry-run=client";
     dry_run_without_its_value_is_left_to_clap: "--dry-run x ps" => "x | ps --dry-run";
 
-    no_words_at_all: "" => " | --help";
-    help_alone: "help" => " | --help";
-    help_for_a_command: "help dumpheap" => " | dumpheap --help";
-    help_flag_after_a_command: "x dumpheap --help" => " | dumpheap --help";
-    help_flag_without_a_target: "dumpheap -h" => " | dumpheap --help";
-    help_flag_alone: "--help" => " | --help";
+    no_words_at_all: "" => " | -h";
+    help_alone: "help" => " | -h";
+    help_for_a_command: "help dumpheap" => " | dumpheap -h";
+    help_flag_after_a_command: "x dumpheap --help" => " | dumpheap -h";
+    help_flag_without_a_target: "dumpheap -h" => " | dumpheap -h";
+    help_flag_alone: "--help" => " | -h";
     help_for_nonsense: "help nonsense" => "no help on \"nonsense\"";
     version_command: "version -o json" => " | version --output=json";
     version_flag: "--version" => " | version";

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use super::Cluster;
+use super::Place;
 use crate::error::{Exit, Failure};
 
 pub(crate) use transport::no_client;
@@ -77,15 +77,15 @@ impl CallError {
     }
 
     /// The same for a person.
-    pub(crate) fn explain(&self, call: &Call, cluster: &Cluster) -> Failure {
+    pub(crate) fn explain(&self, call: &Call, place: &Place) -> Failure {
         match self {
             CallError::Call(error) => match error.as_ref() {
-                kube::Error::Api(status) => refusal(status, call, cluster.namespace(), cluster.server()),
-                other => transport::failure(other, cluster.server()),
+                kube::Error::Api(status) => refusal(status, call, place),
+                other => transport::failure(other, &place.server),
             },
             CallError::TimedOut(limit) => {
                 Failure::new(Exit::Other, format!("the API server did not answer within {} s", limit.as_secs_f64()))
-                    .evidence(format!("{call} at {}", cluster.server()))
+                    .evidence(format!("{call} at {}", place.server))
                     .remedy("check the connection, or allow more with --request-timeout")
             }
         }
@@ -93,8 +93,9 @@ impl CallError {
 }
 
 /// A refusal that concerns any call. What concerns the injector's container alone is explained where it is created.
-pub(crate) fn refusal(status: &Status, call: &Call, namespace: &str, server: &str) -> Failure {
+fn refusal(status: &Status, call: &Call, place: &Place) -> Failure {
     let Call { verb, resource, name } = call;
+    let Place { namespace, server } = place;
     match status.code {
         401 => Failure::new(Exit::Refused, "the API server does not accept these credentials")
             .evidence(format!("{server} answered 401 {}", status.message))
@@ -144,7 +145,3 @@ fn singular(resource: &str) -> &str {
     let plural = resource.split(['.', '/']).next().unwrap_or(resource);
     plural.strip_suffix('s').unwrap_or(plural)
 }
-
-#[cfg(test)]
-#[path = "explain/tests.rs"]
-mod tests;

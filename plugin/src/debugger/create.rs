@@ -5,9 +5,9 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{admission, security, spec};
-use crate::client::Cluster;
-use crate::client::explain::Call;
-use crate::error::Result;
+use crate::client::explain::{Call, CallError};
+use crate::client::{Cluster, Place};
+use crate::error::{Failure, Result};
 use crate::options::{DryRun, Injector};
 use crate::target::Target;
 
@@ -64,12 +64,13 @@ pub(super) async fn as_made(
 }
 
 async fn send(cluster: &Cluster, target: &Target, container: &EphemeralContainer, dry_run: bool) -> Result<Pod> {
-    attempt(cluster, target, container, dry_run).await.map_err(|error| {
-        error
-            .status()
-            .and_then(|status| admission::explain(status, target, container))
-            .unwrap_or_else(|| error.explain(&call(target), cluster))
-    })
+    let answer = attempt(cluster, target, container, dry_run).await;
+    answer.map_err(|error| explain(&error, target, container, cluster.place()))
+}
+
+pub(super) fn explain(error: &CallError, target: &Target, container: &EphemeralContainer, place: &Place) -> Failure {
+    let of_container = error.status().and_then(|status| admission::explain(status, target, container));
+    of_container.unwrap_or_else(|| error.explain(&call(target), place))
 }
 
 async fn attempt(
@@ -77,7 +78,7 @@ async fn attempt(
     target: &Target,
     container: &EphemeralContainer,
     dry_run: bool,
-) -> std::result::Result<Pod, crate::client::explain::CallError> {
+) -> std::result::Result<Pod, CallError> {
     let params = PatchParams { dry_run, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [container]}}));
     let pods = cluster.pods();

@@ -3,8 +3,8 @@
 use kube::api::{AttachParams, AttachedProcess};
 
 use super::Debugger;
-use crate::client::Cluster;
 use crate::client::explain::{Call, CallError, answer};
+use crate::client::{Cluster, Place};
 use crate::error::{Exit, Failure, Result};
 
 /// kube's pipes hold 1 KiB unless told otherwise. The server sends at most 32 KiB a frame; a pipe that takes many keeps
@@ -31,11 +31,11 @@ pub(crate) async fn exec(cluster: &Cluster, debugger: &Debugger, argv: &[&str]) 
     let call = Call::new("exec", "pods/exec", &debugger.pod);
     let pods = cluster.pods();
     let request = pods.exec(&debugger.pod, argv.iter().copied(), &params);
-    cluster.attempt(&call, request).await.map_err(|error| explain(&error, &call, debugger, cluster))
+    cluster.attempt(&call, request).await.map_err(|error| explain(&error, &call, &debugger.container, cluster.place()))
 }
 
-fn explain(error: &CallError, call: &Call, debugger: &Debugger, cluster: &Cluster) -> Failure {
-    let Debugger { pod, container, .. } = debugger;
+pub(super) fn explain(error: &CallError, call: &Call, container: &str, place: &Place) -> Failure {
+    let pod = &call.name;
     let upgrade = |error: &CallError| matches!(error, CallError::Call(inner) if matches!(**inner, kube::Error::UpgradeConnection(_)));
     match error.status() {
         Some(status)
@@ -48,7 +48,7 @@ fn explain(error: &CallError, call: &Call, debugger: &Debugger, cluster: &Cluste
         None if upgrade(error) => Failure::new(Exit::Other, "the way to the API server does not take WebSockets")
             .evidence(error_chain(error))
             .remedy("a proxy or load balancer before it has to pass Upgrade: websocket on"),
-        _ => error.explain(call, cluster),
+        _ => error.explain(call, place),
     }
 }
 

@@ -1,1 +1,128 @@
+//! What may be reused, and what is planted.
 
+use super::*;
+use crate::debugger::recorded::{injector, target};
+use serde_json::json;
+
+const IMAGE: &str = "ghcr.io/kubectl-jattach/injector:0.1.0";
+
+/// A pod whose ephemeral containers are these, each running or not.
+fn with(target: &Target, containers: &[(EphemeralContainer, bool)]) -> Pod {
+    let mut pod = target.pod.clone();
+    let spec = pod.spec.as_mut().unwrap();
+    spec.ephemeral_containers = Some(containers.iter().map(|(container, _)| container.clone()).collect());
+    let status = |(container, runs): &(EphemeralContainer, bool)| {
+        let state = if *runs { json!({"running": {}}) } else { json!({"terminated": {"exitCode": 0}}) };
+        json!({"name": container.name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+    };
+    let statuses = containers.iter().map(|container| serde_json::from_value(status(container)).unwrap()).collect();
+    pod.status.as_mut().unwrap().ephemeral_container_statuses = Some(statuses);
+    pod
+}
+
+fn wanted(target: &Target) -> EphemeralContainer {
+    let context = security::derive(&target.pod, &target.container).context;
+    spec::container(&injector(IMAGE), target, &context)
+}
+
+/// The name of what would be reused without asking the server.
+fn found(target: &Target, pod: &Pod, wanted: &EphemeralContainer) -> Option<String> {
+    let candidates: Vec<_> = ephemeral(pod).rev().filter(|c| is_ours(c) && is_running(pod, &c.name)).collect();
+    match_any(&candidates, wanted, target, Basis::Reported).map(|(container, _)| container.name)
+}
+
+fn planted(change: impl FnOnce(&mut EphemeralContainer)) -> Option<String> {
+    let target = target("pod-get-user");
+    let mut other = wanted(&target);
+    change(&mut other);
+    let pod = with(&target, &[(other, true)]);
+    found(&target, &pod, &wanted(&target))
+}
+
+#[test]
+fn the_same_container_is_reused_as_the_server_shows_it() {
+    let target = target("pod-get-user");
+    let mine = wanted(&target);
+    let pod = with(&target, &[(spec::with_defaults(&mine), true)]);
+    assert_eq!(found(&target, &pod, &wanted(&target)), Some(mine.name));
+}
+
+#[test]
+fn what_the_server_showed_of_a_recorded_patch_equals_what_was_sent() {
+    for name in ["ephemeral-patch-ok", "ephemeral-patch-psa-restricted-ok"] {
+        let recording = crate::debugger::recorded::recording(name);
+        let sent = crate::debugger::recorded::patched(&recording);
+        let pod: Pod = serde_json::from_value(recording["response"]["body"].clone()).unwrap();
+        let shown = ephemeral(&pod).find(|shown| shown.name == sent.name).unwrap();
+        assert_ne!(*shown, sent, "{name}: the server adds its defaults");
+        assert!(equal(shown, &sent), "{name}");
+    }
+}
+
+#[test]
+fn one_that_has_ended_is_not_reused() {
+    let target = target("pod-get-user");
+    let pod = with(&target, &[(wanted(&target), false)]);
+    assert_eq!(found(&target, &pod, &wanted(&target)), None);
+    assert_eq!(running(&pod), Vec::<String>::new());
+}
+
+#[test]
+fn the_newest_of_several_is_reused() {
+    let target = target("pod-get-user");
+    let (old, new) = (wanted(&target), wanted(&target));
+    let pod = with(&target, &[(old, true), (new.clone(), true), (wanted(&target), false)]);
+    assert_eq!(found(&target, &pod, &wanted(&target)), Some(new.name));
+    assert_eq!(running(&pod).len(), 2);
+}
+
+#[test]
+fn a_planted_container_is_not_reused() {
+    use k8s_openapi::api::core::v1::{EnvVar, VolumeMount};
+    assert!(planted(|_| ()).is_some(), "the unchanged one is");
+    assert_eq!(planted(|c| c.command = Some(vec!["/bin/sh".into()])), None);
+    assert_eq!(planted(|c| c.args = Some(vec!["--evil".into()])), None);
+    assert_eq!(planted(|c| c.image = Some("evil.example/injector:0.1.0".into())), None);
+    assert_eq!(planted(|c| c.image_pull_policy = Some("Always".into())), None);
+    assert_eq!(planted(|c| c.target_container_name = Some("side".into())), None);
+    assert_eq!(planted(|c| c.target_container_name = None), None);
+    assert_eq!(planted(|c| c.security_context = None), None);
+    assert_eq!(planted(|c| c.security_context.as_mut().unwrap().privileged = Some(true)), None);
+    assert_eq!(planted(|c| c.working_dir = Some("/x".into())), None);
+    assert_eq!(planted(|c| c.tty = Some(true)), None);
+    assert_eq!(planted(|c| c.env = Some(vec![EnvVar { name: "LD_PRELOAD".into(), ..EnvVar::default() }])), None);
+    assert_eq!(planted(|c| c.volume_mounts = Some(vec![VolumeMount::default()])), None);
+    assert_eq!(planted(|c| c.name = "debugger-bcdfg".into()), None);
+}
+
+#[test]
+fn flags_that_are_set_to_their_default_make_no_difference() {
+    assert!(planted(|c| c.tty = Some(false)).is_some());
+    assert!(planted(|c| c.args = Some(Vec::new())).is_some());
+    assert!(planted(|c| c.image_pull_policy = Some("IfNotPresent".into())).is_some());
+}
+
+#[test]
+fn the_exact_container_for_another_uid_goes_before_the_first_that_did_not_fit() {
+    let target = target("pod-get-root");
+    let first = wanted(&target);
+    let identity = Identity { uid: 1000, gid: 1000, capabilities: 0 };
+    let context = security::exact(&target.pod, "app", identity).context;
+    let exact = spec::container(&injector(IMAGE), &target, &context);
+    let pod = with(&target, &[(first, true), (exact.clone(), true)]);
+    assert_eq!(found(&target, &pod, &wanted(&target)), Some(exact.name));
+}
+
+#[test]
+fn an_exact_container_of_another_jvm_is_not_taken_for_the_exact_one_that_is_wanted() {
+    let target = target("pod-get-root");
+    let of = |uid| {
+        let identity = Identity { uid, gid: uid, capabilities: 0 };
+        spec::container(&injector(IMAGE), &target, &security::exact(&target.pod, "app", identity).context)
+    };
+    let other = of(1000);
+    let candidates = [&other];
+    assert!(match_any(&candidates, &of(2000), &target, Basis::Exact).is_none());
+    let (found, basis) = match_any(&candidates, &of(1000), &target, Basis::Exact).unwrap();
+    assert_eq!((found.name, basis), (other.name.clone(), Basis::Exact));
+}

@@ -10,8 +10,8 @@ use kube::api::{WatchEvent, WatchParams};
 use tokio::time::Instant;
 
 use super::events;
-use crate::client::Cluster;
 use crate::client::explain::{Call, CallError};
+use crate::client::{Cluster, Place};
 use crate::error::{Exit, Failure, Result};
 use crate::render::Notes;
 use crate::render::progress::Progress;
@@ -89,7 +89,7 @@ impl Waiting<'_> {
         let opened = self.cluster.attempt(&Call::new("watch", "pods", name), pods.watch(&params, version)).await;
         let stream = match opened {
             Ok(stream) => stream,
-            Err(error) => return refused(&error, name, self.cluster),
+            Err(error) => return refused(&error, name, self.cluster.place()),
         };
         self.follow(stream).await
     }
@@ -171,10 +171,10 @@ enum Watched {
     Forbidden,
 }
 
-fn refused(error: &CallError, pod: &str, cluster: &Cluster) -> Result<Watched> {
+fn refused(error: &CallError, pod: &str, place: &Place) -> Result<Watched> {
     match error.status().map(|status| status.code) {
         Some(403) => Ok(Watched::Forbidden),
         Some(410 | 500..=599) => Ok(Watched::Forbidden),
-        _ => Err(error.explain(&Call::new("watch", "pods", pod), cluster)),
+        _ => Err(error.explain(&Call::new("watch", "pods", pod), place)),
     }
 }

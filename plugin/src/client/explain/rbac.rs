@@ -5,6 +5,9 @@ use kube::core::Status;
 use super::Call;
 use crate::error::{Exit, Failure};
 
+/// Everything that the plugin may need, as one Role.
+const ROLE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/deploy/role.yaml");
+
 /// What the server says is missing, and for whom.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Missing {
@@ -63,7 +66,7 @@ impl Missing {
         let binding_command =
             format!("kubectl -n {namespace} create rolebinding {role} --role={role} {}", self.subject());
         format!(
-            "who administers the namespace can grant it:\n{role_command}\n{binding_command}\n(all that is needed: deploy/role.yaml)"
+            "who administers the namespace can grant it:\n{role_command}\n{binding_command}\n(all that is needed: {ROLE})"
         )
     }
 

@@ -1,1 +1,142 @@
+//! The recorded watch streams, event by event.
 
+use super::*;
+use crate::debugger::recorded::{recording, target};
+use serde_json::{Value, json};
+
+/// What each event of a recording says of a container, the last word of it as the failure's whole text.
+fn verdicts(name: &str, container: &str) -> Vec<String> {
+    let target = target("pod-get-user");
+    let events = recording(name)["events"].as_array().unwrap().clone();
+    events
+        .iter()
+        .map(|event| shown(&judge(&pod_of(event, &target), &target, container, "r.example/injector:1")))
+        .collect()
+}
+
+/// The target's pod with what the event tells.
+fn pod_of(event: &Value, target: &Target) -> Pod {
+    let mut pod = target.pod.clone();
+    let status = pod.status.as_mut().unwrap();
+    status.phase = event["phase"].as_str().map(str::to_owned);
+    status.ephemeral_container_statuses = serde_json::from_value(event["ephemeralContainerStatuses"].clone()).unwrap();
+    pod
+}
+
+fn shown(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Running => "running".to_owned(),
+        Verdict::Wait => "wait".to_owned(),
+        Verdict::Doubt(doubt) => format!("doubt {}", doubt.reason),
+        Verdict::Failed(failure) => format!("{} {failure}", failure.exit as u8),
+    }
+}
+
+#[test]
+fn a_container_that_starts_is_waited_for_and_no_longer() {
+    let verdicts = verdicts("watch-ephemeral-ok", "jattach-a");
+    assert_eq!(verdicts[..4], ["wait", "wait", "wait", "running"]);
+    assert!(
+        verdicts[4].starts_with("5 the injector ended as soon as it had started\n  evidence: Completed, exit code 0")
+    );
+}
+
+#[test]
+fn a_registry_that_does_not_exist_is_told_at_the_first_failed_pull() {
+    let verdicts = verdicts("watch-ephemeral-image-pull-failure", "jattach-pull");
+    assert_eq!(verdicts[..3], ["wait", "wait", "wait"]);
+    assert!(
+        verdicts[3].starts_with(
+            "5 the node cannot pull the injector's image r.example/injector:1\n  evidence: ErrImagePull: "
+        )
+    );
+    assert!(verdicts[3].contains("no such host") && verdicts[3].contains("remedy: copy the image"), "{}", verdicts[3]);
+    assert!(verdicts[4].contains("ImagePullBackOff"));
+}
+
+#[test]
+fn an_image_that_may_not_be_pulled_is_told_at_once() {
+    let verdicts = verdicts("watch-ephemeral-image-never-present", "jattach-never");
+    assert_eq!(verdicts[..3], ["wait", "wait", "wait"]);
+    assert!(
+        verdicts[3].starts_with("5 the injector's image r.example/injector:1 is not on the node"),
+        "{}",
+        verdicts[3]
+    );
+    assert!(verdicts[3].contains("--image-pull-policy IfNotPresent"), "{}", verdicts[3]);
+}
+
+#[test]
+fn a_configuration_that_the_node_refuses_is_told_at_once() {
+    let verdicts = verdicts("watch-ephemeral-runasnonroot-rootimage", "jattach-nr");
+    assert!(verdicts[3].contains("CreateContainerConfigError: container has runAsNonRoot"), "{}", verdicts[3]);
+}
+
+#[test]
+fn an_image_without_the_injector_is_told_at_once() {
+    let verdicts = verdicts("watch-ephemeral-bad-command", "jattach-nocmd");
+    assert!(verdicts[3].starts_with("5 the node cannot start the injector's container"), "{}", verdicts[3]);
+    assert!(verdicts[3].contains("stat /no/such: no such file or directory"), "{}", verdicts[3]);
+}
+
+fn waiting(reason: &str, message: &str) -> String {
+    let target = target("pod-get-user");
+    let event = json!({"phase": "Running", "ephemeralContainerStatuses": [{
+        "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": reason, "message": message}},
+    }]});
+    shown(&judge(&pod_of(&event, &target), &target, "c", "r.example/injector:1"))
+}
+
+#[test]
+fn a_pull_that_may_yet_succeed_is_waited_for() {
+    assert_eq!(waiting("ErrImagePull", "dial tcp 10.0.0.1:443: i/o timeout"), "doubt ErrImagePull");
+    assert!(waiting("ErrImagePull", "pull access denied").contains("imagePullSecrets"));
+    assert!(waiting("ErrImagePull", "no match for platform in manifest").contains("architecture"));
+    assert!(waiting("ImagePullBackOff", "i/o timeout").starts_with("5 "));
+}
+
+#[test]
+fn a_reason_that_is_not_known_is_shown_and_waited_for() {
+    assert_eq!(waiting("SomethingNew", "perhaps"), "doubt SomethingNew");
+    assert_eq!(waiting("PodInitializing", ""), "wait");
+    assert!(waiting("InvalidImageName", "").contains("--image"));
+}
+
+#[test]
+fn a_target_that_went_away_is_told_from_an_injector_that_did_not_start() {
+    let gone = waiting(
+        "CreateContainerError",
+        "invalid target container: container 1 is not running - in state CONTAINER_EXITED",
+    );
+    assert!(gone.starts_with("3 container \"app\" of pod/user ended while the injector started"), "{gone}");
+    assert!(waiting("CreateContainerError", "out of file handles").starts_with("5 "));
+}
+
+fn killed(change: impl FnOnce(&mut Value)) -> String {
+    let target = target("pod-get-user");
+    let mut pod = serde_json::to_value(&target.pod).unwrap();
+    pod["status"]["ephemeralContainerStatuses"] = json!([{
+        "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 137, "reason": "Error"}},
+    }]);
+    change(&mut pod);
+    shown(&judge(&serde_json::from_value(pod).unwrap(), &target, "c", "i"))
+}
+
+#[test]
+fn an_injector_that_was_killed_with_its_target_says_so() {
+    assert!(killed(|_| ()).starts_with("5 the injector ended as soon as"));
+    let restarted = killed(|pod| pod["status"]["containerStatuses"][0]["containerID"] = json!("containerd://other"));
+    assert!(restarted.starts_with("3 container \"app\""), "{restarted}");
+    let deleted = killed(|pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    assert!(deleted.starts_with("3 "), "{deleted}");
+}
+
+#[test]
+fn a_target_that_ends_before_the_kubelet_has_looked_is_told() {
+    let target = target("pod-get-user");
+    let mut pod = target.pod.clone();
+    pod.metadata.deletion_timestamp = pod.metadata.creation_timestamp.clone();
+    assert!(shown(&judge(&pod, &target, "c", "i")).starts_with("3 pod/user is being deleted"));
+}

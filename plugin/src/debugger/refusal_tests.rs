@@ -1,0 +1,134 @@
+//! Every recorded refusal, as a person reads it. `SNAPSHOTS=overwrite` writes the snapshots anew: read the difference.
+
+use std::path::Path;
+
+use serde_json::Value;
+use snapbox::{Data, assert_data_eq};
+
+use super::recorded::{patched, recording, refused, target_named};
+use super::{create, exec};
+use crate::client::Place;
+use crate::client::explain::Call;
+use crate::error::{Exit, Failure};
+
+/// The parts of a recorded request's path: namespace, pod.
+fn names(recording: &Value) -> (String, String) {
+    let path = recording["request"]["path"].as_str().unwrap().split('?').next().unwrap().to_owned();
+    let mut parts = path.split('/').skip(4);
+    let namespace = parts.next().unwrap().to_owned();
+    (namespace, parts.nth(1).unwrap().to_owned())
+}
+
+fn place(namespace: &str) -> Place {
+    Place { namespace: namespace.to_owned(), server: "https://k8s.example:6443".to_owned() }
+}
+
+fn patch_refusal(name: &str) -> Failure {
+    let recording = recording(name);
+    let (namespace, pod) = names(&recording);
+    let container = patched(&recording);
+    let mut target = target_named(&namespace, &pod);
+    target.container = container.target_container_name.clone().unwrap();
+    create::explain(&refused(&recording), &target, &container, &place(&namespace))
+}
+
+fn exec_refusal(name: &str) -> Failure {
+    let recording = recording(name);
+    let (namespace, pod) = names(&recording);
+    let call = Call::new("exec", "pods/exec", pod);
+    exec::explain(&refused(&recording), &call, "jattach-bcdfg", &place(&namespace))
+}
+
+fn get_refusal(name: &str) -> Failure {
+    let recording = recording(name);
+    let (namespace, pod) = names(&recording);
+    refused(&recording).explain(&Call::get("pods", &pod), &place(&namespace))
+}
+
+fn check(name: &str, failure: &Failure, exit: Exit) {
+    assert_eq!(failure.exit, exit, "{name}: {failure}");
+    let text = failure.to_string();
+    assert!(!text.contains("ErrorResponse") && !text.contains("Failed to parse"), "{text}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/debugger/refusals/{name}.txt"));
+    assert_data_eq!(text + "\n", Data::read_from(&path, None).raw());
+}
+
+macro_rules! refusals {
+    ($($test:ident: $explain:ident $name:literal $exit:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            check($name, &$explain($name), Exit::$exit);
+        }
+    )*};
+}
+
+refusals! {
+    who_may_not_get_the_pod: get_refusal "rbac-denied-get-pod" Refused;
+    a_pod_that_is_not_there: get_refusal "pod-get-missing" Target;
+
+    who_may_not_add_the_container: patch_refusal "rbac-denied-ephemeral" Refused;
+    a_pod_that_has_gone_before_the_patch: patch_refusal "ephemeral-patch-missing-pod" Target;
+    a_level_that_refuses_what_was_sent: patch_refusal "ephemeral-patch-psa-restricted-denied" Refused;
+    a_level_that_refuses_a_capability: patch_refusal "ephemeral-patch-psa-baseline-sysptrace-denied" Refused;
+    a_container_that_has_gone_before_the_patch: patch_refusal "ephemeral-patch-bad-target" Target;
+    a_name_that_is_none: patch_refusal "ephemeral-patch-bad-name" Injector;
+    a_name_that_is_taken: patch_refusal "ephemeral-patch-name-of-container" Injector;
+    a_container_that_was_to_be_changed: patch_refusal "ephemeral-patch-same-name-changed" Injector;
+    ports_that_no_ephemeral_container_has: patch_refusal "ephemeral-patch-ports" Injector;
+    resources_that_no_ephemeral_container_has: patch_refusal "ephemeral-patch-resources" Injector;
+
+    who_may_not_exec: exec_refusal "rbac-denied-exec" Refused;
+    who_may_only_create_exec: exec_refusal "rbac-exec-create-only" Refused;
+    who_may_only_get_exec: exec_refusal "rbac-exec-get-only" Refused;
+    whom_the_server_does_not_know: exec_refusal "unauthorized" Refused;
+    a_pod_that_has_gone_before_the_exec: exec_refusal "exec-no-such-pod" Target;
+    a_container_that_the_pod_never_had: exec_refusal "exec-no-such-container" Injector;
+    a_container_that_has_ended: exec_refusal "exec-container-exited" Injector;
+    an_answer_that_is_no_status: exec_refusal "exec-no-stream" Other;
+}
+
+#[test]
+fn an_older_debug_container_that_breaks_the_level_is_named_as_the_cause() {
+    let mut recording = recording("ephemeral-patch-psa-restricted-denied");
+    let message = recording["response"]["body"]["message"].as_str().unwrap().replace("jattach-a", "debugger-x");
+    recording["response"]["body"]["message"] = message.into();
+    let container = patched(&recording);
+    let target = target_named("fx-restricted", "user");
+    let failure = create::explain(&refused(&recording), &target, &container, &place("fx-restricted"));
+    assert!(failure.remedy.starts_with("an earlier debug container"), "{failure}");
+}
+
+#[test]
+fn a_webhooks_own_words_are_the_evidence() {
+    let mut recording = recording("rbac-denied-ephemeral");
+    recording["response"]["body"]["message"] =
+        "admission webhook \"policy.example.com\" denied the request: images must come from r.example".into();
+    let container = patched(&recording);
+    let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
+    assert_eq!(failure.exit, Exit::Refused);
+    assert_eq!(failure.evidence, "images must come from r.example");
+    assert!(failure.cause.contains("policy.example.com"), "{failure}");
+}
+
+#[test]
+fn a_used_up_quota_is_named() {
+    let mut recording = recording("rbac-denied-ephemeral");
+    recording["response"]["body"]["message"] =
+        "pods \"root\" is forbidden: exceeded quota: compute, requested: limits.memory=1Gi, used: …".into();
+    let container = patched(&recording);
+    let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
+    assert!(failure.cause.contains("quota") && failure.evidence.starts_with("compute, requested"), "{failure}");
+}
+
+#[test]
+fn a_static_pod_says_so_also_when_only_the_server_knows() {
+    let mut recording = recording("ephemeral-patch-bad-name");
+    recording["response"]["body"]["message"] =
+        "Pod \"root\" is invalid: spec.ephemeralContainers: Forbidden: static pods do not support ephemeral containers"
+            .into();
+    recording["response"]["body"]["details"]["causes"] = serde_json::json!([]);
+    let container = patched(&recording);
+    let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
+    assert_eq!(failure.exit, Exit::Target);
+    assert!(failure.cause.contains("static pod"), "{failure}");
+}
