@@ -88,38 +88,51 @@ fn a_dump_with_a_length_still_to_come_is_not_whole_when_cut() {
 }
 
 const GIB: u64 = 1 << 30;
+/// Elements of a long[] of 1 GiB.
+const GIB_OF_LONGS: u32 = 1 << 27;
 
-/// A segment of an instance and a long[] of so many GiB, with this length in its head, then the end of the dump.
-fn verdict_on_huge(gib: u32, length: u32) -> Result<(), Error> {
+const END: [u8; 9] = [0x2c, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A segment of an instance and a long[] of so many elements, with this length in its head, then `after`.
+fn verdict_on_huge(elements: u32, length: u32, after: &[u8]) -> Result<(), Error> {
     let mut reader = Reader::new();
-    let head = Dump::new(b"JAVA PROFILE 1.0.2", 8).bytes;
-    reader.push(&head)?;
+    reader.push(&Dump::new(b"JAVA PROFILE 1.0.2", 8).bytes)?;
     reader.push(&[[0x1c, 0, 0, 0, 0].as_slice(), &length.to_be_bytes()].concat())?;
     reader.push(&[[0x21].as_slice(), &[0; 24]].concat())?;
-    let elements = gib << 27;
     reader.push(&[[0x23].as_slice(), &[0; 12], &elements.to_be_bytes(), &[11]].concat())?;
     let block = vec![0; 64 << 20];
-    for _ in 0..16 * gib {
-        reader.push(&block)?;
+    let mut left = u64::from(elements) * 8;
+    while left > 0 {
+        let portion = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
+        reader.push(&block[..portion])?;
+        left -= portion as u64;
     }
-    reader.push(&[0x2c, 0, 0, 0, 0, 0, 0, 0, 0])?;
+    reader.push(after)?;
     let summary = reader.finish()?;
-    assert_eq!(summary.bytes, 31 + 9 + 43 + u64::from(gib) * GIB + 9);
+    assert_eq!(summary.bytes, 31 + 9 + 43 + u64::from(elements) * 8 + 9);
     Ok(())
 }
 
 /// JDK 8 and older cut the length to 32 bits; the array that did it is the segment's last sub-record.
 #[test]
 fn a_segment_above_4_gib_is_whole_with_the_low_bits_of_its_length() {
-    assert_eq!(verdict_on_huge(5, (1 << 30) + 43), Ok(()));
-    // Here already the first sub-record seems to go over the segment's end.
-    assert_eq!(verdict_on_huge(4, 43), Ok(()));
-    assert_eq!(verdict_on_huge(3, (3 << 30) + 43), Ok(()));
+    assert_eq!(verdict_on_huge(5 * GIB_OF_LONGS, (1 << 30) + 43, &END), Ok(()));
+    assert_eq!(verdict_on_huge(4 * GIB_OF_LONGS, 43, &END), Ok(()));
+    assert_eq!(verdict_on_huge(3 * GIB_OF_LONGS, (3 << 30) + 43, &END), Ok(()));
+    // Here it is the instance before the array that seems to go over the end.
+    assert_eq!(verdict_on_huge(4 * GIB_OF_LONGS - 3, 43 - 24, &END), Ok(()));
 }
 
 #[test]
 fn a_segment_above_4_gib_with_another_length_is_an_error() {
-    let name = "PRIMITIVE_ARRAY_DUMP";
-    let error = Error::Overrun { offset: 31 + 9 + 25, name, record: 31, length: 42 };
-    assert_eq!(verdict_on_huge(4, 42), Err(error));
+    let overrun =
+        |length| Err(Error::Overrun { offset: 31 + 9 + 25, name: "PRIMITIVE_ARRAY_DUMP", record: 31, length });
+    assert_eq!(verdict_on_huge(4 * GIB_OF_LONGS, 42, &END), overrun(42));
+    assert_eq!(verdict_on_huge(3 * GIB_OF_LONGS, (1 << 30) + 43, &END), overrun((1 << 30) + 43));
+}
+
+#[test]
+fn a_segment_above_4_gib_is_not_blamed_for_what_follows_it() {
+    let unknown = Error::UnknownTag { offset: 31 + 9 + 43 + 4 * GIB, code: 0x3f };
+    assert_eq!(verdict_on_huge(4 * GIB_OF_LONGS, 43, &[0x3f; 9]), Err(unknown));
 }
