@@ -1,7 +1,7 @@
 //! The command line.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use lexopt::Arg;
 
@@ -25,7 +25,8 @@ pub(crate) enum Invocation {
 /// Reads the command line, without the program's name. None: it makes no sense, and the usage says what would.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Invocation> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    match parser.next().ok()?? {
+    let first = parser.raw_args().ok()?.next_if(|word| is_negative_number(word));
+    match first.map_or_else(|| parser.next().ok()?, |number| Some(Arg::Value(number)))? {
         Arg::Long("version") | Arg::Short('V') => Some(Invocation::Version),
         Arg::Long("help") | Arg::Short('h') => Some(Invocation::Help),
         Arg::Value(word) => {
@@ -45,6 +46,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Inv
         }
         _ => None,
     }
+}
+
+/// "-1" is a pid that makes no sense, not a flag.
+fn is_negative_number(word: &OsStr) -> bool {
+    matches!(word.as_bytes(), [b'-', b'0'..=b'9', ..])
 }
 
 #[cfg(test)]

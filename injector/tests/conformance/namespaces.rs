@@ -1,0 +1,126 @@
+//! From a host into a container: a JVM in PID and mount namespaces of its own, as another user. Needs root.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::jvm::{Jvm, arguments, homes};
+use crate::run::{Outcome, inject, injector};
+
+const UID: u32 = 10001;
+const GID: u32 = 10002;
+
+/// Without root there is nothing to test with.
+fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: needs root");
+    }
+    root
+}
+
+/// A JVM that is pid 1 of its namespace, with a /tmp that `mount` makes.
+fn contained(home: &Path, mount: &str) -> Jvm {
+    let script = format!("{mount} && exec setpriv --reuid {UID} --regid {GID} --clear-groups \"$0\" \"$@\"");
+    let mut jvm = Jvm::spawn(
+        Command::new("unshare")
+            .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script])
+            .arg(home.join("bin/java"))
+            .args(arguments(&[])),
+    );
+    assert_eq!(jvm.line(), "READY");
+    jvm.adopt_grandchild();
+    jvm
+}
+
+const OWN_TMP: &str = "mount -t tmpfs -o mode=1777 tmpfs /tmp";
+
+/// The injector in a shell of less power.
+fn inject_with(setpriv: &[&str], words: &[&str]) -> Outcome {
+    Outcome::of(Command::new("setpriv").args(setpriv).arg(injector()).args(words).output().expect("setpriv"))
+}
+
+#[test]
+fn a_jvm_in_a_container_is_reached_by_its_host_pid_as_its_own_user() {
+    if !root() {
+        return;
+    }
+    for home in homes() {
+        let mut jvm = contained(home, OWN_TMP);
+        inject(jvm.pid(), &["threaddump"]).assert_thread_dump();
+        assert!(!Path::new(&format!("/proc/{}/root/tmp/.attach_pid1", jvm.pid())).exists());
+        // With what a container runtime gives root: no CAP_SYS_PTRACE.
+        let pid = jvm.pid().to_string();
+        inject_with(&["--bounding-set", "-sys_ptrace"], &[&pid, "threaddump"]).assert_thread_dump();
+        let own = [format!("--reuid={UID}"), format!("--regid={GID}"), "--clear-groups".to_string()];
+        inject_with(&own.each_ref().map(String::as_str), &[&pid, "threaddump"]).assert_thread_dump();
+        jvm.assert_untouched();
+    }
+}
+
+#[test]
+fn list_shows_both_pids_and_whom_the_jvm_belongs_to() {
+    if !root() {
+        return;
+    }
+    for home in homes() {
+        let jvm = contained(home, OWN_TMP);
+        let expected = format!("{{\"pid\": {}, \"nspid\": 1, \"uid\": {UID}, \"gid\": {GID}, ", jvm.pid());
+        for capabilities in ["+sys_ptrace", "-sys_ptrace"] {
+            let outcome = inject_with(&["--bounding-set", capabilities], &["list", "--json"]);
+            let line = outcome.stdout.lines().find(|line| line.contains(&expected));
+            let line = line.unwrap_or_else(|| panic!("{expected} is not in {outcome:?}"));
+            for part in ["\"kind\": \"HotSpot\"", "\"main\": \"Fixture\"", "\"attachable\": true", "\"version\": \""] {
+                assert!(line.contains(part), "{part} is not in {line}");
+            }
+            assert!(!line.contains("\"version\": \"\""), "{line}");
+        }
+    }
+}
+
+#[test]
+fn an_identity_that_does_not_fit_is_refused_with_the_one_that_does() {
+    if !root() {
+        return;
+    }
+    let mut jvm = contained(&homes()[0], OWN_TMP);
+    let pid = jvm.pid().to_string();
+    for other in [["--reuid=10001", "--regid=10001"], ["--reuid=10003", "--regid=10002"]] {
+        let outcome = inject_with(&[&other[..], &["--clear-groups"]].concat(), &[&pid, "threaddump"]);
+        outcome.assert_refused("does not fit");
+        outcome.assert_refused("target 10001:10002 CapPrm 0000000000000000; injector 1000");
+        let list = inject_with(&[&other[..], &["--clear-groups"]].concat(), &["list"]);
+        assert!(list.stdout.lines().any(|line| line.starts_with(&pid) && line.contains("no: ")), "{list:?}");
+    }
+    jvm.assert_untouched();
+}
+
+#[test]
+fn a_tmp_that_is_read_only_is_found_out_without_a_signal() {
+    if !root() {
+        return;
+    }
+    for home in homes() {
+        let mut jvm = contained(home, "mount -t tmpfs -o ro tmpfs /tmp");
+        inject(jvm.pid(), &["threaddump"]).assert_refused("not writable");
+        jvm.assert_untouched();
+    }
+}
+
+#[test]
+fn two_containers_that_share_a_tmp_are_not_mistaken_for_each_other() {
+    if !root() {
+        return;
+    }
+    let shared = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o1777)).expect("as /tmp");
+    let mount = format!("mount --bind {} /tmp", shared.path().display());
+    let mut first = contained(&homes()[0], &mount);
+    let mut second = contained(&homes()[0], &mount);
+    inject(first.pid(), &["threaddump"]).assert_thread_dump();
+    let words = format!("process {} listens on the socket of process {}", first.pid(), second.pid());
+    inject(second.pid(), &["threaddump"]).assert_refused(&words);
+    first.assert_untouched();
+    second.assert_untouched();
+}
