@@ -12,8 +12,10 @@ const WRAP: u64 = 1 << 32;
 impl<V: Visitor> Reader<V> {
     #[inline]
     pub(super) fn sub_records(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        while self.state == State::SubRecord && !input.is_empty() {
-            let Some(code) = self.carry.peek(input) else { break };
+        while self.state == State::SubRecord
+            && !input.is_empty()
+            && let Some(code) = self.carry.peek(input)
+        {
             let Some(sub) = Sub::of(code) else { return self.no_sub_record(code) };
             self.item = Item { begin: self.offset, name: sub.name() };
             match sub {

@@ -125,7 +125,7 @@ pub(super) struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heap {
     Unseen,
-    /// HEAP_DUMP only: nothing need follow it.
+    /// HEAP_DUMP only: in HPROF 1.0.1 nothing need follow it.
     Whole,
     /// At least one HEAP_DUMP_SEGMENT: HEAP_DUMP_END must follow.
     Segmented,
@@ -198,7 +198,7 @@ impl<V: Visitor> Reader<V> {
         let at_boundary = self.state == State::RecordHead && self.carry.held() == 0;
         match (self.state, self.heap) {
             (State::Ended, _) => Ok(self.summary),
-            (_, Heap::Whole) if at_boundary => Ok(self.summary),
+            (_, Heap::Whole) if at_boundary && self.version == Version::V1_0_1 => Ok(self.summary),
             _ if at_boundary => Err(Error::NotEnded { offset: self.summary.bytes }),
             _ => Err(self.overrun().unwrap_or_else(|| self.truncated())),
         }

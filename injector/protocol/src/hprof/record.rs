@@ -8,11 +8,11 @@ use super::visitor::Visitor;
 
 /// Bytes before a record's content: tag, microseconds since the header's time, length.
 pub(super) const RECORD_HEAD: usize = 1 + 4 + 4;
-const ALLOC_SITES_HEAD: u64 = 2 + 4 + 4 + 4 + 8 + 8 + 4;
+const ALLOC_SITES_HEAD: usize = 2 + 4 + 4 + 4 + 8 + 8 + 4;
 const ALLOC_SITE: u64 = 1 + 6 * 4;
-const CPU_SAMPLES_HEAD: u64 = 4 + 4;
+const CPU_SAMPLES_HEAD: usize = 4 + 4;
 const CPU_SAMPLE: u64 = 4 + 4;
-const TRACE_HEAD: u64 = 3 * 4;
+const TRACE_HEAD: usize = 3 * 4;
 
 /// What a record's tag alone says of its length.
 enum Rule {
@@ -27,11 +27,11 @@ fn rule(tag: Tag, ids: IdSize) -> Rule {
         Tag::LoadClass => Rule::Exactly(4 + id + 4 + id),
         Tag::UnloadClass | Tag::EndThread => Rule::Exactly(4),
         Tag::Frame => Rule::Exactly(4 * id + 4 + 4),
-        Tag::Trace => Rule::AtLeast(TRACE_HEAD),
-        Tag::AllocSites => Rule::AtLeast(ALLOC_SITES_HEAD),
+        Tag::Trace => Rule::AtLeast(TRACE_HEAD as u64),
+        Tag::AllocSites => Rule::AtLeast(ALLOC_SITES_HEAD as u64),
         Tag::HeapSummary => Rule::Exactly(4 + 4 + 8 + 8),
         Tag::StartThread => Rule::Exactly(4 + id + 4 + 3 * id),
-        Tag::CpuSamples => Rule::AtLeast(CPU_SAMPLES_HEAD),
+        Tag::CpuSamples => Rule::AtLeast(CPU_SAMPLES_HEAD as u64),
         Tag::ControlSettings => Rule::Exactly(4 + 2),
         Tag::HeapDump | Tag::HeapDumpSegment => Rule::AtLeast(0),
         Tag::HeapDumpEnd => Rule::Exactly(0),
@@ -140,20 +140,20 @@ impl<V: Visitor> Reader<V> {
     }
 
     fn trace(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        let Some(mut fields) = self.head(3 * 4, input) else { return Ok(()) };
+        let Some(mut fields) = self.head(TRACE_HEAD, input) else { return Ok(()) };
         let trace = Trace { serial: fields.u4(), thread: fields.u4(), frames: fields.u4() };
         let body = u64::from(trace.frames) * self.ids.bytes();
-        self.expect_length(TRACE_HEAD + body)?;
+        self.expect_length(TRACE_HEAD as u64 + body)?;
         self.visitor.trace(&trace);
         self.begin_body(body, After::Record);
         Ok(())
     }
 
     /// A record whose last fixed field is the number of entries that follow.
-    fn counted(&mut self, head: u64, entry: u64, input: &mut &[u8]) -> Result<(), Error> {
-        let Some(mut fields) = self.head(usize::try_from(head).unwrap_or(usize::MAX), input) else { return Ok(()) };
+    fn counted(&mut self, head: usize, entry: u64, input: &mut &[u8]) -> Result<(), Error> {
+        let Some(mut fields) = self.head(head, input) else { return Ok(()) };
         let body = entry * u64::from(fields.last_u4());
-        self.expect_length(head + body)?;
+        self.expect_length(head as u64 + body)?;
         self.begin_body(body, After::Record);
         Ok(())
     }

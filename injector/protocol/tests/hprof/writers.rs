@@ -20,8 +20,17 @@ fn an_unsegmented_dump_is_whole_without_an_end_record() {
 }
 
 #[test]
-fn a_segmented_dump_needs_its_end_record() {
+fn an_unsegmented_dump_of_version_1_0_2_needs_its_end_record() {
     let mut dump = Dump::new(b"JAVA PROFILE 1.0.2", 8);
+    dump.heap(0x0c, &PLAIN);
+    assert_eq!(verdict(&dump.bytes), Err(Error::NotEnded { offset: dump.bytes.len() as u64 }));
+    let dump = dump.end();
+    assert_eq!(verdict(&dump.bytes), Ok(dump.summary));
+}
+
+#[test]
+fn a_segmented_dump_needs_its_end_record() {
+    let mut dump = Dump::new(b"JAVA PROFILE 1.0.1", 8);
     dump.heap(0x0c, &PLAIN);
     dump.heap(0x1c, &PLAIN);
     assert_eq!(verdict(&dump.bytes), Err(Error::NotEnded { offset: dump.bytes.len() as u64 }));
