@@ -25,7 +25,7 @@ pub(crate) enum Invocation {
 /// Reads the command line, without the program's name. None: it makes no sense, and the usage says what would.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Invocation> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let first = parser.raw_args().ok()?.next_if(|word| is_negative_number(word));
+    let first = parser.raw_args().ok()?.next_if(is_negative_number);
     match first.map_or_else(|| parser.next().ok()?, |number| Some(Arg::Value(number)))? {
         Arg::Long("version") | Arg::Short('V') => Some(Invocation::Version),
         Arg::Long("help") | Arg::Short('h') => Some(Invocation::Help),

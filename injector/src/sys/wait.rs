@@ -22,6 +22,12 @@ impl<'fd> Wanted<'fd> {
 /// an error or a hang-up makes a descriptor ready, for the next call on it to report.
 pub(crate) fn wait<const N: usize>(wanted: [Wanted<'_>; N], deadline: Option<Instant>) -> nix::Result<[bool; N]> {
     let mut fds = wanted.map(|Wanted(fd, flags)| PollFd::new(fd, flags));
+    poll_until(&mut fds, deadline)?;
+    Ok(fds.map(|fd| fd.any().unwrap_or(false)))
+}
+
+/// poll(2) until one is ready or the deadline has passed.
+pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> nix::Result<()> {
     loop {
         let timeout = match deadline {
             None => PollTimeout::NONE,
@@ -31,10 +37,9 @@ pub(crate) fn wait<const N: usize>(wanted: [Wanted<'_>; N], deadline: Option<Ins
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             }
         };
-        match nix::poll::poll(&mut fds, timeout) {
+        match nix::poll::poll(fds, timeout) {
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) => return Ok(fds.map(|fd| fd.any().unwrap_or(false))),
+            result => return result.map(drop),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 const STABLE: [&str; 3] = ["-Xint", "-XX:+UseSerialGC", "-Xmx64m"];
 
 /// The homes of all JVMs here. Fails if there is none: a test that tests nothing must not pass.
-pub fn homes() -> &'static [PathBuf] {
+pub(crate) fn homes() -> &'static [PathBuf] {
     static HOMES: OnceLock<Vec<PathBuf>> = OnceLock::new();
     HOMES.get_or_init(|| {
         let mut candidates: Vec<PathBuf> = std::env::var_os("JAVA_HOME").map(PathBuf::from).into_iter().collect();
@@ -30,7 +30,7 @@ pub fn homes() -> &'static [PathBuf] {
 }
 
 /// The folder with the compiled fixture and the same as an agent (`agent.jar`), readable by every user.
-pub fn fixture() -> &'static Path {
+pub(crate) fn fixture() -> &'static Path {
     static CLASSES: OnceLock<PathBuf> = OnceLock::new();
     CLASSES.get_or_init(|| {
         let home = homes().iter().find(|home| home.join("bin/javac").exists()).expect("a JDK with javac");
@@ -51,7 +51,7 @@ pub fn fixture() -> &'static Path {
 }
 
 /// A JVM that runs the fixture; killed when dropped.
-pub struct Jvm {
+pub(crate) struct Jvm {
     child: Child,
     pid: u32,
     input: Option<ChildStdin>,
@@ -60,19 +60,19 @@ pub struct Jvm {
 
 impl Jvm {
     /// Starts it and waits until it says that it runs.
-    pub fn start(home: &Path, options: &[&str]) -> Jvm {
+    pub(crate) fn start(home: &Path, options: &[&str]) -> Jvm {
         let mut jvm = Jvm::launch(home, options);
         assert_eq!(jvm.line(), "READY");
         jvm
     }
 
     /// Starts it and waits for nothing.
-    pub fn launch(home: &Path, options: &[&str]) -> Jvm {
+    pub(crate) fn launch(home: &Path, options: &[&str]) -> Jvm {
         Jvm::spawn(Command::new(home.join("bin/java")).args(arguments(options)))
     }
 
     /// Starts it by a command that ends in executing `java` with [`arguments`].
-    pub fn spawn(command: &mut Command) -> Jvm {
+    pub(crate) fn spawn(command: &mut Command) -> Jvm {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a JVM");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("piped"));
@@ -80,18 +80,18 @@ impl Jvm {
     }
 
     /// Takes the only child of the process that was started for the JVM itself (`unshare --fork`).
-    pub fn adopt_grandchild(&mut self) {
+    pub(crate) fn adopt_grandchild(&mut self) {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         let children = fs::read_to_string(children).expect("CONFIG_PROC_CHILDREN");
         self.pid = children.trim().parse().expect("one child");
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Its next line on stdout.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         let length = self.output.read_line(&mut line).expect("a line");
         assert!(length > 0, "the JVM ended");
@@ -99,12 +99,12 @@ impl Jvm {
     }
 
     /// Reads on to a line that starts so.
-    pub fn wait_for(&mut self, start: &str) {
+    pub(crate) fn wait_for(&mut self, start: &str) {
         while !self.line().starts_with(start) {}
     }
 
     /// Everything that it prints until it has answered: nothing but the answer, if nothing was done to it.
-    pub fn answer(&mut self) -> Vec<String> {
+    pub(crate) fn answer(&mut self) -> Vec<String> {
         let input = self.input.as_mut().expect("not ended");
         input.write_all(b"are you well?\n").expect("it lives");
         let mut lines = Vec::new();
@@ -119,18 +119,18 @@ impl Jvm {
     }
 
     /// Fails unless it is well and nobody has asked it for a thread dump.
-    pub fn assert_untouched(&mut self) {
+    pub(crate) fn assert_untouched(&mut self) {
         assert_eq!(self.answer(), ["PONG are you well?"]);
     }
 
     /// Lets it end by itself, and fails if it ended otherwise.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         self.input.take();
         assert!(self.child.wait().expect("a child").success());
     }
 
     /// A file of that name for this JVM, in a /tmp that is ours too.
-    pub fn tmp(&self, name: &str) -> PathBuf {
+    pub(crate) fn tmp(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/tmp/.{name}_pid{}", self.pid))
     }
 }
@@ -144,7 +144,7 @@ impl Drop for Jvm {
 }
 
 /// What follows `java` on its command line.
-pub fn arguments(options: &[&str]) -> Vec<String> {
+pub(crate) fn arguments(options: &[&str]) -> Vec<String> {
     let classes = fixture().to_string_lossy().into_owned();
     [&STABLE[..], options, &["-cp", &classes, "Fixture"]].concat().into_iter().map(String::from).collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jattach_protocol::{Code, Failure};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::wait::{self, Readiness};
+use crate::sys::wait::{Wanted, wait, within};
 
 /// A first line longer than this is no code.
 const MAX_CODE: usize = 16;
@@ -81,7 +81,8 @@ impl Reply {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 result => return result,
             }
-            if wait::readable(self.stream.as_fd(), self.silence)? == Readiness::TimedOut {
+            let [ready] = wait([Wanted::read(self.stream.as_fd())], within(self.silence))?;
+            if !ready {
                 return Err(ErrorKind::TimedOut.into());
             }
         }

@@ -47,8 +47,8 @@ fn listen(path: &Path) -> UnixListener {
 
 fn listen_when_signalled(fake: &Fake) {
     let path: PathBuf = fake.path(SOCKET);
-    let mut listener = None;
-    fake.on_signal(move || listener = Some(listen(&path)));
+    let mut listeners = Vec::new();
+    fake.on_signal(move || listeners.push(listen(&path)));
 }
 
 #[test]

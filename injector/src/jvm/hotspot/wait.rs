@@ -1,54 +1,17 @@
-//! Waiting, always with a limit.
+//! Waiting for the JVM's socket, and for what may happen instead.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::socket::MeetingPlace;
 use crate::process::Target;
-
-/// Why a wait ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Readiness {
-    Ready,
-    TimedOut,
-}
-
-/// Waits until `fd` can be read, for at most `limit`.
-pub(super) fn readable(fd: BorrowedFd<'_>, limit: Duration) -> nix::Result<Readiness> {
-    let ready = any_readable(&[Some(fd)], Instant::now() + limit)?;
-    Ok(if ready.is_some() { Readiness::Ready } else { Readiness::TimedOut })
-}
-
-/// The index of the first of `fds` that can be read (or is at its end); none when the deadline passes first.
-pub(super) fn any_readable(fds: &[Option<BorrowedFd<'_>>], deadline: Instant) -> nix::Result<Option<usize>> {
-    let mut indices = Vec::new();
-    let mut polled = Vec::new();
-    for (index, fd) in fds.iter().enumerate() {
-        if let Some(fd) = fd {
-            indices.push(index);
-            polled.push(PollFd::new(fd.as_fd(), PollFlags::POLLIN));
-        }
-    }
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        // Rounded up: a wait that ends a fraction early would spin.
-        let millis = i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-        match poll(&mut polled, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno),
-        }
-        let first = polled.iter().position(|fd| fd.any() == Some(true));
-        return Ok(first.map(|index| indices[index]));
-    }
-}
+use crate::sys::wait;
 
 /// Why [`SocketWatch::wait`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,17 +49,27 @@ impl<'m> SocketWatch<'m> {
 
     pub(super) fn wait(&self, interruption: &Interruption, deadline: Instant) -> Wake {
         loop {
-            let fds = [self.inotify.as_ref().map(AsFd::as_fd), self.target.pidfd(), interruption.fd()];
             let until = if self.inotify.is_some() { deadline } else { deadline.min(Instant::now() + LOOK_AGAIN) };
-            match any_readable(&fds, until) {
-                Ok(Some(0)) if self.socket_was_named() => return Wake::Socket,
-                Ok(Some(0)) => {}
-                Ok(Some(1)) => return Wake::Ended,
-                Ok(Some(_)) => return Wake::Interrupted,
-                Ok(None) if Instant::now() < deadline => return Wake::Socket,
-                Ok(None) | Err(_) => return Wake::TimedOut,
+            match self.first_event(interruption, until) {
+                Some(Wake::Socket) if !self.socket_was_named() => {}
+                Some(event) => return event,
+                None if Instant::now() < deadline => return Wake::Socket,
+                None => return Wake::TimedOut,
             }
         }
+    }
+
+    fn first_event(&self, interruption: &Interruption, until: Instant) -> Option<Wake> {
+        let sources = [
+            (self.inotify.as_ref().map(AsFd::as_fd), Wake::Socket),
+            (self.target.pidfd(), Wake::Ended),
+            (interruption.fd(), Wake::Interrupted),
+        ];
+        let present = sources.iter().filter_map(|(fd, wake)| fd.map(|fd| (PollFd::new(fd, PollFlags::POLLIN), *wake)));
+        let (mut fds, wakes): (Vec<PollFd<'_>>, Vec<Wake>) = present.unzip();
+        wait::poll_until(&mut fds, Some(until)).ok()?;
+        let ready = fds.iter().position(|fd| fd.any() == Some(true))?;
+        Some(wakes[ready])
     }
 
     fn socket_was_named(&self) -> bool {
