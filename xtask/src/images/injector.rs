@@ -61,7 +61,7 @@ fn rootfs(workspace: &Workspace, arch: Arch) -> PathBuf {
 }
 
 /// The layer's content as a folder: a Dockerfile can give /tmp its mode only by copying it with its parent.
-fn write_rootfs(folder: &Path, binary: &[u8]) -> Result<()> {
+pub(super) fn write_rootfs(folder: &Path, binary: &[u8]) -> Result<()> {
     let (injector, tmp) = (folder.join("injector"), folder.join("tmp"));
     fs::create_dir_all(&tmp)
         .and_then(|()| fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777)))

@@ -1,5 +1,6 @@
 //! The images that this project makes.
 
-pub(crate) mod dockerfile;
+#[cfg(test)]
+mod dockerfile;
 pub(crate) mod injector;
 pub(crate) mod jvm;
