@@ -42,16 +42,15 @@ pub(super) fn admit_new(cluster: &Cluster, mut pod: Value) -> Answer<Value> {
     if !causes.is_empty() {
         return Err(Failure::invalid(&PODS, meta::name(&pod), &causes));
     }
-    check_security(cluster, &pod)?;
+    check_security(&*cluster.store.get(&NAMESPACES, "", meta::namespace(&pod))?, &pod)?;
     pod["metadata"]["generation"] = 1.into();
     pod["status"] = json!({"phase": "Pending", "qosClass": defaults::qos_class(&pod)});
     Ok(pod)
 }
 
 /// Pod Security admission at the level that the namespace enforces.
-fn check_security(cluster: &Cluster, pod: &Value) -> Answer<()> {
-    let namespace = cluster.store.get(&NAMESPACES, "", meta::namespace(pod))?;
-    match security::violation(&namespace, pod) {
+fn check_security(namespace: &Value, pod: &Value) -> Answer<()> {
+    match security::violation(namespace, pod) {
         Some(why) => Err(Failure::forbidden(ResourceName::of(&PODS), Some(meta::name(pod)), &why)),
         None => Ok(()),
     }
@@ -92,6 +91,8 @@ async fn change(
 ) -> Answer<Response<Body>> {
     let (kind, patch) = objects::read_patch(request).await?;
     let (namespace, name) = (call.namespace(), call.name()?);
+    // Read before the store is locked for the update.
+    let home = call.cluster.store.get(&NAMESPACES, "", namespace)?;
     let apply = |pod: &mut Value| -> Answer<()> {
         let mut patched = objects::apply_patch(call, kind, &patch, pod)?;
         defaults::pod(&mut patched);
@@ -100,7 +101,7 @@ async fn change(
             return Err(Failure::invalid(&PODS, name, &causes));
         }
         if pod["spec"] != patched["spec"] {
-            check_security(&call.cluster, &patched)?;
+            check_security(&home, &patched)?;
             let generation = patched["metadata"]["generation"].as_i64().unwrap_or(0);
             patched["metadata"]["generation"] = (generation + 1).into();
         }
