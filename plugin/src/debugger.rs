@@ -52,7 +52,7 @@ pub(crate) struct Debugger {
 /// Exit code 3 if the target ends meanwhile, 4 if a refusal stands in the way, 5 if the container does not start.
 pub(crate) async fn ensure(cluster: &Cluster, target: &Target, injector: &Injector, notes: &Notes) -> Result<Debugger> {
     let derived = security::derive(&target.pod, &target.container);
-    ensure_as(cluster, target, injector, derived, notes).await
+    ensure_as(cluster, target, &target.pod, injector, derived, notes).await
 }
 
 /// A running injector for a JVM that runs as `identity`: the second container, and the last.
@@ -67,22 +67,23 @@ pub(crate) async fn ensure_exact(
     notes: &Notes,
 ) -> Result<Debugger> {
     let exact = security::exact(&target.pod, &target.container, identity);
-    ensure_as(cluster, target, injector, exact, notes).await
+    // It has changed since it was resolved, by our own first container at least.
+    let pod = target::pod(cluster, target.pod_name()).await?;
+    if let Some(gone) = target::vanished(&pod, &target.container) {
+        return Err(gone);
+    }
+    ensure_as(cluster, target, &pod, injector, exact, notes).await
 }
 
 async fn ensure_as(
     cluster: &Cluster,
     target: &Target,
+    pod: &Pod,
     injector: &Injector,
     derived: security::Derived,
     notes: &Notes,
 ) -> Result<Debugger> {
     let wanted = spec::container(injector, target, &derived.context);
-    // The pod may have changed since it was resolved, by our own first container for example.
-    let pod = target::pod(cluster, target.pod_name()).await?;
-    if let Some(gone) = target::vanished(&pod, &target.container) {
-        return Err(gone);
-    }
     let found = |container: &EphemeralContainer, basis: Basis, reused: bool| Debugger {
         namespace: target.namespace.clone(),
         pod: target.pod_name().to_owned(),
@@ -91,7 +92,7 @@ async fn ensure_as(
         security: container.security_context.clone().unwrap_or_default(),
         basis,
     };
-    if let Some((running, basis)) = reuse::find(cluster, target, &pod, &wanted, derived.basis).await {
+    if let Some((running, basis)) = reuse::find(cluster, target, pod, &wanted, derived.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
         return Ok(found(&running, basis, true));
     }

@@ -41,8 +41,10 @@ pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<S
     let Some((first, _)) = names.iter().find(|(_, kind)| *kind == Kind::Main) else {
         return Err(no_target(format!("pod/{} has no containers", name_of(pod))));
     };
-    if names.len() > 1 {
-        notes.say(&format!("Defaulted container \"{first}\" out of: {}", list(&names)));
+    // Without the ephemeral ones, our own among them: they can be no target.
+    let candidates: Vec<_> = names.iter().copied().filter(|(_, kind)| *kind != Kind::Ephemeral).collect();
+    if candidates.len() > 1 {
+        notes.say(&format!("Defaulted container \"{first}\" out of: {}", list(&candidates)));
     }
     Ok((*first).to_owned())
 }

@@ -61,12 +61,15 @@ fn chosen(pod: &Pod, wanted: Option<&str>) -> (String, String) {
 fn the_first_container_is_the_default_and_kubectl_would_say_so() {
     let (container, said) = chosen(&pod(|_| ()), None);
     assert_eq!(container, "app");
-    assert_eq!(said, "Defaulted container \"app\" out of: app, side, debugger-1 (ephem), setup (init)\n");
+    assert_eq!(said, "Defaulted container \"app\" out of: app, side, setup (init)\n");
 }
 
 #[test]
 fn the_only_container_is_taken_without_a_word() {
-    let only = pod(|pod| pod["spec"] = json!({"containers": [{"name": "app"}]}));
+    let only = pod(|pod| {
+        pod["spec"]["containers"] = json!([{"name": "app"}]);
+        pod["spec"]["initContainers"] = json!([]);
+    });
     assert_eq!(chosen(&only, None), ("app".into(), String::new()));
 }
 
