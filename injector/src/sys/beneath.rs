@@ -78,3 +78,85 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 fn is_symlink(fd: BorrowedFd<'_>) -> Result<bool> {
     Ok(SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::sys::Kernel;
+
+    /// A root directory, and beside it what must never be reached.
+    fn root() -> (tempfile::TempDir, OwnedFd) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("root/a/b")).expect("created");
+        for file in ["outside", "root/top", "root/a/inner", "root/a/b/deep"] {
+            fs::write(path(file), file).expect("written");
+        }
+        for (target, link) in [
+            ("/a/b/deep", "absolute"),
+            ("a/../top", "relative"),
+            ("../../../../outside", "escape"),
+            ("/../outside", "escape-absolute"),
+            ("../b", "a/b/up"),
+            ("/a", "a/b/home"),
+            ("loop", "loop"),
+            ("/proc/self/root", "magic"),
+            ("new-by-link", "dangling"),
+        ] {
+            symlink(target, path("root").join(link)).expect("linked");
+        }
+        let root = fs::File::open(path("root")).expect("opened").into();
+        (folder, root)
+    }
+
+    fn content(opened: Result<OwnedFd>) -> Result<String> {
+        let mut text = String::new();
+        let mut file = fs::File::from(opened?);
+        std::io::Read::read_to_string(&mut file, &mut text).map(|_| text).map_err(|_| Errno::EIO)
+    }
+
+    #[test]
+    fn the_walk_ends_where_the_kernel_ends() {
+        let (_folder, root) = root();
+        for path in [
+            "top",
+            "/top",
+            "//a/./inner",
+            "a/b/../inner",
+            "a/b/../../../../top",
+            "absolute",
+            "relative",
+            "a/b/up/deep",
+            "a/b/home/inner",
+            "a/b/home/../top",
+            "escape",
+            "escape-absolute",
+            "../outside",
+            "loop",
+            "top/below",
+            "no/such",
+            "magic/top",
+        ] {
+            for flags in [OFlag::O_RDONLY, OFlag::O_RDONLY | OFlag::O_NOFOLLOW] {
+                let walked = content(walk(&Kernel, root.as_fd(), path.as_bytes(), flags));
+                let kernels = content(Kernel.open_at_root(root.as_fd(), path.as_bytes(), flags));
+                assert_eq!(walked, kernels, "{path} {flags:?}");
+                assert_ne!(walked.as_deref(), Ok("outside"), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_is_opened_by_the_empty_rest_of_a_path_too() {
+        let (folder, root) = root();
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        for (path, expected) in [("/", "root"), ("a/b/..", "root/a"), ("a/b/home", "root/a"), ("..", "root")] {
+            let seen = fstat(walk(&Kernel, root.as_fd(), path.as_bytes(), flags).expect(path)).expect("seen");
+            let wanted = fs::metadata(folder.path().join(expected)).expect("there");
+            assert_eq!(seen.st_ino, std::os::unix::fs::MetadataExt::ino(&wanted), "{path}");
+        }
+    }
+}
