@@ -102,8 +102,8 @@ async fn ensure_as(
     Ok(found(&wanted, derived.basis, false))
 }
 
-/// The pod's ephemeral containers, newest last.
-fn ephemeral(pod: &Pod) -> impl DoubleEndedIterator<Item = &EphemeralContainer> {
+/// The pod's ephemeral containers.
+fn ephemeral(pod: &Pod) -> impl Iterator<Item = &EphemeralContainer> {
     pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten())
 }
 

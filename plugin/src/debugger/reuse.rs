@@ -2,6 +2,7 @@
 
 use jattach_protocol::Identity;
 use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Basis, create, ephemeral, security, spec};
 use crate::client::Cluster;
@@ -9,8 +10,18 @@ use crate::target::{Target, status_of};
 
 /// The names of the pod's running injectors, ours by name and command whatever their image.
 pub(crate) fn running(pod: &Pod) -> Vec<String> {
-    let ours = |container: &&EphemeralContainer| is_ours(container) && is_running(pod, &container.name);
-    ephemeral(pod).filter(ours).map(|container| container.name.clone()).collect()
+    candidates(pod).into_iter().map(|container| container.name.clone()).collect()
+}
+
+/// The pod's running injectors, the newest first. The order of the list in the spec says nothing: a merge may put a new
+/// element before the others.
+fn candidates(pod: &Pod) -> Vec<&EphemeralContainer> {
+    let mut candidates: Vec<_> = ephemeral(pod)
+        .filter(|container| is_ours(container))
+        .filter_map(|container| Some((running_since(pod, &container.name)?, container)))
+        .collect();
+    candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
+    candidates.into_iter().map(|(_, container)| container).collect()
 }
 
 /// A running container whose whole spec except the name equals the wanted one after the server's defaults; or equals the
@@ -22,8 +33,7 @@ pub(super) async fn find(
     wanted: &EphemeralContainer,
     basis: Basis,
 ) -> Option<(EphemeralContainer, Basis)> {
-    let candidates: Vec<&EphemeralContainer> =
-        ephemeral(pod).rev().filter(|container| is_ours(container) && is_running(pod, &container.name)).collect();
+    let candidates = candidates(pod);
     if let Some(found) = match_any(&candidates, wanted, target, basis) {
         return Some(found);
     }
@@ -75,9 +85,10 @@ fn is_ours(container: &EphemeralContainer) -> bool {
     spec::is_our_name(&container.name) && container.command.as_deref().is_some_and(|command| command == spec::HOLD)
 }
 
-fn is_running(pod: &Pod, container: &str) -> bool {
-    let state = status_of(pod, container).and_then(|status| status.state.as_ref());
-    state.is_some_and(|state| state.running.is_some())
+/// Since when it runs; `None` if it does not.
+fn running_since(pod: &Pod, container: &str) -> Option<Option<Time>> {
+    let running = status_of(pod, container)?.state.as_ref()?.running.as_ref()?;
+    Some(running.started_at.clone())
 }
 
 #[cfg(test)]

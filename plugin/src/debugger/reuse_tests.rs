@@ -6,13 +6,17 @@ use serde_json::json;
 
 const IMAGE: &str = "ghcr.io/kubectl-jattach/injector:0.1.0";
 
-/// A pod whose ephemeral containers are these, each running or not.
+/// A pod whose ephemeral containers are these, each started after the one before, and running or not.
 fn with(target: &Target, containers: &[(EphemeralContainer, bool)]) -> Pod {
     let mut pod = target.pod.clone();
     let spec = pod.spec.as_mut().unwrap();
     spec.ephemeral_containers = Some(containers.iter().map(|(container, _)| container.clone()).collect());
-    let status = |(container, runs): &(EphemeralContainer, bool)| {
-        let state = if *runs { json!({"running": {}}) } else { json!({"terminated": {"exitCode": 0}}) };
+    let mut minute = 0;
+    let mut status = |(container, runs): &(EphemeralContainer, bool)| {
+        minute += 1;
+        let started = format!("2026-01-01T00:{minute:02}:00Z");
+        let state =
+            if *runs { json!({"running": {"startedAt": started}}) } else { json!({"terminated": {"exitCode": 0}}) };
         json!({"name": container.name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
     };
     let statuses = containers.iter().map(|container| serde_json::from_value(status(container)).unwrap()).collect();
@@ -27,8 +31,7 @@ fn wanted(target: &Target) -> EphemeralContainer {
 
 /// The name of what would be reused without asking the server.
 fn found(target: &Target, pod: &Pod, wanted: &EphemeralContainer) -> Option<String> {
-    let candidates: Vec<_> = ephemeral(pod).rev().filter(|c| is_ours(c) && is_running(pod, &c.name)).collect();
-    match_any(&candidates, wanted, target, Basis::Reported).map(|(container, _)| container.name)
+    match_any(&candidates(pod), wanted, target, Basis::Reported).map(|(container, _)| container.name)
 }
 
 fn planted(change: impl FnOnce(&mut EphemeralContainer)) -> Option<String> {
@@ -71,9 +74,11 @@ fn one_that_has_ended_is_not_reused() {
 fn the_newest_of_several_is_reused() {
     let target = target("pod-get-user");
     let (old, new) = (wanted(&target), wanted(&target));
-    let pod = with(&target, &[(old, true), (new.clone(), true), (wanted(&target), false)]);
-    assert_eq!(found(&target, &pod, &wanted(&target)), Some(new.name));
-    assert_eq!(running(&pod).len(), 2);
+    let mut pod = with(&target, &[(old.clone(), true), (new.clone(), true), (wanted(&target), false)]);
+    assert_eq!(found(&target, &pod, &wanted(&target)), Some(new.name.clone()));
+    pod.spec.as_mut().unwrap().ephemeral_containers.as_mut().unwrap().reverse();
+    assert_eq!(found(&target, &pod, &wanted(&target)), Some(new.name.clone()));
+    assert_eq!(running(&pod), [new.name, old.name]);
 }
 
 #[test]
