@@ -1,22 +1,27 @@
 //! One small file per command, and the way there: options → cluster → target → injector.
 
+mod answer;
+mod clean;
+mod dumpheap;
 mod flags;
 mod inspectheap;
 mod jcmd;
 mod load;
+mod ps;
 mod threaddump;
 mod version;
 
 use std::io::Write;
 
-use jattach_protocol::message::Operation;
+use jattach_protocol::message::{Operation, Request};
 
 use crate::client::Cluster;
-use crate::debugger;
+use crate::debugger::{self, Basis, Debugger};
 use crate::error::{Exit, Failure};
 use crate::options::{Action, Agent, Command, Options, OutputFormat};
 use crate::render::Notes;
 use crate::render::document::document;
+use crate::session::{self, Session};
 use crate::target::{self, Target, Wish};
 
 /// What every command on a target works with.
@@ -48,13 +53,23 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             }
         }
     };
-    match timeout {
-        None => work.await,
-        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(Failure::new(Exit::Other, format!("not done within {} s", limit.as_secs_f64()))
-                .remedy("allow more with --timeout")
-                .into())
-        }),
+    let limited = async {
+        match timeout {
+            None => work.await,
+            Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+                Err(Failure::new(Exit::Other, format!("not done within {} s", limit.as_secs_f64()))
+                    .remedy("allow more with --timeout")
+                    .into())
+            }),
+        }
+    };
+    tokio::select! {
+        biased;
+        result = limited => result,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            Err(Failure::new(Exit::Interrupted, "interrupted").into())
+        }
     }
 }
 
@@ -72,12 +87,63 @@ async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shar
     act(&context, action).await
 }
 
-/// Starts or finds the injector and has it do the work.
+/// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
 async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     let Context { cluster, target, options, notes } = context;
+    if *action == Action::Clean {
+        return Ok(clean::run(context).await?);
+    }
     let debugger = debugger::ensure(cluster, target, &options.injector, notes).await?;
-    tracing::info!(?debugger, operation = ?text_operation(action), "ready");
-    Err(Failure::new(Exit::Other, format!("this build cannot talk to the injector {}", debugger.container)).into())
+    let error = match perform(context, &debugger, action).await {
+        Err(error) => error,
+        Ok(()) => return Ok(()),
+    };
+    match session::fitting_identity(&error) {
+        Some(identity) if debugger.basis != Basis::Exact => {
+            notes.say(&format!(
+                "The JVM runs as {}:{}, which the pod does not tell: starting a second debug container.",
+                identity.uid, identity.gid
+            ));
+            let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, notes).await?;
+            Ok(perform(context, &exact, action).await.map_err(Failure::from)?)
+        }
+        _ => Err(Failure::from(error).into()),
+    }
+}
+
+/// One conversation with the injector.
+async fn perform(context: &Context, debugger: &Debugger, action: &Action) -> Result<(), session::Error> {
+    let mut session = Session::open(&context.cluster, debugger).await?;
+    match action {
+        Action::Ps => ps::run(context, &mut session).await?,
+        Action::DumpHeap { file, live, force } => {
+            let destination = dumpheap::Order { file, live: *live, force: *force };
+            dumpheap::run(context, &mut session, &destination).await?;
+        }
+        Action::Load { agent: Agent::Upload(path), options } => {
+            load::upload(context, &mut session, path, options.as_deref()).await?;
+        }
+        action => {
+            let operation = text_operation(action).ok_or_else(|| Failure::usage("the command is not done so"))?;
+            let top = if let Action::InspectHeap { top, .. } = action { *top } else { None };
+            answer::run(context, &mut session, operation, top).await?;
+        }
+    }
+    Ok(session.finish().await?)
+}
+
+impl Context {
+    /// A request for the target's JVM.
+    fn request(&self, operation: Operation) -> Request {
+        let id = self.target.container_id().unwrap_or_default();
+        Request {
+            pid: self.target.pid.unwrap_or(0),
+            container: id.rsplit("//").next().unwrap_or_default().to_owned(),
+            wait: self.options.injector.wait,
+            ttl: u32::try_from(self.options.injector.ttl.as_secs()).unwrap_or(u32::MAX),
+            operation,
+        }
+    }
 }
 
 /// The operation of an action whose answer is a text; `None` for those that make or take files, and for those that

@@ -7,7 +7,9 @@ mod debugger;
 mod error;
 mod log;
 mod options;
+mod receive;
 mod render;
+mod session;
 mod target;
 
 use std::io::{self, Write};

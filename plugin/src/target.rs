@@ -2,12 +2,14 @@
 
 mod container;
 mod refuse;
+mod storage;
 mod workload;
 
 use k8s_openapi::api::core::v1::Pod;
 
 pub(crate) use container::{identity_of, spec_of, status_of};
 pub(crate) use refuse::vanished;
+pub(crate) use storage::storage_limit;
 
 use crate::client::Cluster;
 use crate::client::explain::Call;

@@ -124,6 +124,8 @@ pub struct Decoder {
     begin: usize,
     end: usize,
     sequence: u64,
+    /// The payload length of the frame at `begin`, once that has been found whole.
+    checked: Option<usize>,
     failed: Option<Error>,
 }
 
@@ -162,30 +164,34 @@ impl Decoder {
         count
     }
 
+    /// The next whole frame without taking it: [`next`](Decoder::next) gives the same again.
+    ///
+    /// # Errors
+    /// Those of [`next`](Decoder::next).
+    pub fn peek(&mut self) -> Result<Option<Frame<'_>>, Error> {
+        match self.check() {
+            Ok(None) => Ok(None),
+            Ok(Some(length)) => Ok(Some(frame(&self.buffer[self.begin..self.begin + HEADER + length]))),
+            Err(error) => {
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
     /// The next whole frame, or none until more is read.
     ///
     /// # Errors
     /// What the stream breaks with; every later call says the same.
     #[expect(clippy::should_implement_trait, reason = "a lending iterator: the frame borrows the buffer")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, Error> {
-        match self.check() {
-            Ok(None) => Ok(None),
-            Ok(Some(length)) => {
-                let frame = &self.buffer[self.begin..self.begin + HEADER + length];
-                self.begin += frame.len();
-                self.sequence += 1;
-                Ok(Some(Frame {
-                    kind: frame[4],
-                    request: u32_at(frame, 8),
-                    stream: u32_at(frame, 12),
-                    payload: &frame[HEADER..],
-                }))
-            }
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
+        let Some(next) = self.peek()? else { return Ok(None) };
+        let length = HEADER + next.payload.len();
+        let begin = self.begin;
+        self.begin += length;
+        self.sequence += 1;
+        self.checked = None;
+        Ok(Some(frame(&self.buffer[begin..begin + length])))
     }
 
     /// To be asked at the end of the stream, when [`next`](Decoder::next) has no more: was it cut within a frame?
@@ -200,11 +206,18 @@ impl Decoder {
         }
     }
 
-    /// The payload length of the frame that is there whole and sound.
-    fn check(&self) -> Result<Option<usize>, Error> {
+    /// The payload length of the frame that is there whole and sound; worked out once for each.
+    fn check(&mut self) -> Result<Option<usize>, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        if self.checked.is_none() {
+            self.checked = self.examine()?;
+        }
+        Ok(self.checked)
+    }
+
+    fn examine(&self) -> Result<Option<usize>, Error> {
         let received = &self.buffer[self.begin..self.end];
         let Some(begin) = received.first_chunk::<8>() else { return Ok(None) };
         let length = u32_at(received, 0) as usize;
@@ -227,6 +240,11 @@ impl Decoder {
         let length = if received.len() < 4 { 0 } else { (u32_at(received, 0) as usize).min(MAX_PAYLOAD) };
         (HEADER + length).saturating_sub(received.len())
     }
+}
+
+/// A frame whose bytes are whole and sound.
+fn frame(bytes: &[u8]) -> Frame<'_> {
+    Frame { kind: bytes[4], request: u32_at(bytes, 8), stream: u32_at(bytes, 12), payload: &bytes[HEADER..] }
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

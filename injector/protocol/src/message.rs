@@ -53,6 +53,9 @@ pub struct Hello {
 pub struct Request {
     /// The JVM's pid as the injector sees it, or 0 for the only one.
     pub pid: u32,
+    /// The id of the container that is meant, without its scheme: where several containers share a PID namespace, and
+    /// where their control groups can be seen, only its JVMs count. Empty for any.
+    pub container: String,
     /// Whether to wait while another job runs, instead of failing with [`Code::Busy`].
     pub wait: bool,
     /// For how many seconds without work the injector stays, from the end of this request on.
@@ -331,6 +334,7 @@ fn read_hello(from: &mut Reader<'_>) -> Result<Hello, Error> {
 
 fn write_request(request: &Request, out: &mut Writer<'_>) {
     out.u32(request.pid);
+    out.str(&request.container);
     out.u8(request.wait.into());
     out.u32(request.ttl);
     match &request.operation {
@@ -357,7 +361,8 @@ fn write_request(request: &Request, out: &mut Writer<'_>) {
 }
 
 fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
-    let (pid, wait, ttl) = (from.u32()?, from.flag("wait")?, from.u32()?);
+    let (pid, container) = (from.u32()?, from.string()?);
+    let (wait, ttl) = (from.flag("wait")?, from.u32()?);
     let operation = match from.u8()? {
         0 => Operation::List,
         1 => {
@@ -373,7 +378,7 @@ fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
         4 => Operation::Shutdown,
         value => return Err(Error::Value { field: "an operation", value: value.into() }),
     };
-    Ok(Request { pid, wait, ttl, operation })
+    Ok(Request { pid, container, wait, ttl, operation })
 }
 
 fn read_block<'a>(from: &mut Reader<'a>) -> Result<Block<'a>, Error> {

@@ -95,8 +95,9 @@ fn message() -> impl Strategy<Value = Message<'static>> {
             software,
             capabilities
         })),
-        (any::<u32>(), any::<bool>(), any::<u32>(), operation())
-            .prop_map(|(pid, wait, ttl, operation)| Message::Request(Request { pid, wait, ttl, operation })),
+        (any::<u32>(), text(), any::<bool>(), any::<u32>(), operation()).prop_map(
+            |(pid, container, wait, ttl, operation)| Message::Request(Request { pid, container, wait, ttl, operation })
+        ),
         (any::<u64>(), any::<u32>(), any::<u64>()).prop_map(|(job, pid, start_time)| Message::Started(Started {
             job,
             pid,

@@ -125,7 +125,6 @@ impl Place {
                 mebibytes(expected)
             )));
         }
-        #[expect(clippy::useless_conversion, reason = "the width differs between libcs")]
         let block = u64::try_from(stat.block_size()).unwrap_or(0);
         let (free, total) = (stat.blocks_available() * block, stat.blocks() * block);
         if free.saturating_sub(expected) < total / 5 {

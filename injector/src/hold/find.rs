@@ -1,19 +1,15 @@
-//! The processes of this container.
-
-use jattach_protocol::message::Jvm;
+//! What runs in this container, for a message to a person who expected a JVM.
 
 use crate::process::Target;
 use crate::sys::Kernel;
 
-/// The JVMs among them.
-pub(super) fn jvms(sys: &'static Kernel) -> Vec<Jvm> {
-    crate::list::jvms(sys)
-}
+/// How many processes a message names.
+const MOST: usize = 10;
 
-/// What else there is, for a message to a person.
+/// The processes with their command lines, as far as one screen goes.
 pub(super) fn processes(sys: &'static Kernel) -> String {
     let lines: Vec<String> =
-        targets(sys).take(10).map(|target| format!("{} {}", target.pid(), line(&target))).collect();
+        targets(sys).take(MOST).map(|target| format!("{} {}", target.pid(), line(&target))).collect();
     lines.join(", ")
 }
 

@@ -16,6 +16,7 @@ use super::upload;
 use crate::dump::place::Place;
 use crate::dump::{file, send};
 use crate::jvm::command::Command;
+use crate::list;
 use crate::process::{Target, identity};
 use crate::sys::Kernel;
 static KERNEL: Kernel = Kernel;
@@ -35,7 +36,7 @@ pub(super) fn end(peer: &Peer, id: u32) -> Result<(), Failure> {
 
 /// Answers a request for the list of JVMs. It needs no turn: nobody is attached to.
 pub(super) fn list(peer: &Peer, id: u32) -> Result<(), Failure> {
-    for jvm in find::jvms(&KERNEL) {
+    for jvm in list::jvms(&KERNEL) {
         peer.send(id, &Message::Jvm(jvm))?;
     }
     end(peer, id)
@@ -45,7 +46,7 @@ pub(super) fn list(peer: &Peer, id: u32) -> Result<(), Failure> {
 /// and capabilities are a thread's, which the threads that it starts inherit.
 pub(super) fn start(desk: &Arc<Desk>, order: Order, job: u64) {
     let Order { peer, id, request, blocks } = order;
-    let ready = choose(request.pid).and_then(|pid| Target::open(&KERNEL, pid));
+    let ready = choose(&request).and_then(|pid| Target::open(&KERNEL, pid));
     let ready = ready.and_then(|target| identity::become_like(&target).map(|()| target));
     match ready {
         Err(failure) => conclude(desk, &peer, id, &Message::Failure(failure)),
@@ -76,11 +77,13 @@ fn conclude(desk: &Desk, peer: &Peer, id: u32, last: &Message<'_>) {
 }
 
 /// The pid that is meant: the one named, or the only JVM's.
-fn choose(pid: u32) -> Result<u32, Failure> {
-    if pid != 0 {
-        return Ok(pid);
+fn choose(request: &Request) -> Result<u32, Failure> {
+    if request.pid != 0 {
+        return Ok(request.pid);
     }
-    let jvms = find::jvms(&KERNEL);
+    let mut jvms = list::jvms(&KERNEL);
+    // Inside a cgroup namespace of its own a process's container cannot be seen: such a one may be meant.
+    jvms.retain(|jvm| request.container.is_empty() || jvm.container.is_empty() || jvm.container == request.container);
     match &jvms[..] {
         [jvm] => Ok(jvm.pid),
         [] => Err(Failure::new(Code::NoJvm, "no JVM runs in this container").evidence(find::processes(&KERNEL))),

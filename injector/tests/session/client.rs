@@ -51,7 +51,12 @@ impl Client {
     }
 
     pub fn request(&mut self, operation: Operation) {
-        self.send(1, &Message::Request(Request { pid: 0, wait: false, ttl: 600, operation }));
+        self.request_as(1, false, operation);
+    }
+
+    pub fn request_as(&mut self, id: u32, wait: bool, operation: Operation) {
+        let request = Request { pid: 0, container: String::new(), wait, ttl: 600, operation };
+        self.send(id, &Message::Request(request));
     }
 
     /// Gives every message to `act` until that says it has enough, or the stream ends.

@@ -1,8 +1,21 @@
-//! `load`: an agent that the target can already see.
+//! `load`: an agent that the target can already see, or one that is brought along.
 
-use jattach_protocol::message::Operation;
+use std::fs;
+use std::path::Path;
 
-use super::attach;
+use jattach_protocol::Message;
+use jattach_protocol::message::{Block, Codec, Operation};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Context, answer, attach};
+use crate::error::{Exit, Failure};
+use crate::session::{Error, Session};
+
+/// How much of an agent goes into one message: small enough to be acknowledged often.
+const BLOCK: usize = 128 << 10;
+
+/// The largest agent that is brought along. Native agents are far below it; a heap dump given by mistake is not.
+const MAX_AGENT: u64 = 512 << 20;
 
 /// `load` of an absolute path in the target's file system.
 pub(super) fn path(path: &str, options: Option<&str>) -> Operation {
@@ -12,4 +25,55 @@ pub(super) fn path(path: &str, options: Option<&str>) -> Operation {
 /// `load` of a library that the JVM finds by its name.
 pub(super) fn library(name: &str, options: Option<&str>) -> Operation {
     attach("load", [name, "false"].into_iter().chain(options))
+}
+
+/// Sends a native agent of this machine, and has the injector load it from its own filesystem.
+///
+/// # Errors
+/// A usage failure for what is no native agent; else those of the conversation.
+pub(super) async fn upload(
+    context: &Context,
+    session: &mut Session,
+    file: &Path,
+    options: Option<&str>,
+) -> Result<(), Error> {
+    let agent = read(file)?;
+    let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let options = options.unwrap_or_default().to_owned();
+    let operation = Operation::Load { name, length: agent.len() as u64, hash: xxh3_64(&agent), options };
+    session.request(context.request(operation));
+    let (outgoing, request) = (session.outgoing(), session.current());
+    let send = async {
+        let mut offset = 0;
+        for data in agent.chunks(BLOCK) {
+            let raw_length = u32::try_from(data.len()).unwrap_or(0);
+            let block = Block { offset, raw_length, codec: Codec::None, data };
+            outgoing.send_block(request, &Message::Block(block)).await;
+            offset += data.len() as u64;
+        }
+        // The answer is the other's to wait for.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        result = answer::receive(session, None) => result,
+        () = send => Ok(()),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::usage(format!("cannot read the agent {}", file.display())).evidence(error.to_string())
+    };
+    let length = fs::metadata(file).map_err(unreadable)?.len();
+    if length > MAX_AGENT {
+        return Err(Failure::new(Exit::Usage, format!("{} is no agent", file.display()))
+            .evidence(format!("{length} bytes, and {MAX_AGENT} is the most")));
+    }
+    let agent = fs::read(file).map_err(unreadable)?;
+    if !agent.starts_with(b"\x7fELF") {
+        return Err(Failure::usage(format!("{} is no native agent for Linux", file.display()))
+            .evidence("it does not begin as an ELF file does")
+            .remedy("a Java agent (a jar) has to lie in the target: load instrument --options /path/agent.jar=…"));
+    }
+    Ok(agent)
 }

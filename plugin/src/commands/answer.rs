@@ -1,0 +1,126 @@
+//! Commands whose answer is a text: what the JVM prints goes to stdout as it comes.
+
+use std::io::{self, ErrorKind, Write};
+
+use jattach_protocol::message::Operation;
+
+use super::Context;
+use crate::error::{Exit, Failure};
+use crate::receive::{self, Sink};
+use crate::render::terminal::JvmOutput;
+use crate::session::{Error, Session};
+
+/// Has the injector do `operation`, and prints the answer, of a histogram its head and its first `top` rows.
+///
+/// # Errors
+/// Those of the conversation.
+pub(super) async fn run(
+    context: &Context,
+    session: &mut Session,
+    operation: Operation,
+    top: Option<u32>,
+) -> Result<(), Error> {
+    session.request(context.request(operation));
+    receive(session, top).await
+}
+
+/// Prints the answer to the request under way.
+///
+/// # Errors
+/// Those of the conversation.
+pub(super) async fn receive(session: &mut Session, top: Option<u32>) -> Result<(), Error> {
+    receive::into(session, Printed { to: Some(JvmOutput::stdout()), filter: top.map(Top::new) }, &mut |_| {}).await
+}
+
+/// Standard output, until its reader goes: then the rest is received and left.
+struct Printed {
+    to: Option<JvmOutput<io::Stdout>>,
+    filter: Option<Top>,
+}
+
+impl Sink for Printed {
+    type Stored = ();
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let Some(to) = &mut self.to else { return Ok(()) };
+        let result = match &mut self.filter {
+            None => to.write_all(bytes),
+            Some(top) => to.write_all(&top.pass(bytes)),
+        };
+        self.went_well(result)
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        let result = self.to.take().map_or(Ok(()), |to| to.finish().map(drop));
+        self.went_well(result)
+    }
+}
+
+impl Printed {
+    fn went_well(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.to = None;
+                Ok(())
+            }
+            result => result.map_err(|error| {
+                Failure::new(Exit::Other, "cannot write to standard output").evidence(error.to_string())
+            }),
+        }
+    }
+}
+
+/// The first rows of a class histogram with its head and its total. A row begins with its rank and a colon.
+struct Top {
+    rows: u32,
+    passed: u32,
+    line: Vec<u8>,
+}
+
+impl Top {
+    fn new(rows: u32) -> Top {
+        Top { rows, passed: 0, line: Vec::new() }
+    }
+
+    fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut passed = Vec::new();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                let is_row = is_row(&line);
+                self.passed += u32::from(is_row);
+                if !is_row || self.passed <= self.rows {
+                    passed.extend(line);
+                }
+            }
+        }
+        passed
+    }
+}
+
+fn is_row(line: &[u8]) -> bool {
+    let rank = line.trim_ascii_start();
+    let digits = rank.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && rank.get(digits) == Some(&b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HISTOGRAM: &str = " num     #instances         #bytes  class name (module)\n\
+        -------------------------------------------------------\n   1:  9  900  [B (java.base@17)\n   2:  8  80  A\n\
+        \u{20}  3:  1  8  B\nTotal  18  988\n";
+
+    #[test]
+    fn the_top_rows_keep_the_head_and_the_total_wherever_the_pieces_are_cut() {
+        for cut in 0..HISTOGRAM.len() {
+            let mut top = Top::new(2);
+            let (first, second) = HISTOGRAM.as_bytes().split_at(cut);
+            let shown = [top.pass(first), top.pass(second)].concat();
+            let shown = String::from_utf8(shown).expect("text");
+            assert_eq!(shown, HISTOGRAM.replace("   3:  1  8  B\n", ""));
+        }
+    }
+}

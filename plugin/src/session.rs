@@ -1,0 +1,282 @@
+//! A conversation with the injector: an exec stream, framed. What arrives is believed no further than its hash goes: the
+//! injector lives in the target's trust domain, and the stream may end anywhere without an error.
+
+mod outgoing;
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use jattach_protocol::frame::Decoder;
+use jattach_protocol::message::{Hello, Request, SILENCE_SECONDS, VERSION};
+use jattach_protocol::{Code, Message};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::AttachedProcess;
+use tokio::io::{AsyncReadExt, ReadHalf, SimplexStream};
+use tokio::time::{Instant, timeout};
+
+use crate::client::Cluster;
+use crate::debugger::{self, Debugger, SESSION};
+use crate::error::{Exit, Failure};
+pub(crate) use outgoing::Outgoing;
+use outgoing::Stderr;
+
+/// After how long without a byte the connection counts as dead: the injector sends a heartbeat three times as often.
+const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
+
+/// How long the exec stream may take to end after both sides are done.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// What ends a request without a result.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// The injector says so; the failure may name the identity that would fit.
+    Injector(jattach_protocol::Failure),
+    /// Everything on the way to it and back.
+    Transfer(Failure),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::Transfer(failure)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error {
+            Error::Injector(failure) => failure.into(),
+            Error::Transfer(failure) => failure,
+        }
+    }
+}
+
+/// One exec of `session` in the injector's container.
+pub(crate) struct Session {
+    outgoing: Outgoing,
+    incoming: Incoming,
+    request: u32,
+}
+
+/// What comes in, and how it ends.
+struct Incoming {
+    /// Dropping it aborts the exec stream.
+    _attached: AttachedProcess,
+    stdout: ReadHalf<SimplexStream>,
+    stderr: Stderr,
+    /// Resolves when the exec stream has ended; to nothing where it was cut.
+    status: BoxFuture<'static, Option<Status>>,
+    /// Set once it has: what is still buffered then is all there will be.
+    ended: Option<Option<Status>>,
+    decoder: Decoder,
+}
+
+impl Session {
+    /// Starts `session` in the container and waits for its hello.
+    ///
+    /// # Errors
+    /// Those of exec; 8 where what answers is no injector; 5 where it speaks another version of the protocol.
+    pub(crate) async fn open(cluster: &Cluster, debugger: &Debugger) -> Result<Session, Error> {
+        let mut attached = debugger::exec(cluster, debugger, &SESSION).await?;
+        let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());
+        let (Some(stdin), Some(stdout), Some(stderr), Some(status)) = streams else {
+            return Err(Failure::new(Exit::Other, "the exec stream has no stdin, stdout and stderr").into());
+        };
+        let incoming = Incoming {
+            _attached: attached,
+            stdout,
+            stderr: Stderr::collect(stderr),
+            status: status.boxed(),
+            ended: None,
+            decoder: Decoder::new(),
+        };
+        let mut session = Session { outgoing: Outgoing::new(stdin), incoming, request: 0 };
+        let software = concat!("kubectl-jattach ", env!("CARGO_PKG_VERSION")).to_owned();
+        session.outgoing.send(0, &Message::Hello(Hello { version: VERSION, software, capabilities: 0 }));
+        match session.incoming.next().await? {
+            (_, Message::Hello(hello)) => greet(&hello, &debugger.container)?,
+            _ => return Err(not_an_injector("it did not say hello").into()),
+        }
+        Ok(session)
+    }
+
+    /// Asks for something; what comes of it, [`next`](Session::next) gives.
+    pub(crate) fn request(&mut self, request: Request) {
+        self.request += 1;
+        self.outgoing.send(self.request, &Message::Request(request));
+    }
+
+    /// The next message that belongs to the request. Cancel safe.
+    ///
+    /// # Errors
+    /// The injector's failure, or the end of a stream that owes an answer.
+    pub(crate) async fn next(&mut self) -> Result<Message<'_>, Error> {
+        // In two steps, because a message borrows what the loop would read into.
+        loop {
+            self.incoming.receive().await?;
+            if self.incoming.is_for(self.request) {
+                break;
+            }
+            self.incoming.skip()?;
+        }
+        match self.incoming.take()? {
+            (_, Message::Failure(failure)) => Err(Error::Injector(failure)),
+            (_, message) => Ok(message),
+        }
+    }
+
+    /// For sending while [`next`](Session::next) is waited for.
+    pub(crate) fn outgoing(&self) -> Outgoing {
+        self.outgoing.clone()
+    }
+
+    /// The request whose answers are waited for.
+    pub(crate) fn current(&self) -> u32 {
+        self.request
+    }
+
+    /// Says bye and waits for the exec stream to end as it should: with a Status that says success.
+    ///
+    /// # Errors
+    /// 8 for any other end: a stream that is cut tells nothing else.
+    pub(crate) async fn finish(mut self) -> Result<(), Failure> {
+        self.outgoing.send(0, &Message::Bye);
+        match timeout(PARTING, self.incoming.end()).await {
+            Ok(Some(status)) if status.status.as_deref() == Some("Success") => Ok(()),
+            Ok(Some(status)) => Err(cut("the session in the pod failed").evidence(format!(
+                "{} {}",
+                status.message.unwrap_or_default(),
+                self.incoming.stderr.text()
+            ))),
+            Ok(None) => Err(cut("the exec stream ended without a status")),
+            Err(_) => Err(cut("the exec stream does not end")),
+        }
+    }
+}
+
+impl Incoming {
+    /// Waits for a whole message and takes it.
+    async fn next(&mut self) -> Result<(u32, Message<'_>), Error> {
+        self.receive().await?;
+        self.take()
+    }
+
+    /// Waits until a whole frame is there.
+    async fn receive(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + SILENCE;
+        while self.decoder.peek().map_err(|error| damaged(&error))?.is_none() {
+            if self.read(deadline).await? == 0 {
+                if self.ended.is_none() {
+                    // stdout ends a moment before the status comes.
+                    self.ended = timeout(PARTING, &mut self.status).await.ok();
+                }
+                return Err(self.broken().into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, waiting for it; 0 bytes when nothing more will come.
+    async fn read(&mut self, deadline: Instant) -> Result<usize, Failure> {
+        let count = loop {
+            let space = self.decoder.space();
+            if self.ended.is_some() {
+                // kube's pipe gives no end of file when its loop has failed: what is not there now never comes.
+                break self.stdout.read(space).now_or_never();
+            }
+            tokio::select! {
+                biased;
+                read = self.stdout.read(space) => break Some(read),
+                status = &mut self.status => self.ended = Some(status),
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(cut("the connection to the injector is dead")
+                        .evidence(format!("not a byte for {} s, not even a heartbeat", SILENCE.as_secs())));
+                }
+            }
+        };
+        let count = match count {
+            Some(Ok(count)) => count,
+            Some(Err(error)) => return Err(cut("the exec stream broke").evidence(error.to_string())),
+            None => 0,
+        };
+        self.decoder.filled(count);
+        Ok(count)
+    }
+
+    fn is_for(&mut self, request: u32) -> bool {
+        matches!(self.decoder.peek(), Ok(Some(frame)) if frame.request == request || frame.kind == FAILURE)
+    }
+
+    /// Leaves a message out that belongs to the connection: a heartbeat, or the rest of an earlier request.
+    fn skip(&mut self) -> Result<(), Error> {
+        self.take().map(drop)
+    }
+
+    fn take(&mut self) -> Result<(u32, Message<'_>), Error> {
+        let frame = self.decoder.next().map_err(|error| damaged(&error))?;
+        let frame = frame.ok_or_else(|| not_an_injector("no frame"))?;
+        let message = Message::read(&frame).map_err(|error| damaged(&error))?;
+        Ok((frame.request, message))
+    }
+
+    /// Why the stream has ended although something is owed.
+    fn broken(&mut self) -> Failure {
+        let stderr = self.stderr.text();
+        let status = match self.ended.take().flatten() {
+            Some(Status { message: Some(message), .. }) => message,
+            Some(_) => "it ended with a status, in the middle of a request".to_owned(),
+            None => "it ended without a status: the connection was cut".to_owned(),
+        };
+        match self.decoder.finish() {
+            Err(error) => cut("the stream from the injector was cut").evidence(format!("{error}; {status} {stderr}")),
+            Ok(()) => cut("the injector ended the conversation").evidence(format!("{status} {stderr}")),
+        }
+    }
+
+    /// Waits for the end of the exec stream, whatever still comes.
+    async fn end(&mut self) -> Option<Status> {
+        let mut rest = vec![0; 64 << 10];
+        loop {
+            if let Some(ended) = self.ended.take() {
+                return ended;
+            }
+            tokio::select! {
+                status = &mut self.status => return status,
+                read = self.stdout.read(&mut rest) => if !matches!(read, Ok(1..)) {
+                    return (&mut self.status).await;
+                }
+            }
+        }
+    }
+}
+
+/// The kind of a failure message: it concerns us whatever request it names.
+const FAILURE: u8 = 8;
+
+fn greet(hello: &Hello, container: &str) -> Result<(), Failure> {
+    if hello.version == VERSION {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Injector, "the running injector is of another version")
+        .evidence(format!("{container} is {}, protocol {}; we speak {VERSION}", hello.software, hello.version))
+        .remedy("end it with `kubectl jattach TARGET clean`, or use an --image of this plugin's version"))
+}
+
+fn cut(cause: &str) -> Failure {
+    Failure::new(Exit::Transfer, cause).remedy("run the command again: nothing of the target has changed")
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> Failure {
+    cut("what arrived from the injector is damaged").evidence(error.to_string())
+}
+
+fn not_an_injector(evidence: &str) -> Failure {
+    Failure::new(Exit::Transfer, "what answers in the debug container is no injector").evidence(evidence)
+}
+
+/// The failure that the injector reports as its identity not fitting, with the one that would.
+pub(crate) fn fitting_identity(error: &Error) -> Option<jattach_protocol::Identity> {
+    match error {
+        Error::Injector(failure) if failure.code == Code::WrongIdentity => failure.identity,
+        _ => None,
+    }
+}

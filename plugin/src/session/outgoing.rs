@@ -1,0 +1,103 @@
+//! What goes out: frames in the order they were sent, heartbeats whatever else is going on, and beside it the drain of
+//! stderr. Each has a task of its own, so that a command that waits for a disk or a terminal is not taken for dead.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jattach_protocol::Message;
+use jattach_protocol::frame::Encoder;
+use jattach_protocol::message::HEARTBEAT_SECONDS;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, SimplexStream, WriteHalf};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel, unbounded_channel};
+use tokio::time::{MissedTickBehavior, interval};
+
+const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
+
+/// How much of stderr is kept: it is for a person, and comes from the pod.
+const STDERR: usize = 2 << 10;
+
+/// A handle for sending; the stream's stdin stays open until all of them are gone.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    small: UnboundedSender<(u32, u8, Vec<u8>)>,
+    large: Sender<(u32, u8, Vec<u8>)>,
+}
+
+impl Outgoing {
+    /// Sends on the stdin of an exec stream from now on, and begins with heartbeats.
+    pub(super) fn new(stdin: WriteHalf<SimplexStream>) -> Outgoing {
+        let (small, mut messages) = unbounded_channel();
+        let (large, mut blocks) = channel(1);
+        tokio::spawn(async move {
+            let mut pen = Pen { stdin, encoder: Encoder::new() };
+            let mut beat = interval(HEARTBEAT);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // The first tick is now, and the hello has to come first.
+            beat.reset();
+            loop {
+                let (request, kind, frame) = tokio::select! {
+                    biased;
+                    message = messages.recv() => match message { Some(message) => message, None => return },
+                    _ = beat.tick() => (0, Message::Heartbeat.kind(), Message::Heartbeat.to_frame()),
+                    Some(block) = next(&mut blocks) => block,
+                };
+                // A stdin that is closed shows on stdout, too, and there the reason is told.
+                if pen.write(request, kind, frame).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Outgoing { small, large }
+    }
+
+    /// Sends a message that is small: it never waits.
+    pub(crate) fn send(&self, request: u32, message: &Message<'_>) {
+        let _ = self.small.send((request, message.kind(), message.to_frame()));
+    }
+
+    /// Sends a block of an upload, as soon as the one before has left.
+    pub(crate) async fn send_block(&self, request: u32, message: &Message<'_>) {
+        let _ = self.large.send((request, message.kind(), message.to_frame())).await;
+    }
+}
+
+async fn next(blocks: &mut Receiver<(u32, u8, Vec<u8>)>) -> Option<(u32, u8, Vec<u8>)> {
+    blocks.recv().await
+}
+
+struct Pen {
+    stdin: WriteHalf<SimplexStream>,
+    encoder: Encoder,
+}
+
+impl Pen {
+    async fn write(&mut self, request: u32, kind: u8, mut frame: Vec<u8>) -> std::io::Result<()> {
+        self.encoder.seal(kind, request, 0, &mut frame);
+        self.stdin.write_all(&frame).await
+    }
+}
+
+/// The drain of stderr, which would stop stdout if nobody read it.
+pub(super) struct Stderr(Arc<Mutex<Vec<u8>>>);
+
+impl Stderr {
+    pub(super) fn collect(mut stderr: ReadHalf<SimplexStream>) -> Stderr {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&kept);
+        tokio::spawn(async move {
+            let mut buffer = [0; 1024];
+            while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+                let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = STDERR.saturating_sub(kept.len()).min(count);
+                kept.extend_from_slice(&buffer[..room]);
+            }
+        });
+        Stderr(kept)
+    }
+
+    /// What has come so far.
+    pub(super) fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(kept.trim_ascii()).into_owned()
+    }
+}
