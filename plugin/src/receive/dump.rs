@@ -197,9 +197,10 @@ impl Target for io::Stdout {
 mod tests {
     use super::*;
 
-    /// The shortest whole dump: a header and its end mark.
+    /// The shortest whole dump: a header, a segment with one root, and the end mark.
     fn whole() -> Vec<u8> {
         let mut dump = b"JAVA PROFILE 1.0.2\0\0\0\0\x08\0\0\0\0\0\0\0\0".to_vec();
+        dump.extend([0x1c, 0, 0, 0, 0, 0, 0, 0, 9, 0xff, 0, 0, 0, 0, 0, 0, 0, 1]);
         dump.extend([0x2c, 0, 0, 0, 0, 0, 0, 0, 0]);
         dump
     }
@@ -223,7 +224,7 @@ mod tests {
     fn a_dump_without_its_end_keeps_the_name_part() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("x.hprof");
-        let failure = store(&path, &whole()[..33], false).expect_err("not whole");
+        let failure = store(&path, &whole()[..49], false).expect_err("not whole");
         assert_eq!(failure.exit, Exit::Transfer);
         assert!(!path.exists());
         assert!(directory.path().join("x.hprof.part").exists());
