@@ -23,6 +23,12 @@ pub(crate) enum Command {
     Injector(Injector),
     /// Write the injector's image, or with --jvm the JVM images of the tests, as OCI archives in target/images.
     Image(Image),
+    /// Run all checks and tests, installing by apt what they need.
+    Test(Test),
+    /// Run the end-to-end tests: in the lab, or with --kubeconfig in a cluster.
+    E2e(E2e),
+    /// Watch it work: a cluster, a JVM in a pod, and its heap dump on this machine.
+    Demo,
 }
 
 #[derive(Args, Debug)]
@@ -60,4 +66,39 @@ pub(crate) struct Image {
     /// The JDK of the JVM images; without it, the first known one under /usr/lib/jvm.
     #[arg(long, value_name = "DIR", requires = "jvm")]
     pub(crate) java_home: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Test {
+    /// Only what needs neither root nor an installation.
+    #[arg(long)]
+    pub(crate) fast: bool,
+    /// Go on after a failed step.
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct E2e {
+    /// The cluster to use; without it, a lab is started.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context in it; without it, the current one.
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub(crate) context: Option<String>,
+    /// The injector's image as the cluster's nodes see it; without it, the released one of this version.
+    #[arg(long, value_name = "REF", requires = "kubeconfig")]
+    pub(crate) injector_image: Option<String>,
+    /// The JVM image without a shell, of `cargo xtask image --jvm`.
+    #[arg(long, value_name = "REF", requires = "kubeconfig")]
+    pub(crate) jvm_image: Option<String>,
+    /// The JVM image with a shell; without it, what needs one is skipped.
+    #[arg(long, value_name = "REF", requires = "kubeconfig")]
+    pub(crate) jvm_shell_image: Option<String>,
+    /// When the nodes pull these images: Always, IfNotPresent, Never.
+    #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
+    pub(crate) pull_policy: String,
+    /// Words for the test programs: a part of a test's name, `--nocapture`.
+    #[arg(last = true, value_name = "FILTER")]
+    pub(crate) filter: Vec<String>,
 }

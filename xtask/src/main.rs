@@ -5,10 +5,13 @@
 mod arch;
 mod cli;
 mod commands;
+mod dev_build;
 mod elf;
 mod images;
+mod lab;
 mod oci;
 mod static_build;
+mod steps;
 mod tools;
 mod workspace;
 

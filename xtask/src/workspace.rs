@@ -77,6 +77,11 @@ impl Workspace {
         self.target().join("images")
     }
 
+    /// A path for people: relative to the workspace where it lies below it.
+    pub(crate) fn short(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+
     pub(crate) fn version(&self) -> &str {
         &self.facts.version
     }

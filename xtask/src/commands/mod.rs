@@ -1,7 +1,10 @@
 //! One file per command.
 
+mod demo;
+mod e2e;
 mod image;
 mod injector;
+mod test;
 
 use std::process::ExitCode;
 
@@ -16,6 +19,9 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes)?,
         Command::Image(arguments) => image::run(&workspace, arguments, cli.yes)?,
+        Command::Test(arguments) => test::run(&workspace, arguments, cli.yes)?,
+        Command::Demo => demo::run(&workspace, cli.yes)?,
+        Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes)?,
     }
     Ok(ExitCode::SUCCESS)
 }

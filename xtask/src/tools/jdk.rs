@@ -35,10 +35,15 @@ impl Jdk {
     }
 }
 
+/// The first known JDK of this machine.
+pub(crate) fn installed() -> Option<Jdk> {
+    VERSIONS.into_iter().find_map(|version| Jdk::at(&home(version)).ok())
+}
+
 /// The first known JDK of this machine, else one installed by apt.
 pub(crate) fn ensure(sh: &Shell, yes: bool) -> Result<Jdk> {
-    if let Some(version) = VERSIONS.into_iter().find(|version| home(*version).join("bin/javac").is_file()) {
-        return Jdk::at(&home(version));
+    if let Some(jdk) = installed() {
+        return Ok(jdk);
     }
     let Some(version) = VERSIONS.into_iter().find(|version| apt::is_known(sh, &package(*version))) else {
         bail!(

@@ -1,0 +1,102 @@
+//! `cargo xtask e2e`: the end-to-end tests against any cluster; without one, against the lab.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::arch::Arch;
+use crate::cli::E2e;
+use crate::dev_build::{self, ALL_FEATURES, Built, Extent};
+use crate::images::jvm::JvmImages;
+use crate::images::{injector, jvm};
+use crate::lab::{self, Lab};
+use crate::static_build;
+use crate::tools::{apt, jdk, kubectl};
+use crate::workspace::Workspace;
+
+/// Runs them.
+pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<()> {
+    if arguments.kubeconfig.is_none() {
+        apt::ensure(&workspace.shell()?, &lab::PACKAGES, yes)?;
+        let binary = static_build::build(workspace, Arch::host(), None, yes)?;
+        injector::write(workspace, Arch::host(), &binary)?;
+        let jdk = jdk::ensure(&workspace.shell()?, yes)?;
+        let images = jvm::write(workspace, &jdk, yes)?;
+        let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
+        return in_lab(workspace, &built, &images, &arguments.filter, yes);
+    }
+    let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
+    run_tests(workspace, &built, &Cluster::of(workspace, arguments)?, &arguments.filter, yes)
+}
+
+/// Runs them in a lab of their own, whose images are in target/images.
+pub(crate) fn in_lab(
+    workspace: &Workspace,
+    built: &Built,
+    images: &JvmImages,
+    filter: &[String],
+    yes: bool,
+) -> Result<()> {
+    let lab = Lab::start(workspace, built.program("lab")?)?;
+    let cluster = Cluster {
+        kubeconfig: lab.kubeconfig().to_path_buf(),
+        context: None,
+        injector_image: workspace.injector_image(),
+        jvm_image: images.plain.reference.clone(),
+        jvm_shell_image: Some(images.shell.reference.clone()),
+        pull_policy: "IfNotPresent".to_owned(),
+    };
+    let result = run_tests(workspace, built, &cluster, filter, yes);
+    let stopped = lab.stop();
+    result.and(stopped)
+}
+
+/// Where the tests run, and with which images.
+struct Cluster {
+    kubeconfig: PathBuf,
+    context: Option<String>,
+    injector_image: String,
+    jvm_image: String,
+    jvm_shell_image: Option<String>,
+    pull_policy: String,
+}
+
+impl Cluster {
+    fn of(workspace: &Workspace, arguments: &E2e) -> Result<Cluster> {
+        let kubeconfig = arguments.kubeconfig.clone().context("a kubeconfig")?;
+        let kubeconfig =
+            kubeconfig.canonicalize().with_context(|| format!("no kubeconfig at {}", kubeconfig.display()))?;
+        let jvm_image = arguments.jvm_image.clone().with_context(|| {
+            let folder = workspace.images();
+            format!(
+                "no --jvm-image: `cargo xtask image --jvm` writes the JVM images to {}; load them into your nodes or \
+                 your registry, and name them with --jvm-image and --jvm-shell-image",
+                folder.display()
+            )
+        })?;
+        Ok(Cluster {
+            kubeconfig,
+            context: arguments.context.clone(),
+            injector_image: arguments.injector_image.clone().unwrap_or_else(|| workspace.injector_image()),
+            jvm_image,
+            jvm_shell_image: arguments.jvm_shell_image.clone(),
+            pull_policy: arguments.pull_policy.clone(),
+        })
+    }
+}
+
+fn run_tests(workspace: &Workspace, built: &Built, cluster: &Cluster, filter: &[String], yes: bool) -> Result<()> {
+    let tests = built.tests(|test| test.package == "jattach-e2e" && test.kind == "test")?;
+    let mut variables = vec![
+        ("JATTACH_E2E_KUBECONFIG", cluster.kubeconfig.clone()),
+        ("JATTACH_E2E_INJECTOR_IMAGE", PathBuf::from(&cluster.injector_image)),
+        ("JATTACH_E2E_JVM_IMAGE", PathBuf::from(&cluster.jvm_image)),
+        ("JATTACH_E2E_PULL_POLICY", PathBuf::from(&cluster.pull_policy)),
+        ("JATTACH_PLUGIN", built.program("kubectl-jattach")?.to_path_buf()),
+        ("JATTACH_KUBECTL", kubectl::ensure(workspace, yes)?),
+    ];
+    let optional =
+        [("JATTACH_E2E_CONTEXT", &cluster.context), ("JATTACH_E2E_JVM_SHELL_IMAGE", &cluster.jvm_shell_image)];
+    variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, PathBuf::from(value.as_ref()?)))));
+    dev_build::run_tests(&tests, &variables, filter)
+}

@@ -1,0 +1,133 @@
+//! `cargo xtask test`: everything that must be green before a change lands.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xshell::cmd;
+
+use super::e2e;
+use crate::arch::Arch;
+use crate::cli::Test;
+use crate::dev_build::{self, ALL_FEATURES, Built, Extent, TestProgram};
+use crate::images::{injector, jvm};
+use crate::lab;
+use crate::static_build;
+use crate::steps::Steps;
+use crate::tools::jdk::Jdk;
+use crate::tools::{apt, find, jdk, kubectl};
+use crate::workspace::Workspace;
+
+/// What the tests need beyond the lab: the reference implementation, and a second builder of images.
+const PACKAGES: [&str; 3] = ["jattach", "busybox-static", "buildah"];
+
+/// Runs the steps and prints their summary.
+pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<()> {
+    let mut steps = Steps::new(arguments.keep_going);
+    if arguments.fast {
+        fast(workspace, &mut steps)?;
+    } else {
+        full(workspace, &mut steps, yes)?;
+    }
+    println!("{}", steps.finish()?);
+    Ok(())
+}
+
+fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
+    let jdk = steps.step("install what is missing", || install(workspace, yes))?;
+    lints(workspace, steps)?;
+    let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(ALL_FEATURES)))?;
+    units(workspace, steps, built.as_ref())?;
+    let static_injector = steps.step("build the static injector", || {
+        let binary = static_build::build(workspace, Arch::host(), None, yes)?;
+        injector::write(workspace, Arch::host(), &binary)?;
+        Ok(binary)
+    })?;
+    let images = match &jdk {
+        Some(jdk) => steps.step("build the JVM images", || jvm::write(workspace, jdk, yes))?,
+        None => None,
+    };
+    let Some(built) = built else { return Ok(()) };
+    let debug_injector = built.program("injector")?;
+    if let (Some(jdk), Some(binary)) = (&jdk, &static_injector) {
+        steps.step("conformance with jattach, static injector", || conformance(&built, jdk, binary))?;
+        steps.step("conformance with jattach, debug injector", || conformance(&built, jdk, debug_injector))?;
+    }
+    if let (Some(images), Some(_)) = (&images, &static_injector) {
+        steps.step("the lab's own tests", || {
+            dev_build::run_tests(&built.tests(|test| is(test, "jattach-lab", "test"))?, &[], &[])
+        })?;
+        steps.step("end to end in the lab", || e2e::in_lab(workspace, &built, images, &[], yes))?;
+    }
+    Ok(())
+}
+
+/// What needs neither root nor an installation.
+fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    lints(workspace, steps)?;
+    let jdk = jdk::installed();
+    let with_jvm: &[&str] = if jdk.is_some() { &["jattach-injector/real-jvm"] } else { &[] };
+    let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(with_jvm)))?;
+    units(workspace, steps, built.as_ref())?;
+    let name = "conformance with jattach, debug injector";
+    match (jdk, find("jattach"), built) {
+        (Some(jdk), Some(_), Some(built)) => {
+            let injector = built.program("injector")?;
+            steps.step(name, || conformance(&built, &jdk, injector))?;
+        }
+        (None, _, _) => steps.skip(name, "no JDK under /usr/lib/jvm"),
+        (_, None, _) => steps.skip(name, "jattach is not installed"),
+        (_, _, None) => steps.skip(name, "nothing was built"),
+    }
+    steps.skip("conformance with jattach, static injector", "it may install its tools: `cargo xtask test`");
+    steps.skip("the lab's own tests", "containers need root: `cargo xtask test`");
+    steps.skip("end to end in the lab", "containers need root: `cargo xtask test`");
+    Ok(())
+}
+
+fn install(workspace: &Workspace, yes: bool) -> Result<Jdk> {
+    let sh = workspace.shell()?;
+    let packages: Vec<&str> = lab::PACKAGES.into_iter().chain(PACKAGES).collect();
+    apt::ensure(&sh, &packages, yes)?;
+    kubectl::ensure(workspace, yes)?;
+    jdk::ensure(&sh, yes)
+}
+
+fn lints(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let sh = workspace.shell()?;
+    let cargo = workspace.cargo();
+    steps.step("rustfmt", || {
+        cmd!(sh, "{cargo} fmt --all -- --check").run().context("not formatted: `cargo fmt --all`")
+    })?;
+    steps.step("clippy", || {
+        cmd!(sh, "{cargo} clippy --locked --workspace --all-targets --all-features -- -D warnings")
+            .run()
+            .context("clippy is not content")
+    })?;
+    Ok(())
+}
+
+/// Unit and property tests: of everything, and what the protocol, the plugin and xtask have besides.
+fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Result<()> {
+    if let Some(built) = built {
+        steps.step("unit and property tests", || {
+            let needs_more = |test: &TestProgram| {
+                ["jattach-injector", "jattach-lab", "jattach-e2e"].iter().any(|package| is(test, package, "test"))
+            };
+            dev_build::run_tests(&built.tests(|test| !needs_more(test))?, &[], &[])
+        })?;
+    }
+    let sh = workspace.shell()?;
+    let cargo = workspace.cargo();
+    steps.step("tests of xtask", || cmd!(sh, "{cargo} test --locked --package xtask").run().context("red"))?;
+    Ok(())
+}
+
+/// The injector against real JVMs and beside the reference implementation.
+fn conformance(built: &Built, jdk: &Jdk, injector: &Path) -> Result<()> {
+    let variables = [("JATTACH_INJECTOR", PathBuf::from(injector)), ("JAVA_HOME", jdk.home.clone())];
+    dev_build::run_tests(&built.tests(|test| is(test, "jattach-injector", "test"))?, &variables, &[])
+}
+
+fn is(test: &TestProgram, package: &str, kind: &str) -> bool {
+    test.package == package && test.kind == kind
+}
