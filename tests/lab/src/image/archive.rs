@@ -121,7 +121,7 @@ impl Archive {
 
     fn entry<T>(&self, name: &str, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Result<T> {
         self.find_entry(name, read)
-            .map_err(|error| Error::Archive { path: self.path.clone(), detail: format!("{name}: {error}") })
+            .map_err(|error| Error::Archive { path: self.path.clone(), detail: format!("{name}: {}", with_causes(&error)) })
     }
 
     fn find_entry<T>(&self, name: &str, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> io::Result<T> {
@@ -148,6 +148,12 @@ impl<R: Read> Read for Hashing<R> {
         self.hash.update(&buffer[..read]);
         Ok(read)
     }
+}
+
+/// tar's errors name the file, and only their sources what was wrong with it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn to_hex(bytes: &[u8]) -> String {

@@ -52,9 +52,7 @@ impl Layer {
             append(&mut tar, path, kind, *mode, content.as_deref().unwrap_or_default());
         }
         for (path, target) in &self.links {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_size(0);
+            let mut header = header(tar::EntryType::Symlink, 0o777, 0);
             tar.append_link(&mut header, path, target).expect("an entry in memory");
         }
         let bytes = tar.into_inner().expect("a tar in memory");
@@ -126,11 +124,17 @@ fn descriptor<W: Write>(tar: &mut tar::Builder<W>, media_type: &str, content: &[
 }
 
 fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, kind: tar::EntryType, mode: u32, content: &[u8]) {
+    let mut header = header(kind, mode, content.len() as u64);
+    tar.append_data(&mut header, path, content).expect("an archive to write");
+}
+
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
-    header.set_size(content.len() as u64);
+    header.set_size(size);
     header.set_uid(0);
     header.set_gid(0);
-    tar.append_data(&mut header, path, content).expect("an archive to write");
+    header.set_mtime(0);
+    header
 }

@@ -78,16 +78,16 @@ pub(super) fn namespace(kind: LinuxNamespaceType, path: Option<PathBuf>) -> Resu
 
 pub(super) fn build(inputs: &Inputs<'_>) -> Result<Spec> {
     let root = RootBuilder::default().path(inputs.rootfs).readonly(inputs.spec.security.read_only_root).build()?;
-    let mut builder = SpecBuilder::default()
+    let mut spec = SpecBuilder::default()
         .version("1.0.2")
         .root(root)
         .mounts(mounts(inputs)?)
         .process(process(inputs)?)
-        .linux(linux(inputs)?);
-    if inputs.sets_hostname {
-        builder = builder.hostname(inputs.hostname);
-    }
-    Ok(builder.build()?)
+        .linux(linux(inputs)?)
+        .build()?;
+    // The builder's default has a name of its own, which a container would give to its whole pod.
+    spec.set_hostname(inputs.sets_hostname.then(|| inputs.hostname.to_owned()));
+    Ok(spec)
 }
 
 fn process(inputs: &Inputs<'_>) -> Result<Process> {
