@@ -47,6 +47,15 @@ impl Cluster {
         Ok(Cluster { client, place: Place { namespace, server }, request_timeout: connection.request_timeout })
     }
 
+    /// A cluster that no call reaches, for what is decided without one.
+    #[cfg(test)]
+    pub(crate) fn unreachable() -> Cluster {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = "https://127.0.0.1:1".to_owned();
+        let client = Client::try_from(kube::Config::new(server.parse().expect("a URL"))).expect("a client");
+        Cluster { client, place: Place { namespace: "fx".to_owned(), server }, request_timeout: None }
+    }
+
     /// The namespace of the target.
     pub(crate) fn namespace(&self) -> &str {
         &self.place.namespace

@@ -182,3 +182,7 @@ fn names_of(files: &[PathBuf]) -> String {
 fn broken(cause: String) -> Failure {
     Failure::new(Exit::Other, cause)
 }
+
+#[cfg(test)]
+#[path = "kubeconfig_tests.rs"]
+mod tests;

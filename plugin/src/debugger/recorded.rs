@@ -33,6 +33,15 @@ pub(super) fn target_named(namespace: &str, pod: &str) -> Target {
     target_of(serde_json::from_value(pod).unwrap())
 }
 
+/// The target's pod at an event of a recorded watch.
+pub(super) fn pod_at(event: &Value, target: &Target) -> Pod {
+    let mut pod = target.pod.clone();
+    let status = pod.status.as_mut().unwrap();
+    status.phase = event["phase"].as_str().map(str::to_owned);
+    status.ephemeral_container_statuses = serde_json::from_value(event["ephemeralContainerStatuses"].clone()).unwrap();
+    pod
+}
+
 /// The error that kube makes of a recorded refusal.
 pub(super) fn refused(recording: &Value) -> CallError {
     let response = &recording["response"];

@@ -20,6 +20,8 @@ use verdict::{Doubt, Verdict, judge};
 
 /// How often the pod is read where it may not be watched. The only rhythm in the plugin: there is no event to wait for.
 const POLL: Duration = Duration::from_millis(250);
+/// A watch that shows nothing for so long is not relied upon: some proxies hold an answer back until it ends.
+const QUIET: Duration = Duration::from_secs(5);
 /// A watch is asked to end after this many seconds, below the limit of any server.
 const WATCH_SECONDS: u32 = 270;
 
@@ -41,12 +43,12 @@ pub(super) async fn until_running(
         container: &wanted.name,
         image: wanted.image.as_deref().unwrap_or_default(),
         notes,
+        progress: Progress::new(!notes.are_heard()),
         said: None,
         doubt: None,
     };
+    waiting.progress.phase("starting the injector");
     let deadline = Instant::now() + limit;
-    let progress = Progress::new(!notes.are_heard());
-    progress.phase("starting the injector");
     match tokio::time::timeout_at(deadline, waiting.run(created)).await {
         Ok(end) => end,
         Err(_) => Err(waiting.too_late(limit).await),
@@ -59,6 +61,7 @@ struct Waiting<'a> {
     container: &'a str,
     image: &'a str,
     notes: &'a Notes,
+    progress: Progress,
     /// The last reason that was shown, so that each is shown once.
     said: Option<String>,
     /// The last reason that may still go away.
@@ -75,8 +78,8 @@ impl Waiting<'_> {
             let version = pod.metadata.resource_version.clone().unwrap_or_default();
             match self.watch(&version).await? {
                 Watched::Running => return Ok(()),
-                Watched::Ended => {}
-                Watched::Forbidden => tokio::time::sleep(POLL).await,
+                Watched::Quiet => {}
+                Watched::Ended => tokio::time::sleep(POLL).await,
             }
             pod = target::pod(self.cluster, self.target.pod_name()).await?;
         }
@@ -96,7 +99,9 @@ impl Waiting<'_> {
 
     async fn follow(&mut self, stream: impl Stream<Item = kube::Result<WatchEvent<Pod>>>) -> Result<Watched> {
         let mut stream = std::pin::pin!(stream);
-        while let Some(event) = stream.next().await {
+        loop {
+            let Ok(event) = tokio::time::timeout(QUIET, stream.next()).await else { return Ok(Watched::Quiet) };
+            let Some(event) = event else { return Ok(Watched::Ended) };
             match event {
                 Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
                     if self.look(&pod).await? {
@@ -115,7 +120,6 @@ impl Waiting<'_> {
                 Ok(WatchEvent::Error(_)) | Err(_) => return Ok(Watched::Ended),
             }
         }
-        Ok(Watched::Ended)
     }
 
     /// True if the container runs; an error if it never will.
@@ -125,7 +129,7 @@ impl Waiting<'_> {
             Verdict::Wait => Ok(false),
             Verdict::Doubt(doubt) => {
                 if self.said.as_ref() != Some(&doubt.reason) {
-                    self.notes.say(&format!("{} (still trying)", doubt.text()));
+                    self.progress.aside(|| self.notes.say(&format!("{} (still trying)", doubt.text())));
                     self.said = Some(doubt.reason.clone());
                 }
                 self.doubt = Some(doubt);
@@ -163,18 +167,22 @@ impl Waiting<'_> {
 }
 
 /// How a watch came to its end.
+#[derive(Debug, PartialEq, Eq)]
 enum Watched {
     Running,
-    /// Nothing was wrong: read the pod and watch again.
+    /// It shows nothing: read the pod at once, and watch again.
+    Quiet,
+    /// It was cut, or may not be opened (`list` or `watch pods` is not granted): read the pod in a while.
     Ended,
-    /// `watch pods` or `list pods` is not granted.
-    Forbidden,
 }
 
 fn refused(error: &CallError, pod: &str, place: &Place) -> Result<Watched> {
     match error.status().map(|status| status.code) {
-        Some(403) => Ok(Watched::Forbidden),
-        Some(410 | 500..=599) => Ok(Watched::Forbidden),
+        Some(403 | 410 | 500..=599) => Ok(Watched::Ended),
         _ => Err(error.explain(&Call::new("watch", "pods", pod), place)),
     }
 }
+
+#[cfg(test)]
+#[path = "wait/follow_tests.rs"]
+mod tests;

@@ -37,6 +37,11 @@ impl Progress {
         self.bar.set_message(printable(phase).replace('\n', " "));
     }
 
+    /// Writes something else to the terminal without tearing the line.
+    pub(crate) fn aside(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
     /// How many bytes have arrived, and how many are expected, where that is known.
     pub(crate) fn bytes(&self, position: u64, expected: Option<u64>) {
         if self.bar.position() == 0 && position > 0 {

@@ -1,7 +1,7 @@
 //! The recorded watch streams, event by event.
 
 use super::*;
-use crate::debugger::recorded::{recording, target};
+use crate::debugger::recorded::{pod_at, recording, target};
 use serde_json::{Value, json};
 
 /// What each event of a recording says of a container, the last word of it as the failure's whole text.
@@ -10,17 +10,8 @@ fn verdicts(name: &str, container: &str) -> Vec<String> {
     let events = recording(name)["events"].as_array().unwrap().clone();
     events
         .iter()
-        .map(|event| shown(&judge(&pod_of(event, &target), &target, container, "r.example/injector:1")))
+        .map(|event| shown(&judge(&pod_at(event, &target), &target, container, "r.example/injector:1")))
         .collect()
-}
-
-/// The target's pod with what the event tells.
-fn pod_of(event: &Value, target: &Target) -> Pod {
-    let mut pod = target.pod.clone();
-    let status = pod.status.as_mut().unwrap();
-    status.phase = event["phase"].as_str().map(str::to_owned);
-    status.ephemeral_container_statuses = serde_json::from_value(event["ephemeralContainerStatuses"].clone()).unwrap();
-    pod
 }
 
 fn shown(verdict: &Verdict) -> String {
@@ -85,7 +76,7 @@ fn waiting(reason: &str, message: &str) -> String {
         "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
         "state": {"waiting": {"reason": reason, "message": message}},
     }]});
-    shown(&judge(&pod_of(&event, &target), &target, "c", "r.example/injector:1"))
+    shown(&judge(&pod_at(&event, &target), &target, "c", "r.example/injector:1"))
 }
 
 #[test]
