@@ -13,13 +13,13 @@ mod wait;
 use std::time::Duration;
 
 use jattach_protocol::Identity;
-use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, SecurityContext};
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 
 pub(crate) use create::dry_run;
 pub(crate) use exec::exec;
 pub(crate) use reuse::running;
 pub(crate) use security::Basis;
-pub(crate) use spec::{HOLD, SESSION};
+pub(crate) use spec::SESSION;
 
 use crate::client::Cluster;
 use crate::error::Result;
@@ -33,15 +33,11 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 /// A running injector.
 #[derive(Clone, Debug)]
 pub(crate) struct Debugger {
-    pub(crate) namespace: String,
+    /// The pod, in the cluster's namespace.
     pub(crate) pod: String,
     /// The ephemeral container's name.
     pub(crate) container: String,
-    /// It was running already.
-    pub(crate) reused: bool,
-    /// What it runs as.
-    pub(crate) security: SecurityContext,
-    /// How sure it is that this fits the JVM.
+    /// How sure it is that what it runs as fits the JVM.
     pub(crate) basis: Basis,
 }
 
@@ -84,22 +80,20 @@ async fn ensure_as(
     notes: &Notes,
 ) -> Result<Debugger> {
     let wanted = spec::container(injector, target, &derived.context);
-    let found = |container: &EphemeralContainer, basis: Basis, reused: bool| Debugger {
-        namespace: target.namespace.clone(),
+    let debugger = |container: &EphemeralContainer| Debugger {
         pod: target.pod_name().to_owned(),
         container: container.name.clone(),
-        reused,
-        security: container.security_context.clone().unwrap_or_default(),
-        basis,
+        basis: derived.basis,
     };
-    if let Some((running, basis)) = reuse::find(cluster, target, pod, &wanted, derived.basis).await {
+    tracing::debug!(basis = ?derived.basis, context = ?derived.context, "security context");
+    if let Some(running) = reuse::find(cluster, target, pod, &wanted, derived.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
-        return Ok(found(&running, basis, true));
+        return Ok(debugger(&running));
     }
     let created = create::create(cluster, target, &wanted).await?;
     tracing::info!(container = %wanted.name, image = ?wanted.image, "created the injector's container");
     wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
-    Ok(found(&wanted, derived.basis, false))
+    Ok(debugger(&wanted))
 }
 
 /// The pod's ephemeral containers.

@@ -124,12 +124,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> 
     let words = words::order(args, &definitions)?;
     let raw = definitions.try_get_matches_from(words.argv).and_then(|matches| Raw::from_arg_matches(&matches));
     match raw {
-        Ok(raw) => Ok(Parsed::Run(Box::new(check(raw, words.target)?))),
+        Ok(raw) => Ok(Parsed::Run(Box::new(check(raw, words.target.as_deref())?))),
         Err(error) => Ok(Parsed::Say(error)),
     }
 }
 
-fn check(raw: Raw, target: Option<String>) -> Result<Options> {
+fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     let connection = Connection {
         kubeconfig: raw.connection.kubeconfig,
         context: raw.connection.context,
@@ -137,7 +137,7 @@ fn check(raw: Raw, target: Option<String>) -> Result<Options> {
         user: raw.connection.user,
         impersonate: raw.connection.impersonate,
         impersonate_groups: raw.connection.impersonate_groups,
-        namespace: raw.target.namespace.clone(),
+        namespace: raw.target.namespace,
         request_timeout: limit("--request-timeout", raw.connection.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
     };
     if connection.impersonate.is_none() && !connection.impersonate_groups.is_empty() {
@@ -158,7 +158,7 @@ fn check(raw: Raw, target: Option<String>) -> Result<Options> {
     let command = match action(raw.command)? {
         None => Command::Version,
         Some(action) => {
-            let wish = Wish::new(target.as_deref(), raw.selector, raw.target.container, raw.target.pid)?;
+            let wish = Wish::new(target, raw.selector, raw.target.container, raw.target.pid)?;
             Command::On(wish, action)
         }
     };

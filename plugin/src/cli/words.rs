@@ -142,7 +142,7 @@ impl Scan {
     fn shorts(&mut self, mut shorts: ShortFlags<'_>, next: Option<&OsStr>) -> Result<bool> {
         while let Some(short) = shorts.next_flag() {
             let rest = shorts.clone().next_value_os().filter(|rest| !rest.is_empty());
-            let value = rest.map(|rest| strip_equals(rest));
+            let value = rest.map(strip_equals);
             match short {
                 Ok('h') => self.help = true,
                 Ok('l') if self.command_is("threaddump") => self.given.push("--locks".into()),

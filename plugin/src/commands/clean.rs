@@ -20,14 +20,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     }
     let mut failed = None;
     for container in running {
-        let debugger = Debugger {
-            namespace: context.target.namespace.clone(),
-            pod: context.target.pod_name().to_owned(),
-            container: container.clone(),
-            reused: true,
-            security: Default::default(),
-            basis: Basis::Exact,
-        };
+        let debugger =
+            Debugger { pod: context.target.pod_name().to_owned(), container: container.clone(), basis: Basis::Exact };
         match end(context, &debugger).await {
             Ok(()) => context.notes.say(&format!("{container} ends.")),
             Err(failure) => {

@@ -32,7 +32,7 @@ pub(super) async fn find(
     pod: &Pod,
     wanted: &EphemeralContainer,
     basis: Basis,
-) -> Option<(EphemeralContainer, Basis)> {
+) -> Option<EphemeralContainer> {
     let candidates = candidates(pod);
     if let Some(found) = match_any(&candidates, wanted, target, basis) {
         return Some(found);
@@ -42,7 +42,7 @@ pub(super) async fn find(
     }
     // Our defaults may not be the whole story: a webhook may rewrite every container, its image for example.
     let made = create::as_made(cluster, target, wanted).await?;
-    candidates.into_iter().find(|candidate| equal(candidate, &made)).map(|found| (found.clone(), basis))
+    candidates.into_iter().find(|candidate| equal(candidate, &made)).cloned()
 }
 
 fn match_any(
@@ -50,14 +50,11 @@ fn match_any(
     wanted: &EphemeralContainer,
     target: &Target,
     basis: Basis,
-) -> Option<(EphemeralContainer, Basis)> {
+) -> Option<EphemeralContainer> {
     let exact = candidates.iter().find(|candidate| is_exact(candidate, wanted, target));
     let first = candidates.iter().find(|candidate| equal(candidate, wanted));
     // Where the wanted one is exact itself, another exact one belongs to another JVM.
-    match (exact.filter(|_| basis != Basis::Exact), first) {
-        (Some(exact), _) if !equal(exact, wanted) => Some(((*exact).clone(), Basis::Exact)),
-        (_, first) => first.map(|first| ((*first).clone(), basis)),
-    }
+    exact.filter(|_| basis != Basis::Exact).or(first).map(|found| (*found).clone())
 }
 
 /// Whether the candidate is what [`security::exact`] gives for the non-root ids that it runs as itself.

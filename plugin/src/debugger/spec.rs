@@ -9,7 +9,7 @@ use crate::options::{Injector, PullPolicy};
 use crate::target::Target;
 
 /// What the container runs.
-pub(crate) const HOLD: [&str; 2] = ["/injector", "hold"];
+pub(super) const HOLD: [&str; 2] = ["/injector", "hold"];
 /// What is exec'd in it.
 pub(crate) const SESSION: [&str; 2] = ["/injector", "session"];
 

@@ -53,7 +53,7 @@ fn pod(change: impl FnOnce(&mut Value)) -> Pod {
 
 fn chosen(pod: &Pod, wanted: Option<&str>) -> (String, String) {
     let notes = Notes::recording();
-    let container = container::choose(pod, wanted, &notes).map_or_else(|failure| failure.cause, |name| name);
+    let container = container::choose(pod, wanted, &notes).unwrap_or_else(|failure| failure.cause);
     (container, notes.recorded())
 }
 

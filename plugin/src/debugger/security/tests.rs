@@ -5,6 +5,7 @@ use crate::debugger::recorded::target;
 use serde_json::{Value, json};
 
 /// A pod with a container "app" whose parts are these; `user` is what the kubelet reports, if it does.
+#[expect(clippy::needless_pass_by_value, reason = "the tables below read better with their json by value")]
 fn pod(pod_context: Value, container_context: Value, user: Value) -> Pod {
     let pod = json!({
         "metadata": {"name": "x"},
