@@ -126,7 +126,7 @@ impl Store {
         (found, inner.revision)
     }
 
-    /// Changes an object under the lock. Where nothing changes no revision is spent, as in the API server.
+    /// Changes an object under the lock: `change` must not come back to the store. Where nothing changes no revision is spent, as in the API server.
     pub fn update(
         &self,
         resource: &'static Resource,

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::openapi;
 use crate::{
     http::body::{self, Body},
     resource::{self, Resource},
@@ -33,6 +34,7 @@ pub(super) fn answer(path: &str, headers: &HeaderMap) -> Answer<Response<Body>> 
             "apiVersion": "v1",
             "groups": groups().into_keys().filter(|(group, _)| !group.is_empty()).map(group).collect::<Vec<_>>(),
         }),
+        _ if path.starts_with("/openapi/") => openapi::document(path)?,
         _ => return resource_list(path),
     };
     Ok(body::json(StatusCode::OK, &value))

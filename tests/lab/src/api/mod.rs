@@ -6,6 +6,7 @@ mod exec;
 mod log;
 pub(crate) mod namespaces;
 mod objects;
+mod openapi;
 mod pods;
 mod reviews;
 mod typed;

@@ -45,8 +45,12 @@ pub(super) fn watch(call: &Call) -> Answer<Response<Body>> {
         until: Instant::now() + timeout,
         over: false,
     };
-    if asked == 0 {
+    let list = call.query.flag("sendInitialEvents");
+    if asked == 0 || list {
         watch.begin_with_what_there_is();
+    }
+    if list {
+        watch.tell_end_of_initial_events();
     }
     let lines = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|line| (line, watch)) });
     Ok(body::stream("application/json", lines))
@@ -60,6 +64,17 @@ impl Watch {
         for object in found.iter().filter(|object| self.selector.matches(object)) {
             self.ready.push_back(line("ADDED", &objects::with_kind(self.resource, object)));
         }
+    }
+
+    /// The bookmark that ends a streamed list.
+    /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>
+    fn tell_end_of_initial_events(&mut self) {
+        let metadata = json!({
+            "resourceVersion": self.revision.to_string(),
+            "annotations": {"k8s.io/initial-events-end": "true"},
+        });
+        let bookmark = objects::with_kind(self.resource, &json!({ "metadata": metadata }));
+        self.ready.push_back(line("BOOKMARK", &bookmark));
     }
 
     async fn next(&mut self) -> Option<Bytes> {
