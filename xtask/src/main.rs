@@ -8,6 +8,8 @@ mod commands;
 mod dev_build;
 mod elf;
 mod images;
+#[cfg(test)]
+mod krew;
 mod lab;
 mod oci;
 mod static_build;

@@ -20,6 +20,11 @@ use crate::workspace::Workspace;
 /// What the tests need beyond the lab: the reference implementation, and a second builder of images.
 const PACKAGES: [&str; 3] = ["jattach", "busybox-static", "buildah"];
 
+const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
+const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
+const LAB: &str = "the lab's own tests";
+const END_TO_END: &str = "end to end in the lab";
+
 /// Runs the steps and prints their summary.
 pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<()> {
     let mut steps = Steps::new(arguments.keep_going);
@@ -46,18 +51,16 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
         Some(jdk) => steps.step("build the JVM images", || jvm::write(workspace, jdk, yes))?,
         None => None,
     };
-    let Some(built) = built else { return Ok(()) };
-    let debug_injector = built.program("injector")?;
-    if let (Some(jdk), Some(binary)) = (&jdk, &static_injector) {
-        steps.step("conformance with jattach, static injector", || conformance(&built, jdk, binary))?;
-        steps.step("conformance with jattach, debug injector", || conformance(&built, jdk, debug_injector))?;
-    }
-    if let (Some(images), Some(_)) = (&images, &static_injector) {
-        steps.step("the lab's own tests", || {
-            dev_build::run_tests(&built.tests(|test| is(test, "jattach-lab", "test"))?, &[], &[])
-        })?;
-        steps.step("end to end in the lab", || e2e::in_lab(workspace, &built, images, &[], yes))?;
-    }
+    let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
+        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, LAB, END_TO_END] {
+            steps.skip(name, "an earlier step failed");
+        }
+        return Ok(());
+    };
+    steps.step(CONFORMANCE_STATIC, || conformance(&built, &jdk, &injector))?;
+    steps.step(CONFORMANCE_DEBUG, || conformance(&built, &jdk, built.program("injector")?))?;
+    steps.step(LAB, || dev_build::run_tests(&built.tests(|test| is(test, "jattach-lab", "test"))?, &[], &[]))?;
+    steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
     Ok(())
 }
 
@@ -68,19 +71,17 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     let with_jvm: &[&str] = if jdk.is_some() { &["jattach-injector/real-jvm"] } else { &[] };
     let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(with_jvm)))?;
     units(workspace, steps, built.as_ref())?;
-    let name = "conformance with jattach, debug injector";
     match (jdk, find("jattach"), built) {
         (Some(jdk), Some(_), Some(built)) => {
-            let injector = built.program("injector")?;
-            steps.step(name, || conformance(&built, &jdk, injector))?;
+            steps.step(CONFORMANCE_DEBUG, || conformance(&built, &jdk, built.program("injector")?))?;
         }
-        (None, _, _) => steps.skip(name, "no JDK under /usr/lib/jvm"),
-        (_, None, _) => steps.skip(name, "jattach is not installed"),
-        (_, _, None) => steps.skip(name, "nothing was built"),
+        (None, _, _) => steps.skip(CONFORMANCE_DEBUG, "no JDK under /usr/lib/jvm"),
+        (_, None, _) => steps.skip(CONFORMANCE_DEBUG, "jattach is not installed"),
+        (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
-    steps.skip("conformance with jattach, static injector", "it may install its tools: `cargo xtask test`");
-    steps.skip("the lab's own tests", "containers need root: `cargo xtask test`");
-    steps.skip("end to end in the lab", "containers need root: `cargo xtask test`");
+    steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
+    steps.skip(LAB, "containers need root: `cargo xtask test`");
+    steps.skip(END_TO_END, "containers need root: `cargo xtask test`");
     Ok(())
 }
 
