@@ -120,8 +120,10 @@ impl Archive {
     }
 
     fn entry<T>(&self, name: &str, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Result<T> {
-        self.find_entry(name, read)
-            .map_err(|error| Error::Archive { path: self.path.clone(), detail: format!("{name}: {}", with_causes(&error)) })
+        self.find_entry(name, read).map_err(|error| Error::Archive {
+            path: self.path.clone(),
+            detail: format!("{name}: {}", with_causes(&error)),
+        })
     }
 
     fn find_entry<T>(&self, name: &str, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> io::Result<T> {

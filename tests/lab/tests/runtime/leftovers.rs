@@ -36,8 +36,10 @@ fn lab_cgroup(pid: i32) -> String {
     part.expect("a cgroup of the lab").to_owned()
 }
 
-fn exists(pid: i32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+/// A zombie does not run: its parent here is the test.
+fn runs(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 #[tokio::test]
@@ -49,9 +51,9 @@ async fn a_removed_pod_leaves_no_process_cgroup_mount_or_file() {
         let running = lab.run(spec).await;
         let pid = running.containers[0].pid().unwrap();
         let group = format!("{}/pod{uid}", lab_cgroup(pid));
-        assert!(exists(pid) && !cgroups(&group).is_empty() && !mounts_below(&lab.state).is_empty());
+        assert!(runs(pid) && !cgroups(&group).is_empty() && !mounts_below(&lab.state).is_empty());
         running.sandbox.remove().await.unwrap();
-        assert!(!exists(pid));
+        assert!(!runs(pid));
         assert_eq!(cgroups(&group), [] as [PathBuf; 0]);
         assert_eq!(mounts_below(&lab.state), [] as [String; 0]);
         assert_eq!(std::fs::read_dir(lab.state.join("pods")).unwrap().count(), 0);
@@ -77,18 +79,18 @@ async fn the_next_lab_sweeps_what_a_lost_one_left() {
     let state = tempfile::tempdir().unwrap();
     let first = start(state.path(), SeccompDefault::default()).await.unwrap();
     let lab = Lab { runtime: first, state: state.path().to_owned() };
-    let running = lab.run(pod_of(&["a"])).await;
-    let pid = running.containers[0].pid().unwrap();
-    let group = lab_cgroup(pid);
-    // As far as the state directory can tell, this lab is dead now.
-    drop((running, lab));
+    let lost = tokio::spawn(async move {
+        let pid = lab.run(pod_of(&["a"])).await.containers[0].pid().unwrap();
+        (pid, lab_cgroup(pid))
+        // As far as the state directory can tell, this lab is dead now.
+    });
+    let lost = lost.await;
     let second = start(state.path(), SeccompDefault::default()).await.unwrap();
+    let (pid, group) = lost.unwrap();
+    assert!(!runs(pid), "the lost lab's container still runs");
     assert_eq!(cgroups(&group), [] as [PathBuf; 0]);
     assert_eq!(mounts_below(state.path()), [] as [String; 0]);
-    let lab = Lab { runtime: second.clone(), state: state.path().to_owned() };
-    lab.run(pod_of(&["a"])).await;
     second.shutdown().await.unwrap();
-    assert_eq!(cgroups(&group), [] as [PathBuf; 0]);
 }
 
 #[tokio::test]
