@@ -15,6 +15,7 @@ pub mod meta;
 pub mod patch;
 pub mod pki;
 pub mod pod;
+pub mod proxy;
 pub mod rbac;
 pub mod resource;
 pub mod runtime;

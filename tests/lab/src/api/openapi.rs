@@ -20,7 +20,9 @@ pub(super) fn document(path: &str) -> Answer<Value> {
     if below.is_empty() {
         let paths: BTreeMap<String, Value> = resource::ALL
             .into_iter()
-            .map(|resource| (location(resource), json!({"serverRelativeURL": format!("/openapi/v3/{}", location(resource))})))
+            .map(|resource| {
+                (location(resource), json!({"serverRelativeURL": format!("/openapi/v3/{}", location(resource))}))
+            })
             .collect();
         return Ok(json!({ "paths": paths }));
     }

@@ -40,9 +40,8 @@ const DEFAULT_CAPABILITIES: &[&str] = &[
 
 fn app_armor(pod: &Pod<'_>) -> Option<Finding> {
     let profile = |context: &Value| context["appArmorProfile"]["type"].as_str().map(str::to_owned);
-    let bad = |context: &Value| {
-        profile(context).is_some_and(|kind| !matches!(kind.as_str(), "RuntimeDefault" | "Localhost"))
-    };
+    let bad =
+        |context: &Value| profile(context).is_some_and(|kind| !matches!(kind.as_str(), "RuntimeDefault" | "Localhost"));
     let mut details = Vec::new();
     if let Some(setters) = pod.setters(bad) {
         let values = pod.values(|context| bad(context).then(|| profile(context)).flatten());
@@ -60,8 +59,7 @@ fn app_armor(pod: &Pod<'_>) -> Option<Finding> {
 }
 
 fn capabilities(pod: &Pod<'_>) -> Option<Finding> {
-    added_capabilities(pod, DEFAULT_CAPABILITIES)
-        .map(|detail| Finding { reason: "non-default capabilities", detail })
+    added_capabilities(pod, DEFAULT_CAPABILITIES).map(|detail| Finding { reason: "non-default capabilities", detail })
 }
 
 /// The detail about capabilities that are added without being allowed.
@@ -78,9 +76,8 @@ pub(super) fn added_capabilities(pod: &Pod<'_>, allowed: &[&str]) -> Option<Stri
     let mut values: Vec<String> = pod.containers().flat_map(added).collect();
     values.sort();
     values.dedup();
-    (!names.is_empty()).then(|| {
-        format!("{} must not include {} in securityContext.capabilities.add", named(&names), quoted(&values))
-    })
+    (!names.is_empty())
+        .then(|| format!("{} must not include {} in securityContext.capabilities.add", named(&names), quoted(&values)))
 }
 
 fn host_namespaces(pod: &Pod<'_>) -> Option<Finding> {
@@ -104,7 +101,11 @@ fn host_path_volumes(pod: &Pod<'_>) -> Option<Finding> {
 
 fn host_ports(pod: &Pod<'_>) -> Option<Finding> {
     let ports = |container: &Value| -> Vec<u64> {
-        meta::items(container, "ports").iter().filter_map(|port| port["hostPort"].as_u64()).filter(|it| *it != 0).collect()
+        meta::items(container, "ports")
+            .iter()
+            .filter_map(|port| port["hostPort"].as_u64())
+            .filter(|it| *it != 0)
+            .collect()
     };
     let names = pod.containers_where(|container| !ports(container).is_empty());
     let mut values: Vec<u64> = pod.containers().flat_map(ports).collect();
@@ -143,7 +144,12 @@ fn host_probes(pod: &Pod<'_>) -> Option<Finding> {
     values.sort();
     values.dedup();
     let uses = if names.len() == 1 { "uses" } else { "use" };
-    let detail = format!("{} {uses} probe or lifecycle {} {}", named(&names), plural(values.len(), "host", "hosts"), quoted(&values));
+    let detail = format!(
+        "{} {uses} probe or lifecycle {} {}",
+        named(&names),
+        plural(values.len(), "host", "hosts"),
+        quoted(&values)
+    );
     (!names.is_empty()).then_some(Finding { reason: "probe or lifecycle host", detail })
 }
 
@@ -165,8 +171,7 @@ fn proc_mount(pod: &Pod<'_>) -> Option<Finding> {
 }
 
 fn selinux(pod: &Pod<'_>) -> Option<Finding> {
-    const TYPES: &[&str] =
-        &["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    const TYPES: &[&str] = &["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
     let options = |context: &Value, field: &str| meta::text(&context["seLinuxOptions"], field).to_owned();
     let bad_type = |context: &Value| !TYPES.contains(&options(context, "type").as_str());
     let sets = |context: &Value, field: &str| !options(context, field).is_empty();

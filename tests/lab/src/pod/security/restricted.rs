@@ -29,8 +29,17 @@ fn capabilities(pod: &Pod<'_>) -> Option<Finding> {
 }
 
 fn volumes(pod: &Pod<'_>) -> Option<Finding> {
-    const ALLOWED: &[&str] =
-        &["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"];
+    const ALLOWED: &[&str] = &[
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "image",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ];
     let forbidden = |volume: &Value| -> Option<String> {
         volume.as_object()?.keys().find(|key| *key != "name" && !ALLOWED.contains(&key.as_str())).cloned()
     };

@@ -51,10 +51,7 @@ fn each_way_to_more_privilege_is_named_as_the_api_server_names_it() {
     let container = |context: Value| pod(&json!({}), &[json!({"name": "a", "securityContext": context})]);
     let cases = [
         (json!({"spec": {"hostPID": true, "hostNetwork": true}}), "host namespaces (hostNetwork=true, hostPID=true)"),
-        (
-            json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}),
-            "hostPath volumes (volume \"v\")",
-        ),
+        (json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}), "hostPath volumes (volume \"v\")"),
         (
             json!({"spec": {"containers": [{"name": "a", "ports": [{"hostPort": 80}]}]}}),
             "hostPort (container \"a\" uses hostPort 80)",
@@ -76,10 +73,7 @@ fn each_way_to_more_privilege_is_named_as_the_api_server_names_it() {
             "seLinuxOptions (container \"a\" set forbidden securityContext.seLinuxOptions: type \"spc_t\"; user may \
              not be set)",
         ),
-        (
-            pod(&json!({"sysctls": [{"name": "kernel.msgmax"}]}), &[]),
-            "forbidden sysctls (kernel.msgmax)",
-        ),
+        (pod(&json!({"sysctls": [{"name": "kernel.msgmax"}]}), &[]), "forbidden sysctls (kernel.msgmax)"),
     ];
     for (bad, finding) in cases {
         assert_eq!(judged("baseline", &bad), Some(format!("violates PodSecurity \"baseline:latest\": {finding}")));
