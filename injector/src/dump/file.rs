@@ -17,6 +17,7 @@ use crate::hold::{Peer, ask};
 use crate::jvm::command::Command;
 use crate::jvm::hotspot::{self, Limits, Reply};
 use crate::process::{Target, read_limited};
+use crate::sys::describe;
 use crate::sys::wait::{Wanted, wait, within};
 
 /// How often the growing file is looked at.
@@ -71,7 +72,7 @@ pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
         let place = match place {
             Ok(place) => place,
             Err(errno) => {
-                refusals.push(Failure::new(Code::NoSpace, "no place for the heap dump").evidence(errno.desc()));
+                refusals.push(Failure::new(Code::NoSpace, "no place for the heap dump").evidence(describe(errno)));
                 continue;
             }
         };

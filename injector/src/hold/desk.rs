@@ -1,13 +1,13 @@
 //! What `hold` has to do: one job at a time, the orders that wait for it, and when there is nothing left to stay for.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jattach_protocol::message::{Operation, Progress, Request};
 use jattach_protocol::{Code, Failure};
 
+use super::inbox::Inbox;
 use super::peer::Peer;
 use crate::sys::wait::Bell;
 
@@ -24,13 +24,7 @@ pub(crate) struct Order {
     pub(crate) id: u32,
     pub(crate) request: Request,
     /// The blocks of an upload, as the client sends them.
-    pub(crate) blocks: Receiver<Piece>,
-}
-
-/// A piece of an upload, in the order it was sent.
-pub(crate) struct Piece {
-    pub(crate) offset: u64,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) blocks: Arc<Inbox>,
 }
 
 /// What the threads of hold share.

@@ -5,6 +5,7 @@
 
 mod desk;
 mod find;
+mod inbox;
 mod output;
 mod peer;
 mod serve;
@@ -15,7 +16,6 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use jattach_protocol::message::{Codec, Operation, Phase, Progress};
@@ -26,12 +26,10 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::rendezvous;
 use crate::sys::wait::{Wanted, wait};
-use desk::{Desk, Order, Piece};
+use desk::{Desk, Order};
+use inbox::{Inbox, Piece};
 pub(crate) use output::ask;
 pub(crate) use peer::Peer;
-
-/// How many blocks of an upload wait to be stored before the client is made to wait.
-const UPLOAD_QUEUE: usize = 4;
 
 /// Runs until told to end, or idle for its time to live.
 pub(crate) fn run() -> ExitCode {
@@ -124,7 +122,7 @@ fn receive(desk: &Arc<Desk>, socket: UnixStream) {
 }
 
 fn converse(desk: &Desk, peer: &Arc<Peer>) {
-    let mut upload = None;
+    let mut upload: Option<Arc<Inbox>> = None;
     peer.listen(&mut |id, message| {
         let answer = match message {
             Message::Request(request) => match request.operation {
@@ -136,17 +134,15 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
                     answered
                 }
                 _ => {
-                    let (sender, blocks) = sync_channel(UPLOAD_QUEUE);
-                    upload = Some(sender);
+                    let blocks = Arc::new(Inbox::default());
+                    upload = Some(Arc::clone(&blocks));
                     peer.begin(id);
                     submit(desk, Order { peer: Arc::clone(peer), id, request, blocks })
                 }
             },
             Message::Block(block) => match &upload {
                 Some(upload) if block.codec == Codec::None => {
-                    let piece = Piece { offset: block.offset, bytes: block.data.to_vec() };
-                    // The job that does not want it any more has said why.
-                    let _ = upload.send(piece);
+                    upload.put(Piece { offset: block.offset, bytes: block.data.to_vec() });
                     Ok(())
                 }
                 _ => Err(Failure::new(Code::Usage, "a block that no upload asked for")),
@@ -158,6 +154,9 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
             Err(failure) => peer.send(id, &Message::Failure(failure)).is_ok(),
         }
     });
+    if let Some(upload) = upload {
+        upload.close();
+    }
 }
 
 fn submit(desk: &Desk, order: Order) -> Result<(), Failure> {

@@ -1,15 +1,15 @@
 //! Carrying out requests: which process is meant, as whom, and what is done with it.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::thread;
 
 use jattach_protocol::message::{End, Operation, Phase, Progress, Request, Started};
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::desk::{Desk, Order, Piece};
+use super::desk::{Desk, Order};
 use super::find;
+use super::inbox::Inbox;
 use super::output;
 use super::peer::Peer;
 use super::upload;
@@ -106,7 +106,7 @@ struct Job {
 
 impl Job {
     /// Carries the request out, and gives the message that ends it.
-    fn run(&self, desk: &Desk, request: Request, blocks: &Receiver<Piece>) -> Message<'static> {
+    fn run(&self, desk: &Desk, request: Request, blocks: &Inbox) -> Message<'static> {
         let started = Started { job: self.number, pid: self.target.pid(), start_time: self.target.start_time() };
         let result = self.peer.send(self.id, &Message::Started(started)).map_err(Failure::from);
         match result.and_then(|()| self.execute(desk, request.operation, blocks)) {
@@ -115,7 +115,7 @@ impl Job {
         }
     }
 
-    fn execute(&self, desk: &Desk, operation: Operation, blocks: &Receiver<Piece>) -> Result<End, Failure> {
+    fn execute(&self, desk: &Desk, operation: Operation, blocks: &Inbox) -> Result<End, Failure> {
         match operation {
             Operation::Attach { command, arguments } => {
                 let command = Command::from_words(&command, &arguments)?;
@@ -123,7 +123,9 @@ impl Job {
             }
             Operation::DumpHeap { live, storage_limit } => self.dump_heap(desk, live, storage_limit),
             Operation::Load { name, length, hash, options } => {
-                let agent = upload::receive(&self.peer, self.id, blocks, &upload::Agent { name, length, hash })?;
+                let agent = upload::receive(&self.peer, self.id, blocks, &upload::Agent { name, length, hash });
+                blocks.close();
+                let agent = agent?;
                 let command = Command::from_words("load", &[agent.path(), "true".into(), options])?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }

@@ -3,19 +3,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
-use jattach_protocol::message::SILENCE_SECONDS;
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::desk::Piece;
-use super::peer::Peer;
+use super::inbox::Inbox;
+use super::peer::{Gone, Peer};
 use crate::dump::place::Place;
-
-/// How often it is looked whether the client is still there.
-const PATIENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
 
 /// What the client says it sends.
 pub(super) struct Agent {
@@ -47,7 +41,7 @@ impl Drop for Stored {
 ///
 /// # Errors
 /// [`Code::NoSpace`] before anything is stored, [`Code::Transfer`] where the pieces are not the file that was announced.
-pub(super) fn receive(peer: &Peer, id: u32, pieces: &Receiver<Piece>, agent: &Agent) -> Result<Stored, Failure> {
+pub(super) fn receive(peer: &Peer, id: u32, pieces: &Inbox, agent: &Agent) -> Result<Stored, Failure> {
     let unusable = |error: &dyn std::fmt::Display| {
         Failure::new(Code::NoSpace, format!("cannot store the agent {} in the injector's /tmp", agent.name))
             .evidence(error.to_string())
@@ -59,7 +53,7 @@ pub(super) fn receive(peer: &Peer, id: u32, pieces: &Receiver<Piece>, agent: &Ag
     let mut hash = Xxh3Default::new();
     let mut length = 0;
     while length < agent.length {
-        let piece = next(peer, pieces)?;
+        let piece = pieces.take().ok_or(Gone)?;
         if piece.offset != length || piece.bytes.is_empty() || piece.bytes.len() as u64 > agent.length - length {
             return Err(damaged(agent, &format!("{} bytes for offset {}", piece.bytes.len(), piece.offset)));
         }
@@ -73,16 +67,6 @@ pub(super) fn receive(peer: &Peer, id: u32, pieces: &Receiver<Piece>, agent: &Ag
     }
     drop::<File>(file);
     Ok(stored)
-}
-
-fn next(peer: &Peer, pieces: &Receiver<Piece>) -> Result<Piece, Failure> {
-    loop {
-        match pieces.recv_timeout(PATIENCE) {
-            Ok(piece) => return Ok(piece),
-            Err(RecvTimeoutError::Timeout) if !peer.is_gone() => {}
-            Err(_) => return Err(Failure::new(Code::Cancelled, "the client has gone")),
-        }
-    }
 }
 
 fn damaged(agent: &Agent, what: &str) -> Failure {

@@ -55,3 +55,15 @@ pub(super) fn capset(effective: u64, permitted: u64) -> Result<()> {
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
     Errno::result(result).map(drop)
 }
+
+/// std names its threads with this, where they have names, which ours have not; musl's own brings its printf along, 10 KB
+/// of a binary that every pod pulls.
+///
+/// # Safety
+/// Takes anything and touches nothing.
+// SAFETY: the C library's symbol of this name may be replaced (it is in an object file of its own), and does no more than
+// give a thread a name for debuggers.
+#[unsafe(no_mangle)]
+extern "C" fn pthread_setname_np(_thread: libc::pthread_t, _name: *const libc::c_char) -> libc::c_int {
+    0
+}
