@@ -61,9 +61,7 @@ fn not_running(pod: &Pod, container: &str, evidence: String) -> Failure {
     });
     let logs = format!("kubectl -n {} logs {name} -c {container}", namespace_of(pod));
     let remedy = if crashing {
-        format!(
-            "{logs} --previous says why; attach while it is up, or let it start paused (-XX:+UnlockDiagnosticVMOptions -XX:+PauseAtStartup)"
-        )
+        format!("{logs} --previous says why; attach while it is up")
     } else {
         format!("{logs} says why; try again when it runs")
     };
