@@ -7,6 +7,7 @@ mod flags;
 mod inspectheap;
 mod jcmd;
 mod load;
+mod postmortem;
 mod ps;
 mod threaddump;
 mod version;
@@ -105,9 +106,12 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
                 identity.uid, identity.gid
             ));
             let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, notes).await?;
-            Ok(perform(context, &exact, action).await.map_err(Failure::from)?)
+            match perform(context, &exact, action).await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(postmortem::examine(context, &exact, error.into()).await.into()),
+            }
         }
-        _ => Err(Failure::from(error).into()),
+        _ => Err(postmortem::examine(context, &debugger, error.into()).await.into()),
     }
 }
 

@@ -7,6 +7,7 @@ use jattach_protocol::message::{Operation, Phase, Progress as Far};
 use jiff::Timestamp;
 
 use super::Context;
+use crate::error::{Exit, Failure};
 use crate::options::Destination;
 use crate::receive::{self, Dump, DumpFile, Told};
 use crate::render::progress::Progress;
@@ -52,7 +53,13 @@ pub(super) async fn run(context: &Context, session: &mut Session, order: &Order<
     let result = match sink {
         Some(file) => {
             let part = file.part().to_owned();
-            receive::into(session, Dump::new(file), &mut show).await.map_err(|error| kept(error, &part))
+            let received = tokio::select! {
+                biased;
+                received = receive::into(session, Dump::new(file), &mut show) => received,
+                // The JVM cannot be called back; the injector removes what it still writes when it is done.
+                _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted").into()),
+            };
+            received.map_err(|error| kept(error, &part))
         }
         None => receive::into(session, Dump::new(std::io::stdout()), &mut show).await,
     };

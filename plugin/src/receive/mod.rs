@@ -7,6 +7,7 @@ mod dump;
 mod store;
 
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use jattach_protocol::Message;
 use jattach_protocol::message::{Block, Codec, End, Jvm, MAX_BLOCK, Progress, WINDOW};
@@ -16,6 +17,9 @@ use crate::error::{Exit, Failure};
 use crate::session::{Error, Session};
 pub(crate) use dump::{Dump, DumpFile};
 use store::Report;
+
+/// How long the thread that stores may take to let its sink go after a failure.
+const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Where the bytes of an answer go.
 pub(crate) trait Sink: Send + 'static {
@@ -48,6 +52,22 @@ pub(crate) async fn into<S: Sink>(
 ) -> Result<S::Stored, Error> {
     let (pieces, queue) = channel();
     let mut reports = store::start(sink, queue);
+    let result = feed(session, &pieces, &mut reports, progress).await;
+    if result.is_err() {
+        // The sink is let go before it may be made again. Not for ever: it may be waiting for a person before a pager.
+        drop(pieces);
+        let over = async { while reports.recv().await.is_some() {} };
+        let _ = tokio::time::timeout(LETTING_GO, over).await;
+    }
+    result
+}
+
+async fn feed<T>(
+    session: &mut Session,
+    pieces: &Sender<Piece>,
+    reports: &mut Reports<T>,
+    progress: &mut dyn FnMut(Told),
+) -> Result<T, Error> {
     let outgoing = session.outgoing();
     let request = session.current();
     let mut flow = Flow { received: 0, stored: 0 };
@@ -66,7 +86,7 @@ pub(crate) async fn into<S: Sink>(
             message = session.next() => match message? {
                 Message::Progress(far) => progress(Told::Progress(far)),
                 message => if let Some(piece) = flow.admit(&message)? {
-                    hand_over(&pieces, piece);
+                    hand_over(pieces, piece);
                 }
             },
         }
