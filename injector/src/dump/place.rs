@@ -118,7 +118,7 @@ impl Place {
     /// [`Code::NoSpace`], with the numbers.
     pub(crate) fn check(&self, expected: u64, storage_limit: u64) -> Result<(), Failure> {
         let refuse = |why: &str| Failure::new(Code::NoSpace, format!("no room for the heap dump: {why}"));
-        let stat = fstatfs(self.directory.as_fd()).map_err(|errno: Errno| refuse(describe(errno)))?;
+        let stat = fstatfs(self.directory.as_fd()).map_err(|errno: Errno| refuse(&describe(errno)))?;
         if memory_backed(stat.filesystem_type()) {
             return Err(refuse("it would lie in the pod's memory").evidence(format!(
                 "{} is a tmpfs, and the dump may take {}",

@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::fstat;
 
 use super::{Ids, Label, Status, Target, read_limited};
-use crate::sys::Sys;
+use crate::sys::{Sys, describe};
 
 const CAP_SETGID: u64 = 1 << 6;
 const CAP_SETUID: u64 = 1 << 7;
@@ -25,7 +25,8 @@ pub(crate) fn own_status(sys: &dyn Sys) -> Result<Status, Failure> {
         read_limited(sys.open_at(directory.as_fd(), b"status", OFlag::O_RDONLY)?, 1 << 16)
     };
     let text = read().map_err(|errno| {
-        Failure::new(Code::Other, "cannot read our own status").evidence(format!("/proc/self/status: {}", errno.desc()))
+        Failure::new(Code::Other, "cannot read our own status")
+            .evidence(format!("/proc/self/status: {}", describe(errno)))
     })?;
     Status::parse(&text).ok_or_else(|| Failure::new(Code::Other, "/proc/self/status makes no sense"))
 }
@@ -43,7 +44,7 @@ pub(crate) fn become_like(target: &Target<'_>) -> Result<(), Failure> {
     let change = Change::plan(target)?;
     change.carry_out(target.sys()).map_err(|errno| {
         let failure = wrong_identity(target.pid(), &change.own, &change.theirs.identity());
-        let evidence = format!("{}; {}", failure.evidence, errno.desc());
+        let evidence = format!("{}; {}", failure.evidence, describe(errno));
         failure.evidence(evidence)
     })
 }
@@ -121,7 +122,7 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
         (Err(failure), _) | (_, Err(failure)) => return failure,
     };
     let wanted = theirs.identity();
-    let seen = format!("{path}: {}", errno.desc());
+    let seen = format!("{path}: {}", describe(errno));
     let fits =
         own.uid.effective == wanted.uid && own.gid.effective == wanted.gid && wanted.capabilities & !own.effective == 0;
     if !fits {
@@ -247,7 +248,7 @@ mod tests {
         fake.set_status(&[USER, USERS_GROUP]);
         fake.refuse("setresuid", Errno::EINVAL);
         let failure = become_it(&fake).expect_err("no such user in this user namespace");
-        assert!(failure.evidence.contains(Errno::EINVAL.desc()), "{failure}");
+        assert!(failure.evidence.contains("Invalid argument"), "{failure}");
         assert!(!fake.calls().contains(&"dumpable".to_string()));
     }
 }

@@ -19,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, fstat};
 
-use crate::sys::{Sys, open_in_root};
+use crate::sys::{Sys, describe, open_in_root};
 
 pub(crate) use container::container_id;
 pub(crate) use label::Label;
@@ -166,7 +166,7 @@ impl<'s> Target<'s> {
         Failure::new(Code::TargetEnded, format!("process {} ended", self.pid)).evidence(format!(
             "/proc/{}: {}",
             self.pid,
-            errno.desc()
+            describe(errno)
         ))
     }
 
@@ -194,5 +194,5 @@ fn no_such_process(pid: u32, errno: Errno) -> Failure {
         Errno::ENOENT | Errno::ESRCH | Errno::EINVAL => Code::NoSuchProcess,
         _ => Code::Other,
     };
-    Failure::new(code, format!("Process {pid} not found")).evidence(format!("/proc/{pid}: {}", errno.desc()))
+    Failure::new(code, format!("Process {pid} not found")).evidence(format!("/proc/{pid}: {}", describe(errno)))
 }

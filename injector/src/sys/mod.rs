@@ -13,11 +13,17 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::Result;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 
 pub(crate) use beneath::open_in_root;
 pub(crate) use kernel::Kernel;
+
+/// What an errno means, in the C library's words, which the binary has anyway: nix's own table would come on top.
+pub(crate) fn describe(errno: Errno) -> String {
+    std::io::Error::from(errno).to_string()
+}
 
 /// Who listens on the other end of a Unix socket (SO_PEERCRED), as our namespaces number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use nix::sys::stat::{SFlag, fstat, fstatat};
 
 use crate::process::Target;
 use crate::process::identity::explain_refusal;
+use crate::sys::describe;
 
 /// The target's /tmp, where the JVM puts its socket and looks for the trigger file. HotSpot takes no other directory,
 /// whatever java.io.tmpdir says.
@@ -107,6 +108,6 @@ impl<'t> MeetingPlace<'t> {
 
 fn no_tmp(target: &Target<'_>, errno: Errno) -> Failure {
     Failure::new(Code::NotAttachable, "the target has no /tmp, where HotSpot's attach files have to be")
-        .evidence(format!("/proc/{}/root/tmp: {}", target.pid(), errno.desc()))
+        .evidence(format!("/proc/{}/root/tmp: {}", target.pid(), describe(errno)))
         .remedy("mount an emptyDir at /tmp")
 }

@@ -20,6 +20,7 @@ use super::socket::{Attempt, MeetingPlace};
 use super::wait::{Interruption, SocketWatch, Wake};
 use crate::jvm::hsperf;
 use crate::process::identity::explain_refusal;
+use crate::sys::describe;
 
 /// What our trigger files hold, so that one of a killed injector is known for ours. Other tools leave theirs empty.
 const MARK: &[u8] = b"kubectl-jattach\n";
@@ -220,7 +221,7 @@ fn cannot_create(meeting: &MeetingPlace<'_>, name: &str, errno: Errno) -> Failur
     match errno {
         Errno::EROFS | Errno::EACCES | Errno::EPERM | Errno::ENOSPC | Errno::EDQUOT => {
             Failure::new(Code::NotAttachable, "the target's /tmp is not writable, so its JVM cannot be attached to")
-                .evidence(format!("{path}: {}", errno.desc()))
+                .evidence(format!("{path}: {}", describe(errno)))
                 .remedy("mount an emptyDir at /tmp; SIGQUIT alone prints a thread dump to the container's log")
         }
         _ => explain_refusal(meeting.target, &path, errno),
