@@ -118,3 +118,19 @@ async fn the_end_of_a_container_ends_what_was_run_in_it_also_in_a_joined_namespa
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_process_left_behind_in_a_joined_namespace_does_not_hold_up_the_containers_end() {
+    in_lab(async |lab| {
+        let running = lab.run(pod_of(&["app"])).await;
+        let app = &running.containers[0];
+        let left = json!({"command": ["sh", "-c", "sleep 7654321 & exit 4"]});
+        let debug = running.debug(Some(app), &left).await.unwrap();
+        let exit = tokio::time::timeout(HANG, debug.wait()).await.expect("the end of the container");
+        assert_eq!((exit.code, exit.oom_killed), (4, false));
+        // The brackets keep the shell from counting itself; a zombie has no command line.
+        let left = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep [7]654321'; true";
+        assert_eq!(shell(app, left).await, "0");
+    })
+    .await;
+}
