@@ -1,1 +1,15 @@
-//! What the end-to-end tests share: a cluster, namespaces, pods.
+//! What the end-to-end tests share: a cluster, namespaces, pods, and programs that are run against them.
+//!
+//! Nothing here knows which cluster it is: everything goes through a kubeconfig, kubectl, and the plugin's own binary.
+//! A step that the harness itself needs and that fails panics with what was run and what it said.
+
+pub mod cluster;
+pub mod dump;
+pub mod jvm;
+pub mod manifest;
+pub mod namespace;
+pub mod run;
+
+pub use cluster::{Cluster, cluster, skip};
+pub use namespace::{Namespace, Pod};
+pub use run::{Program, Ran, Running};
