@@ -105,7 +105,7 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
                 "The JVM runs as {}:{}, which the pod does not tell: starting a second debug container.",
                 identity.uid, identity.gid
             ));
-            let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, notes).await?;
+            let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &debugger, notes).await?;
             match perform(context, &exact, action).await {
                 Ok(()) => Ok(()),
                 Err(error) => Err(postmortem::examine(context, &exact, error.into()).await.into()),

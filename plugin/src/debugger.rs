@@ -48,10 +48,12 @@ pub(crate) struct Debugger {
 /// Exit code 3 if the target ends meanwhile, 4 if a refusal stands in the way, 5 if the container does not start.
 pub(crate) async fn ensure(cluster: &Cluster, target: &Target, injector: &Injector, notes: &Notes) -> Result<Debugger> {
     let derived = security::derive(&target.pod, &target.container);
-    ensure_as(cluster, target, &target.pod, injector, derived, notes).await
+    let candidates = reuse::candidates(&target.pod);
+    ensure_as(cluster, target, candidates, injector, derived, notes).await
 }
 
-/// A running injector for a JVM that runs as `identity`: the second container, and the last.
+/// A running injector for a JVM that runs as `identity`, other than the one that did not fit: the second container, and
+/// the last. That one may look the same: a hold that root started takes its first JVM's ids for good.
 ///
 /// # Errors
 /// Those of [`ensure`].
@@ -60,6 +62,7 @@ pub(crate) async fn ensure_exact(
     target: &Target,
     injector: &Injector,
     identity: Identity,
+    unfit: &Debugger,
     notes: &Notes,
 ) -> Result<Debugger> {
     let exact = security::exact(&target.pod, &target.container, identity);
@@ -68,13 +71,15 @@ pub(crate) async fn ensure_exact(
     if let Some(gone) = target::vanished(&pod, &target.container) {
         return Err(gone);
     }
-    ensure_as(cluster, target, &pod, injector, exact, notes).await
+    let mut candidates = reuse::candidates(&pod);
+    candidates.retain(|candidate| candidate.name != unfit.container);
+    ensure_as(cluster, target, candidates, injector, exact, notes).await
 }
 
 async fn ensure_as(
     cluster: &Cluster,
     target: &Target,
-    pod: &Pod,
+    candidates: Vec<&EphemeralContainer>,
     injector: &Injector,
     derived: security::Derived,
     notes: &Notes,
@@ -86,7 +91,7 @@ async fn ensure_as(
         basis: derived.basis,
     };
     tracing::debug!(basis = ?derived.basis, context = ?derived.context, "security context");
-    if let Some(running) = reuse::find(cluster, target, pod, &wanted, derived.basis).await {
+    if let Some(running) = reuse::find(cluster, target, &candidates, &wanted, derived.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
         return Ok(debugger(&running));
     }

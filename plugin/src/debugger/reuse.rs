@@ -15,7 +15,7 @@ pub(crate) fn running(pod: &Pod) -> Vec<String> {
 
 /// The pod's running injectors, the newest first. The order of the list in the spec says nothing: a merge may put a new
 /// element before the others.
-fn candidates(pod: &Pod) -> Vec<&EphemeralContainer> {
+pub(super) fn candidates(pod: &Pod) -> Vec<&EphemeralContainer> {
     let mut candidates: Vec<_> = ephemeral(pod)
         .filter(|container| is_ours(container))
         .filter_map(|container| Some((running_since(pod, &container.name)?, container)))
@@ -24,17 +24,16 @@ fn candidates(pod: &Pod) -> Vec<&EphemeralContainer> {
     candidates.into_iter().map(|(_, container)| container).collect()
 }
 
-/// A running container whose whole spec except the name equals the wanted one after the server's defaults; or equals the
+/// Of the candidates, one whose whole spec except the name equals the wanted one after the server's defaults; or equals the
 /// exact one for the ids that it runs as, which is there only because the first did not fit. The exact one goes first.
 pub(super) async fn find(
     cluster: &Cluster,
     target: &Target,
-    pod: &Pod,
+    candidates: &[&EphemeralContainer],
     wanted: &EphemeralContainer,
     basis: Basis,
 ) -> Option<EphemeralContainer> {
-    let candidates = candidates(pod);
-    if let Some(found) = match_any(&candidates, wanted, target, basis) {
+    if let Some(found) = match_any(candidates, wanted, target, basis) {
         return Some(found);
     }
     if candidates.is_empty() {
@@ -42,7 +41,7 @@ pub(super) async fn find(
     }
     // Our defaults may not be the whole story: a webhook may rewrite every container, its image for example.
     let made = create::as_made(cluster, target, wanted).await?;
-    candidates.into_iter().find(|candidate| equal(candidate, &made)).cloned()
+    candidates.iter().find(|candidate| equal(candidate, &made)).map(|found| (*found).clone())
 }
 
 fn match_any(
