@@ -6,11 +6,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt, stream::SplitSink};
+use futures::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
+    task::JoinHandle,
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -39,6 +43,9 @@ const MAX_DATA: usize = 32_768;
 
 /// After so long a write that the client does not take is given up, and with it all further output.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the client has to answer the closing of the WebSocket.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subprotocol {
@@ -94,34 +101,39 @@ impl Session {
             STATUS
         };
         let _gone = sink.send(frame(first, &[])).await;
+        let (gone, gone_seen) = watch::channel(false);
         let exec = match self.container.exec(&self.spec).await {
             Ok(exec) => exec,
-            Err(error) => return self.close(&mut sink, &start_failure(&error)).await,
+            Err(error) => {
+                let input = tokio::spawn(pump_input(source, None, self.subprotocol, gone));
+                return self.end(sink, input, &start_failure(&error)).await;
+            }
         };
-        let (gone, gone_seen) = watch::channel(false);
         let Exec { stdin, stdout, stderr, exit } = exec;
         let input = tokio::spawn(pump_input(source, stdin, self.subprotocol, gone));
         let mut output = Output { stdout: Some(stdout), stderr: Some(stderr), streams: self.streams, gone: gone_seen };
         match output.pump(&mut sink).await {
             Pumped::All => {
                 let code = exit.await;
-                self.close(&mut sink, &result(code)).await;
+                self.end(sink, input, &result(code)).await;
             }
             Pumped::ClientGone => {
                 // The connection goes, the pipes stay: the command blocks once they are full.
                 drop(sink);
                 exit.await;
+                input.abort();
             }
             Pumped::ClientStuck => {
                 drop(sink);
                 output.drain().await;
                 exit.await;
+                input.abort();
             }
         }
-        input.abort();
     }
 
-    async fn close<S>(&self, sink: &mut Sink<S>, status: &Value)
+    /// Tells the result, and closes: WebSocket, then TLS, once the client has answered.
+    async fn end<S>(&self, mut sink: Sink<S>, mut input: JoinHandle<SplitStream<WebSocketStream<S>>>, status: &Value)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -130,11 +142,17 @@ impl Session {
                 sink.send(frame(STATUS, status.to_string().as_bytes())).await?;
             }
             let reason = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-            sink.send(Message::Close(Some(reason))).await?;
-            sink.close().await
+            sink.send(Message::Close(Some(reason))).await
         };
         // A client that is gone or does not read gets no status.
-        let _gone = tokio::time::timeout(WRITE_TIMEOUT, last).await;
+        if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIMEOUT, last).await
+            && let Ok(Ok(source)) = tokio::time::timeout(CLOSE_TIMEOUT, &mut input).await
+            && let Ok(mut socket) = sink.reunite(source)
+        {
+            // It may have gone first.
+            let _gone = socket.get_mut().shutdown().await;
+        }
+        input.abort();
     }
 }
 
@@ -147,11 +165,12 @@ fn frame(channel: u8, data: &[u8]) -> Message {
 
 /// Client to command, until the client is gone.
 async fn pump_input<S>(
-    mut source: futures::stream::SplitStream<WebSocketStream<S>>,
+    mut source: SplitStream<WebSocketStream<S>>,
     mut stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     subprotocol: Subprotocol,
     gone: watch::Sender<bool>,
-) where
+) -> SplitStream<WebSocketStream<S>>
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     while let Some(Ok(message)) = source.next().await {
@@ -177,6 +196,7 @@ async fn pump_input<S>(
     }
     drop(stdin);
     gone.send_replace(true);
+    source
 }
 
 enum Pumped {
