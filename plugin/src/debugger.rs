@@ -53,7 +53,7 @@ pub(crate) async fn ensure(cluster: &Cluster, target: &Target, injector: &Inject
 }
 
 /// A running injector for a JVM that runs as `identity`, other than the one that did not fit: the second container, and
-/// the last. That one may look the same: a hold that root started takes its first JVM's ids for good.
+/// the last.
 ///
 /// # Errors
 /// Those of [`ensure`].
@@ -72,7 +72,9 @@ pub(crate) async fn ensure_exact(
         return Err(gone);
     }
     let mut candidates = reuse::candidates(&pod);
-    candidates.retain(|candidate| candidate.name != unfit.container);
+    // A hold that root started takes its first JVM's ids for good, and its spec does not show them.
+    let shows_ids = exact.context.run_as_user != Some(0);
+    candidates.retain(|candidate| shows_ids && candidate.name != unfit.container);
     ensure_as(cluster, target, candidates, injector, exact, notes).await
 }
 
