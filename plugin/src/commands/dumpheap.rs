@@ -1,5 +1,6 @@
 //! `dumpheap`: a heap dump of the JVM, verified to its last record, in a file here.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use jattach_protocol::hprof::Summary;
@@ -27,6 +28,11 @@ pub(super) struct Order<'a> {
 /// Those of the conversation; 8 where what arrived is not a whole dump: then nothing has the dump's name.
 pub(super) async fn run(context: &Context, session: &mut Session, order: &Order<'_>) -> Result<(), Error> {
     let file = match order.file {
+        Destination::Stdout if std::io::stdout().is_terminal() => {
+            return Err(Failure::usage("a heap dump is no sight for a terminal")
+                .remedy("send it on: `… dumpheap - | zstd > x.hprof.zst`, or name a FILE")
+                .into());
+        }
         Destination::Stdout => None,
         Destination::File(path) => Some(path.clone()),
         Destination::Default => Some(default_name(context)),
