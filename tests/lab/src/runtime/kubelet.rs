@@ -19,7 +19,7 @@ pub fn pod_sandbox_spec(pod: &Pod) -> Result<PodSandboxSpec> {
     let spec = pod_spec(pod)?;
     let security = spec.security_context.clone().unwrap_or_default();
     Ok(PodSandboxSpec {
-        uid: pod.metadata.uid.clone().ok_or_else(|| invalid("metadata.uid", ""))?,
+        uid: pod.metadata.uid.clone().ok_or_else(|| invalid("metadata.uid", &""))?,
         name: name(pod),
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         share_process_namespace: spec.share_process_namespace.unwrap_or(false),
@@ -85,7 +85,7 @@ fn as_container(ephemeral: &EphemeralContainer) -> Container {
 }
 
 fn pod_spec(pod: &Pod) -> Result<&PodSpec> {
-    pod.spec.as_ref().ok_or_else(|| invalid("spec", ""))
+    pod.spec.as_ref().ok_or_else(|| invalid("spec", &""))
 }
 
 fn name(pod: &Pod) -> String {
@@ -211,10 +211,10 @@ fn optional_id(field: &str, value: Option<i64>) -> Result<Option<u32>> {
 }
 
 fn id(field: &str, value: i64) -> Result<u32> {
-    u32::try_from(value).map_err(|_| invalid(field, value))
+    u32::try_from(value).map_err(|_| invalid(field, &value))
 }
 
-fn invalid(field: &str, value: impl ToString) -> Error {
+fn invalid(field: &str, value: &impl ToString) -> Error {
     Error::InvalidField { field: field.to_owned(), value: value.to_string() }
 }
 

@@ -14,7 +14,6 @@ use jattach_lab::runtime::{
 };
 use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
 pub(crate) type Fallible<T> = Result<T, Error>;
@@ -52,29 +51,29 @@ pub(crate) async fn start(state: &Path, seccomp_default: SeccompDefault) -> Fall
 /// `root`, `user` (USER 10001:10002) and `named` (USER app, with a passwd): busybox, and perl for system calls that
 /// busybox has no applet for.
 fn images() -> &'static Path {
-    static IMAGES: OnceLock<TempDir> = OnceLock::new();
-    IMAGES
-        .get_or_init(|| {
-            let dir = tempfile::tempdir().expect("a directory for images");
-            let passwd = Layer::new()
-                .directory("etc", 0o755)
-                .file("etc/passwd", b"root:x:0:0::/:\napp:x:10001:10005::/:\n")
-                .file("etc/group", b"root:x:0:\nextra:x:77:app\n");
-            let layers = [busybox(), perl().gzip()];
-            for (name, user, layers) in [
-                ("root", "", layers.to_vec()),
-                ("user", "10001:10002", layers.to_vec()),
-                ("named", "app", [layers.as_slice(), &[passwd]].concat()),
-            ] {
-                let config = json!({"User": user, "Entrypoint": ["/bin/sleep"], "Cmd": ["1000000"],
-                    "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "WorkingDir": "/tmp"});
-                let reference = format!("localhost/lab/{name}:1");
-                let archive = dir.path().join(format!("{name}.tar"));
-                ImageBuilder::new(&reference).config(config).layers(&layers).write(&archive);
-            }
-            dir
-        })
-        .path()
+    static IMAGES: OnceLock<PathBuf> = OnceLock::new();
+    IMAGES.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtime-images");
+        std::fs::create_dir_all(&dir).expect("a directory for images");
+        let passwd = Layer::new()
+            .directory("etc", 0o755)
+            .file("etc/passwd", b"root:x:0:0::/:\napp:x:10001:10005::/:\n")
+            .file("etc/group", b"root:x:0:\nextra:x:77:app\n");
+        let layers = [busybox(), perl().gzip()];
+        for (name, user, layers) in [
+            ("root", "", layers.to_vec()),
+            ("user", "10001:10002", layers.to_vec()),
+            ("named", "app", [layers.as_slice(), &[passwd]].concat()),
+        ] {
+            let config = json!({"User": user, "Entrypoint": ["/bin/sleep"], "Cmd": ["1000000"],
+                "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "WorkingDir": "/tmp"});
+            let partial = dir.join(format!("{name}.{}", std::process::id()));
+            ImageBuilder::new(&format!("localhost/lab/{name}:1")).config(config).layers(&layers).write(&partial);
+            // Another run of the tests may be reading the file of that name.
+            std::fs::rename(&partial, dir.join(format!("{name}.tar"))).expect("a place for the image");
+        }
+        dir
+    })
 }
 
 fn busybox() -> Layer {
