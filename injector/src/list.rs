@@ -10,10 +10,9 @@ use crate::sys::Sys;
 
 /// Every JVM in our PID namespace, by pid.
 pub(crate) fn jvms(sys: &dyn Sys) -> Vec<Jvm> {
+    // The kernel lists them by pid.
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    pids.into_iter().filter_map(|pid| jvm(sys, pid)).collect()
+    entries.filter_map(|entry| jvm(sys, entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 /// What it is, seen with its own user's eyes where we may take them on.

@@ -36,11 +36,14 @@ impl Command {
     /// What a user means by these words: the words after `jcmd` are one diagnostic command, words that the JVM would
     /// drop are refused, and so is a command that no JVM has.
     pub(crate) fn from_words<S: AsRef<str>>(name: &str, arguments: &[S]) -> Result<Command, Failure> {
+        Command::from_plain_words(name, &arguments.iter().map(AsRef::as_ref).collect::<Vec<&str>>())
+    }
+
+    fn from_plain_words(name: &str, words: &[&str]) -> Result<Command, Failure> {
         if !KNOWN.contains(&name) {
             return Err(Failure::new(Code::Usage, format!("unknown command {name}"))
                 .remedy(format!("commands: {}", KNOWN.join(", "))));
         }
-        let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         let arguments: Vec<Vec<u8>> = if name == "jcmd" {
             vec![words.join(" ").into_bytes()]
         } else {
