@@ -5,16 +5,13 @@ use jattach_protocol::frame::HEADER;
 use jattach_protocol::message::{BLOCK_HEADER, Codec, End, MAX_BLOCK, block_header};
 use jattach_protocol::{Code, Failure};
 use xxhash_rust::xxh3::Xxh3Default;
-use zstd::zstd_safe::CCtx;
 
 use super::Source;
 use crate::hold::Peer;
+use crate::sys::zstd::Compressor;
 
 /// The kind of a block message, which is built in place instead of by `Message`.
 const BLOCK: u8 = 5;
-
-/// zstd's fastest level that still compresses a heap dump to a quarter.
-const LEVEL: i32 = 1;
 
 /// Where a block's data begin in its frame.
 const DATA: usize = HEADER + BLOCK_HEADER;
@@ -26,7 +23,7 @@ pub(crate) fn send(
     source: &mut dyn Source,
     progress: &mut dyn FnMut(u64),
 ) -> Result<End, Failure> {
-    let mut context = CCtx::try_create().ok_or_else(|| Failure::new(Code::Other, "no memory for the compressor"))?;
+    let mut compressor = Compressor::new().ok_or_else(|| Failure::new(Code::Other, "no memory for the compressor"))?;
     let mut block = vec![0; MAX_BLOCK];
     let mut frame = vec![0; DATA + MAX_BLOCK];
     let (mut offset, mut hash) = (0, Xxh3Default::new());
@@ -37,7 +34,7 @@ pub(crate) fn send(
         }
         let raw = &block[..count];
         hash.update(raw);
-        let (codec, packed) = pack(&mut context, raw, &mut frame[DATA..]);
+        let (codec, packed) = pack(&mut compressor, raw, &mut frame[DATA..]);
         #[expect(clippy::cast_possible_truncation, reason = "at most MAX_BLOCK")]
         let header = block_header(offset, count as u32, codec);
         frame[HEADER..DATA].copy_from_slice(&header);
@@ -49,11 +46,11 @@ pub(crate) fn send(
 }
 
 /// Packs `raw` into `to`, which has room for it as it is; compressed only where that makes it shorter.
-fn pack(context: &mut CCtx<'_>, raw: &[u8], to: &mut [u8]) -> (Codec, usize) {
+fn pack(compressor: &mut Compressor, raw: &[u8], to: &mut [u8]) -> (Codec, usize) {
     let room = raw.len() - 1;
-    match context.compress(&mut to[..room], raw, LEVEL) {
-        Ok(packed) => (Codec::Zstd, packed),
-        Err(_) => {
+    match compressor.compress(raw, &mut to[..room]) {
+        Some(packed) => (Codec::Zstd, packed),
+        None => {
             to[..raw.len()].copy_from_slice(raw);
             (Codec::None, raw.len())
         }
@@ -68,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_block_is_compressed_where_that_makes_it_shorter_and_else_left_alone() {
-        let mut compressor = CCtx::create();
+        let mut compressor = Compressor::new().expect("memory");
         let mut to = vec![0; 1000];
         let (codec, packed) = pack(&mut compressor, &[7; 1000], &mut to);
         assert!(codec == Codec::Zstd && packed < 100, "{codec:?} {packed}");

@@ -8,6 +8,7 @@ pub(crate) mod fake;
 mod kernel;
 mod raw;
 pub(crate) mod wait;
+pub(crate) mod zstd;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
