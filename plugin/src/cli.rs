@@ -11,16 +11,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// The name users type; kubectl finds the binary `kubectl-jattach` for it.
 pub(crate) const NAME: &str = "kubectl jattach";
 
-/// Heap dumps, thread dumps and jcmd for a JVM in a pod that has no JDK.
-///
-/// TARGET is a pod (x, pod/x) or a workload (deploy/x, sts/x, ds/x, rs/x, job/x), of which the newest ready pod is
-/// taken; -l SELECTOR in its place takes the newest ready pod with these labels. The flags stand anywhere, except that
-/// everything after "jcmd" belongs to the JVM.
+const ABOUT: &str = "Heap dumps, thread dumps and jcmd for a JVM in a pod that has no JDK.
+
+TARGET is a pod (x, pod/x) or a workload (deploy/x, sts/x, ds/x, rs/x, job/x), of which the newest \
+ready pod is taken; -l SELECTOR in its place takes the newest ready pod with these labels. The flags \
+stand anywhere, except that everything after \"jcmd\" belongs to the JVM.";
+
+/// A command line whose words stand in clap's order.
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
     bin_name = NAME,
     version,
+    about = ABOUT,
+    long_about = None,
     disable_version_flag = true,
     disable_help_subcommand = true,
     args_override_self = true,

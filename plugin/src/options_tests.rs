@@ -158,7 +158,8 @@ fn an_unknown_command_names_the_similar_one() {
 fn help_shows_the_order_of_the_words() {
     let root = cause("help");
     assert!(root.contains("kubectl jattach [FLAGS] TARGET COMMAND [ARGS]"), "{root}");
-    assert!(root.contains("agentProperties"), "{root}");
+    assert!(root.contains("agentProperties") && root.contains("TARGET is a pod"), "{root}");
+    assert!(!root.contains("see more with"), "there is one help: {root}");
     let dumpheap = cause("x dumpheap --help");
     assert!(dumpheap.contains("kubectl jattach [FLAGS] TARGET dumpheap [--live|--all] [FILE]"), "{dumpheap}");
 }
