@@ -95,6 +95,9 @@ pub(crate) struct E2e {
     /// The JVM image with a shell; without it, what needs one is skipped.
     #[arg(long, value_name = "REF", requires = "kubeconfig")]
     pub(crate) jvm_shell_image: Option<String>,
+    /// The JVM image with a user of its own; without it, what needs one is skipped.
+    #[arg(long, value_name = "REF", requires = "kubeconfig")]
+    pub(crate) jvm_user_image: Option<String>,
     /// When the nodes pull these images: Always, IfNotPresent, Never.
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
     pub(crate) pull_policy: String,

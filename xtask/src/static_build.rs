@@ -109,7 +109,7 @@ fn compile(workspace: &Workspace, arch: Arch, way: &Way) -> Result<PathBuf> {
 
 /// The levers that are no profile keys, and that only a standard library built along with the injector can follow.
 fn from_source<'a>(build: Cmd<'a>, src: &RustSrc, triple: &str) -> Cmd<'a> {
-    let flags = "-Zunstable-options -Cpanic=immediate-abort -Cforce-unwind-tables=no -Zlocation-detail=none \
+    let flags = "-Zunstable-options -Cpanic=immediate-abort -Cforce-unwind-tables=no -Zlocation-detail=none -Zfmt-debug=none \
                  -Clink-self-contained=no";
     // The pinned stable toolchain knows these options; this variable is how it is told to listen.
     let build = rustflags(build, triple, flags).env("RUSTC_BOOTSTRAP", "1");

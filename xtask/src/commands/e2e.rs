@@ -44,6 +44,7 @@ pub(crate) fn in_lab(
         injector_image: workspace.injector_image(),
         jvm_image: images.plain.reference.clone(),
         jvm_shell_image: Some(images.shell.reference.clone()),
+        jvm_user_image: Some(images.user.reference.clone()),
         pull_policy: "IfNotPresent".to_owned(),
     };
     let result = run_tests(workspace, built, &cluster, filter, yes);
@@ -58,6 +59,7 @@ struct Cluster {
     injector_image: String,
     jvm_image: String,
     jvm_shell_image: Option<String>,
+    jvm_user_image: Option<String>,
     pull_policy: String,
 }
 
@@ -80,6 +82,7 @@ impl Cluster {
             injector_image: arguments.injector_image.clone().unwrap_or_else(|| workspace.injector_image()),
             jvm_image,
             jvm_shell_image: arguments.jvm_shell_image.clone(),
+            jvm_user_image: arguments.jvm_user_image.clone(),
             pull_policy: arguments.pull_policy.clone(),
         })
     }
@@ -95,8 +98,11 @@ fn run_tests(workspace: &Workspace, built: &Built, cluster: &Cluster, filter: &[
         ("JATTACH_PLUGIN", built.program("kubectl-jattach")?.to_path_buf()),
         ("JATTACH_KUBECTL", kubectl::ensure(workspace, yes)?),
     ];
-    let optional =
-        [("JATTACH_E2E_CONTEXT", &cluster.context), ("JATTACH_E2E_JVM_SHELL_IMAGE", &cluster.jvm_shell_image)];
+    let optional = [
+        ("JATTACH_E2E_CONTEXT", &cluster.context),
+        ("JATTACH_E2E_JVM_SHELL_IMAGE", &cluster.jvm_shell_image),
+        ("JATTACH_E2E_JVM_USER_IMAGE", &cluster.jvm_user_image),
+    ];
     variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, PathBuf::from(value.as_ref()?)))));
     dev_build::run_tests(&tests, &variables, filter)
 }

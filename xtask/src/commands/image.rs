@@ -16,7 +16,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Image, yes: bool) -> Result
             None => jdk::ensure(&workspace.shell()?, yes)?,
         };
         let images = jvm::write(workspace, &jdk, yes)?;
-        for image in [images.plain, images.shell] {
+        for image in [images.plain, images.shell, images.user] {
             println!("{} {}", image.path.display(), image.reference);
         }
         return Ok(());

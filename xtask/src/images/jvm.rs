@@ -1,4 +1,4 @@
-//! The JVM images of the tests: this machine's own JVM with the fixtures, once without a shell and once with one.
+//! The JVM images of the tests: this machine's own JVM with the fixtures, bare, with a shell, and with a user of its own.
 //!
 //! They stand for what people run: a JRE without tools, any uid, often a read-only root. They are never published.
 
@@ -28,13 +28,15 @@ const APPLETS: [&str; 20] = [
     "sleep", "stat", "tail", "touch",
 ];
 
-/// The two images of one JDK.
+/// The images of one JDK.
 #[derive(Debug)]
 pub(crate) struct JvmImages {
     /// java and nothing else to execute.
     pub(crate) plain: Written,
     /// The same and a shell.
     pub(crate) shell: Written,
+    /// The first again, whose own configuration names a user.
+    pub(crate) user: Written,
 }
 
 /// An image on disk.
@@ -44,7 +46,7 @@ pub(crate) struct Written {
     pub(crate) reference: String,
 }
 
-/// Writes both images of that JDK to target/images.
+/// Writes the images of that JDK to target/images.
 pub(crate) fn write(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<JvmImages> {
     let sh = workspace.shell()?;
     let staging = workspace.target().join(format!("jvm-{}", jdk.version));
@@ -54,17 +56,20 @@ pub(crate) fn write(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<JvmIm
     }
     let java = java_layer(&sh, jdk, &staging.join("jre"))?;
     let app = app_layer(&sh, jdk, &workspace.root().join("tests/fixtures"), &staging.join("app"))?;
-    let config = config();
-    let write = |name: &str, layers: &[Layer]| -> Result<Written> {
+    let write = |name: &str, config: &ContainerConfig, layers: &[Layer]| -> Result<Written> {
         let reference = format!("localhost/jattach-test/{name}:{}", jdk.version);
         let path = workspace.images().join(format!("{name}-{}.tar", jdk.version));
-        Image { reference: &reference, arch: Arch::host(), config: &config, layers }.write(&path)?;
+        Image { reference: &reference, arch: Arch::host(), config, layers }.write(&path)?;
         Ok(Written { path, reference })
     };
+    let config = config();
+    // containerd takes the uid alone and looks up the gid in passwd: whoever believes this group is wrong.
+    let with_user = ContainerConfig { user: "10001:10002".to_owned(), ..config.clone() };
     let mut layers = vec![java, app];
-    let plain = write("jvm", &layers)?;
+    let plain = write("jvm", &config, &layers)?;
+    let user = write("jvm-user", &with_user, &layers)?;
     layers.push(shell_layer(&sh)?);
-    Ok(JvmImages { plain, shell: write("jvm-shell", &layers)? })
+    Ok(JvmImages { plain, shell: write("jvm-shell", &config, &layers)?, user })
 }
 
 fn config() -> ContainerConfig {
