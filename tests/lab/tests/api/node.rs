@@ -1,7 +1,11 @@
 //! A container runtime without containers: main processes are only told of, exec'd commands are processes of this
 //! machine. It stands in where what is tested is the API.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::{FutureExt, future::BoxFuture};
 use jattach_lab::{
@@ -21,6 +25,8 @@ pub(crate) struct ProcessNode;
 #[derive(Debug)]
 struct Pod {
     full_name: String,
+    /// The ids of containers that have ended.
+    ended: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Debug)]
@@ -29,6 +35,7 @@ struct Process {
     spec: ContainerSpec,
     started: Timestamp,
     exit: watch::Sender<Option<Exit>>,
+    ended: Arc<Mutex<Vec<String>>>,
 }
 
 impl Node for ProcessNode {
@@ -45,7 +52,7 @@ impl Node for ProcessNode {
 
     fn create_pod<'a>(&'a self, spec: &'a PodSandboxSpec) -> BoxFuture<'a, Result<Arc<dyn Sandbox>>> {
         let full_name = format!("{}_{}({})", spec.name, spec.namespace, spec.uid);
-        async move { Ok(Arc::new(Pod { full_name }) as Arc<dyn Sandbox>) }.boxed()
+        async move { Ok(Arc::new(Pod { full_name, ended: Arc::default() }) as Arc<dyn Sandbox>) }.boxed()
     }
 }
 
@@ -56,11 +63,16 @@ impl Sandbox for Pod {
                 let (pod, container) = (self.full_name.clone(), spec.name.clone());
                 return Err(Error::ImageRunsAsRoot { pod, container });
             }
+            let ended = self.ended.lock().unwrap();
+            if let Some(id) = spec.target.as_ref().filter(|target| ended.contains(target)) {
+                return Err(Error::TargetNotRunning { id: id.clone(), state: "CONTAINER_EXITED" });
+            }
             let process = Process {
                 id: meta::container_id(),
                 spec: spec.clone(),
                 started: Timestamp::now(),
                 exit: watch::Sender::new(None),
+                ended: self.ended.clone(),
             };
             Ok(Arc::new(process) as Arc<dyn Container>)
         }
@@ -74,6 +86,7 @@ impl Sandbox for Pod {
 
 impl Process {
     fn end(&self, code: i32) {
+        self.ended.lock().unwrap().push(self.id.clone());
         let exit = Exit {
             code,
             signal: None,

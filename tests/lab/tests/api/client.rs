@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -33,6 +33,8 @@ pub(crate) struct Client {
     certified: TlsConnector,
     bare: TlsConnector,
 }
+
+pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// An exec's end: the answer instead of an upgrade, or the subprotocol and the frames.
 #[derive(Debug)]
@@ -120,7 +122,18 @@ impl Client {
         panic!("the watch of {path} ended");
     }
 
-    pub(crate) async fn exec(&self, who: &As, path: &str, offered: &[String], send: &[Vec<u8>]) -> Exec {
+    /// A GET with header fields of its own.
+    pub(crate) async fn request_with(&self, who: &As, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let response = self.send(who, request.body(Full::default()).unwrap()).await;
+        let status = response.status().as_u16();
+        (status, read_body(response).await)
+    }
+
+    async fn upgrade(&self, who: &As, path: &str, offered: &[String]) -> Response<Incoming> {
         let request = Request::builder()
             .uri(path)
             .header("connection", "Upgrade")
@@ -128,7 +141,19 @@ impl Client {
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
             .header("sec-websocket-protocol", offered.join(", "));
-        let mut response = self.send(who, request.body(Full::default()).unwrap()).await;
+        self.send(who, request.body(Full::default()).unwrap()).await
+    }
+
+    /// The open stream of an exec.
+    pub(crate) async fn open(&self, who: &As, path: &str, offered: &[String]) -> Socket {
+        let response = self.upgrade(who, path, offered).await;
+        assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        socket(response).await
+    }
+
+    /// An exec from its request to its end.
+    pub(crate) async fn exec(&self, who: &As, path: &str, offered: &[String], send: &[Vec<u8>]) -> Exec {
+        let response = self.upgrade(who, path, offered).await;
         let status = response.status();
         let mut exec = Exec { status, body: Value::Null, subprotocol: None, frames: Vec::new(), close: None };
         if status != StatusCode::SWITCHING_PROTOCOLS {
@@ -137,8 +162,7 @@ impl Client {
         }
         let subprotocol = &response.headers()["sec-websocket-protocol"];
         exec.subprotocol = Some(subprotocol.to_str().unwrap().to_owned());
-        let upgraded = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
-        let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
+        let mut socket = socket(response).await;
         for frame in send {
             socket.send(Message::binary(frame.clone())).await.unwrap();
         }
@@ -151,6 +175,11 @@ impl Client {
         }
         exec
     }
+}
+
+async fn socket(mut response: Response<Incoming>) -> Socket {
+    let upgraded = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+    WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await
 }
 
 async fn read_body(response: Response<Incoming>) -> Value {
