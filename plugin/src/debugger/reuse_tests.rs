@@ -101,6 +101,15 @@ fn a_planted_container_is_not_reused() {
 }
 
 #[test]
+fn clean_finds_ours_by_name_and_command_whatever_their_image() {
+    let target = target("pod-get-user");
+    let with_image = EphemeralContainer { image: Some("r.example/old:1".into()), ..wanted(&target) };
+    let with_command = EphemeralContainer { command: Some(vec!["/bin/sh".into()]), ..wanted(&target) };
+    let pod = with(&target, &[(with_image.clone(), true), (with_command, true)]);
+    assert_eq!(running(&pod), [with_image.name]);
+}
+
+#[test]
 fn flags_that_are_set_to_their_default_make_no_difference() {
     assert!(planted(|c| c.tty = Some(false)).is_some());
     assert!(planted(|c| c.args = Some(Vec::new())).is_some());
