@@ -89,7 +89,8 @@ pub(super) fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure
     }
     if libraries.libjvm.is_none() {
         return Err(Failure::new(Code::NoJvm, format!("process {} is no HotSpot JVM", target.pid()))
-            .evidence(format!("no libjvm.so in {maps}")));
+            .evidence(format!("no libjvm.so in {maps}"))
+            .remedy("ps (of the injector itself: list) shows the JVMs in sight and their pids"));
     }
     let status = target.status()?;
     if !status.catches(Signal::SIGQUIT as i32) {
