@@ -89,6 +89,22 @@ impl Namespace {
         self.start(&manifest::pod(name, &[manifest::restricted(manifest::jvm("app"))]))
     }
 
+    /// The one pod that a workload has made, once it is there.
+    ///
+    /// # Panics
+    /// If the label selects none or several.
+    #[must_use]
+    pub fn pod_of(&self, selector: &str) -> Pod<'_> {
+        self.kubectl(["wait", PATIENCE, "--for=create", "pod", "-l", selector]);
+        let pods = self.kubectl(["get", "pods", "-l", selector, "-o", "json"]).json();
+        let names: Vec<_> =
+            pods["items"].as_array().into_iter().flatten().map(|pod| &pod["metadata"]["name"]).collect();
+        match names[..] {
+            [name] => self.pod(name.as_str().expect("a name")),
+            _ => panic!("{selector} selects {names:?}"),
+        }
+    }
+
     /// A pod that is there already.
     #[must_use]
     pub fn pod(&self, name: &str) -> Pod<'_> {

@@ -1,0 +1,124 @@
+//! As whom the JVM runs, and what the injector has to be for it.
+
+use jattach_e2e::{Namespace, Pod, cluster, dump, jvm, manifest, shell_image_or_skip, skip};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+/// Threads and heap, and an application that still runs.
+fn serves(pod: &Pod<'_>) {
+    let directory = tempdir().expect("a directory");
+    let file = directory.path().join("x.hprof");
+    let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+    let _ = pod.plugin(["dumpheap"]).arg(&file).run().succeeded();
+    dump::verify(&file);
+    jvm::answers(pod, "app");
+}
+
+fn with_security(mut container: Value, context: Value) -> Value {
+    container["securityContext"] = context;
+    container
+}
+
+#[test]
+fn a_root_jvm_with_the_default_capabilities_is_served() {
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
+    serves(&pod);
+    assert!(pod.ephemeral_containers().iter().any(|one| one["securityContext"]["runAsUser"] == 0));
+    assert_eq!(jvm::leftovers(&pod, "app"), [""; 0]);
+}
+
+#[test]
+fn a_root_jvm_without_capabilities_is_served_without_capabilities() {
+    let namespace = Namespace::new();
+    let container = with_security(manifest::jvm("app"), json!({"capabilities": {"drop": ["ALL"]}}));
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    serves(&pod);
+    for container in pod.ephemeral_containers() {
+        assert_eq!(container["securityContext"]["capabilities"]["drop"], json!(["ALL"]), "{container:#}");
+    }
+}
+
+#[test]
+fn a_root_jvm_with_one_capability_less_is_served() {
+    let namespace = Namespace::new();
+    let container = with_security(manifest::jvm("app"), json!({"capabilities": {"drop": ["NET_RAW", "CHOWN"]}}));
+    serves(&namespace.start(&manifest::pod("x", &[container])));
+}
+
+#[test]
+fn a_uid_without_a_name_and_with_another_gid_is_served() {
+    let namespace = Namespace::new();
+    let container = with_security(manifest::jvm("app"), json!({"runAsUser": 4242, "runAsGroup": 2424}));
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    serves(&pod);
+    let context = &pod.ephemeral_containers()[0]["securityContext"];
+    assert_eq!((&context["runAsUser"], &context["runAsGroup"]), (&4242.into(), &2424.into()));
+}
+
+#[test]
+fn a_uid_without_a_gid_is_served() {
+    let namespace = Namespace::new();
+    // The runtime gives it the gid of passwd or 0: only the container's own status tells.
+    let container = with_security(manifest::jvm("app"), json!({"runAsUser": 4242}));
+    serves(&namespace.start(&manifest::pod("x", &[container])));
+}
+
+#[test]
+fn a_uid_that_only_the_image_names_is_served() {
+    let Some(image) = &cluster().jvm_user_image else {
+        return skip("no image with a user of its own was given (--jvm-user-image)");
+    };
+    let namespace = Namespace::new();
+    let mut container = manifest::jvm("app");
+    container["image"] = image.as_str().into();
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    serves(&pod);
+    for container in pod.ephemeral_containers() {
+        assert_ne!(container["securityContext"]["runAsUser"], 0, "{container:#}");
+    }
+}
+
+#[test]
+fn an_entrypoint_that_drops_to_another_uid_is_served_by_two_containers_at_most() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let start = "exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
+    let container = manifest::container("app", image, &["sh", "-c", start]);
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    let listed = pod.jattach(["ps", "-o", "json"]).succeeded().json();
+    assert_eq!(listed[0]["uid"], 10001, "{listed:#}");
+    // The pod's status tells of root: a root container takes the JVM's uid on. Where it tells nothing, the first container
+    // may only look, and says as whom the second has to run.
+    serves(&pod);
+    let containers = pod.ephemeral_containers();
+    assert!(containers.len() <= 2, "{containers:#?}");
+    serves(&pod);
+    assert_eq!(pod.ephemeral_containers().len(), containers.len());
+}
+
+#[test]
+fn where_the_pod_does_not_tell_the_uid_a_second_container_fits() {
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
+    let told = pod.get()["status"]["containerStatuses"][0]["user"].is_object();
+    let ran = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+    if told {
+        assert_eq!(pod.ephemeral_containers().len(), 1, "{ran}");
+        return skip("this cluster's status tells the uid of every container");
+    }
+    let _ = ran.says("The JVM runs as 0:0").says("starting a second debug container");
+    serves(&pod);
+    assert_eq!(pod.ephemeral_containers().len(), 2);
+}
+
+#[test]
+fn a_pod_that_shares_its_process_namespace_is_served() {
+    let namespace = Namespace::new();
+    let mut pod = manifest::pod("x", &[manifest::restricted(manifest::jvm("app"))]);
+    pod["spec"]["shareProcessNamespace"] = true.into();
+    let pod = namespace.start(&pod);
+    serves(&pod);
+    let listed = pod.jattach(["ps", "-o", "json"]).succeeded().json();
+    assert_ne!(listed[0]["pid"], 1, "{listed:#}");
+}
