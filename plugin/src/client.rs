@@ -110,7 +110,7 @@ impl Cluster {
             },
         };
         if let Err(error) = &answer {
-            tracing::debug!(%call, %error, "refused");
+            tracing::debug!(%call, code = error.status().map(|status| status.code), %error, "refused");
         }
         answer
     }

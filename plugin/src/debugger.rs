@@ -92,7 +92,7 @@ async fn ensure_as(
         container: container.name.clone(),
         basis: derived.basis,
     };
-    tracing::debug!(basis = ?derived.basis, context = ?derived.context, "security context");
+    tracing::trace!(basis = ?derived.basis, context = ?derived.context, "security context");
     if let Some(running) = reuse::find(cluster, target, &candidates, &wanted, derived.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
         return Ok(debugger(&running));

@@ -61,7 +61,7 @@ impl Missing {
     /// Two commands for whoever administers the namespace.
     fn remedy(&self) -> String {
         let Missing { verbs, resource, namespace, .. } = self;
-        let role = format!("jattach-{}", resource.replace(['/', '.'], "-"));
+        let role = format!("jattach-{}-{}", verbs.replace(',', "-"), resource.replace(['/', '.'], "-"));
         let role_command = format!("kubectl -n {namespace} create role {role} --verb={verbs} --resource={resource}");
         let binding_command =
             format!("kubectl -n {namespace} create rolebinding {role} --role={role} {}", self.subject());
