@@ -45,11 +45,15 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
+    /// `HOST:PORT` that every connection goes to, whatever the client names.
+    server: Option<String>,
     fault: Mutex<Fault>,
     /// Counts the calls of [`Proxy::cut_all`].
     cut: watch::Sender<u64>,
+    /// Counts the calls of [`Proxy::release`].
+    released: watch::Sender<u64>,
     connections: AtomicU64,
-    bytes: AtomicU64,
+    bytes: watch::Sender<u64>,
 }
 
 /// The longest head of a CONNECT request.
@@ -58,13 +62,24 @@ const MAX_HEAD: u64 = 16 * 1024;
 impl Proxy {
     /// Binds a free port of the loopback interface.
     pub async fn start() -> io::Result<Self> {
+        Self::start_before(None).await
+    }
+
+    /// The same, and every connection goes to `HOST:PORT`, whatever name the client knows the server by.
+    pub async fn start_to(server: String) -> io::Result<Self> {
+        Self::start_before(Some(server)).await
+    }
+
+    async fn start_before(server: Option<String>) -> io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
+            server,
             fault: Mutex::default(),
             cut: watch::Sender::new(0),
+            released: watch::Sender::new(0),
             connections: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
+            bytes: watch::Sender::new(0),
         });
         let task = tokio::spawn(serve(listener, shared.clone()));
         Ok(Self { address, shared, task })
@@ -84,6 +99,11 @@ impl Proxy {
         self.shared.cut.send_modify(|count| *count += 1);
     }
 
+    /// Frees every open connection from its fault: one that stalls goes on, one that is slow goes as fast as it can.
+    pub fn release(&self) {
+        self.shared.released.send_modify(|count| *count += 1);
+    }
+
     /// Connections made to a server so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
@@ -91,7 +111,13 @@ impl Proxy {
 
     /// Bytes that have gone to clients so far.
     pub fn bytes(&self) -> u64 {
-        self.shared.bytes.load(Ordering::Relaxed)
+        *self.shared.bytes.borrow()
+    }
+
+    /// Waits until so many have.
+    pub async fn passed(&self, bytes: u64) {
+        let mut passed = self.shared.bytes.subscribe();
+        passed.wait_for(|passed| *passed >= bytes).await.expect("the sender lives as long as this proxy");
     }
 }
 
@@ -126,7 +152,7 @@ async fn connect(client: TcpStream, shared: &Shared) -> io::Result<()> {
         let answer = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return client.write_all(answer).await;
     };
-    let server = match TcpStream::connect(&target).await {
+    let server = match TcpStream::connect(shared.server.as_ref().unwrap_or(&target)).await {
         Ok(server) => server,
         Err(error) => {
             client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
@@ -194,7 +220,11 @@ async fn copy_up(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut stalled: wat
     loop {
         let stall = async { stalled.wait_for(|stalled| *stalled).await.is_ok() };
         let length = tokio::select! {
-            true = stall => return std::future::pending().await,
+            true = stall => {
+                // What ends this wait without an error is a release.
+                let _ended = stalled.wait_for(|stalled| !*stalled).await;
+                continue;
+            }
             length = from.read(&mut buffer) => length?,
         };
         if length == 0 {
@@ -213,6 +243,8 @@ async fn copy_down(
 ) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut given = 0_u64;
+    let mut fault = fault;
+    let mut released = shared.released.subscribe();
     loop {
         let length = from.read(&mut buffer).await?;
         if length == 0 {
@@ -226,7 +258,7 @@ async fn copy_down(
         let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(length);
         to.write_all(&buffer[..allowed]).await?;
         given += allowed as u64;
-        shared.bytes.fetch_add(allowed as u64, Ordering::Relaxed);
+        shared.bytes.send_modify(|bytes| *bytes += allowed as u64);
         match fault {
             Fault::CutAfter(limit) if given >= limit => {
                 to.flush().await?;
@@ -234,11 +266,20 @@ async fn copy_down(
             }
             Fault::StallAfter(limit) if given >= limit => {
                 stall.send_replace(true);
-                return std::future::pending().await;
+                // Cannot fail: the sender is shared.
+                let _released = released.changed().await;
+                stall.send_replace(false);
+                let rest = &buffer[allowed..length];
+                to.write_all(rest).await?;
+                shared.bytes.send_modify(|bytes| *bytes += rest.len() as u64);
+                fault = Fault::None;
             }
             Fault::Rate(rate) => {
                 let nanoseconds = allowed as u64 * 1_000_000_000 / rate.max(1);
-                tokio::time::sleep(Duration::from_nanos(nanoseconds)).await;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_nanos(nanoseconds)) => {}
+                    Ok(()) = released.changed() => fault = Fault::None,
+                }
             }
             _ => {}
         }
@@ -306,6 +347,26 @@ mod tests {
         assert!(futures::poll!(one_more.as_mut()).is_pending());
         proxy.cut_all();
         assert!(one_more.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_released_arrives_whole() {
+        let target = sender(100_000).await;
+        for fault in [Fault::StallAfter(40_000), Fault::Rate(1)] {
+            let proxy = Proxy::start_to(target.to_string()).await.unwrap();
+            proxy.set_fault(fault);
+            // An address that nobody listens on: the proxy has its own.
+            let mut client = connected(&proxy, "192.0.2.1:1".parse().unwrap()).await;
+            proxy.passed(1).await;
+            let mut received = Vec::new();
+            let reading = client.read_to_end(&mut received);
+            if fault != Fault::Rate(1) {
+                proxy.passed(40_000).await;
+            }
+            proxy.release();
+            reading.await.unwrap();
+            assert_eq!((received.len(), proxy.bytes()), (100_000, 100_000), "{fault:?}");
+        }
     }
 
     #[tokio::test]
