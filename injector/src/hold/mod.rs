@@ -74,6 +74,7 @@ fn hold() -> std::io::Result<&'static str> {
 
 fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std::io::Result<&'static str> {
     let owner = nix::unistd::geteuid().as_raw();
+    let mut identity = None;
     loop {
         let deadline = match desk.over() {
             Ok(deadline) => deadline,
@@ -87,7 +88,7 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
         if bell {
             desk.bell.quiet();
             while let Some((order, job)) = desk.next() {
-                serve::start(desk, order, job);
+                serve::start(desk, &mut identity, order, job);
             }
         }
         if client {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use jattach_protocol::message::{End, Operation, Phase, Progress, Request, Started};
-use jattach_protocol::{Code, Failure, Message};
+use jattach_protocol::{Code, Failure, Identity, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::desk::{Desk, Order};
@@ -44,10 +44,10 @@ pub(super) fn list(peer: &Peer, id: u32) -> Result<(), Failure> {
 
 /// Starts a job on a thread of its own. Only to be called by the main thread: it takes on the target's identity, for good,
 /// and capabilities are a thread's, which the threads that it starts inherit.
-pub(super) fn start(desk: &Arc<Desk>, order: Order, job: u64) {
+pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Order, job: u64) {
     let Order { peer, id, request, blocks } = order;
     let ready = choose(&request).and_then(|pid| Target::open(&KERNEL, pid));
-    let ready = ready.and_then(|target| identity::become_like(&target).map(|()| target));
+    let ready = ready.and_then(|target| take_identity(pinned, &target).map(|()| target));
     match ready {
         Err(failure) => conclude(desk, &peer, id, &Message::Failure(failure)),
         Ok(target) => {
@@ -67,6 +67,17 @@ pub(super) fn start(desk: &Arc<Desk>, order: Order, job: u64) {
             }
         }
     }
+}
+
+/// Becomes the target's user at the first job, and stays it: what root may do for one JVM must not be what serves another.
+fn take_identity(pinned: &mut Option<Identity>, target: &Target<'_>) -> Result<(), Failure> {
+    let wanted = target.status()?.identity();
+    if pinned.is_some_and(|pinned| pinned != wanted) {
+        return Err(identity::wrong_identity(target.pid(), &identity::own_status(&KERNEL)?, &wanted));
+    }
+    identity::become_like(target)?;
+    *pinned = Some(wanted);
+    Ok(())
 }
 
 /// Ends a job with its last message. Where the client has gone there is nobody left to tell.
