@@ -4,63 +4,65 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 
 use jattach_protocol::frame::{Decoder, Encoder};
-use jattach_protocol::message::{Codec, End, Hello, Operation, Request, VERSION};
+use jattach_protocol::message::{Block, Codec, End, Hello, Operation, Request, VERSION};
 use jattach_protocol::{Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::container::Container;
 use crate::injector;
 
-pub struct Client {
+pub(crate) struct Client {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     encoder: Encoder,
     decoder: Decoder,
+    uploads: u32,
+    hash: Option<u64>,
 }
 
 /// What a request gave.
-pub struct Answer {
-    pub bytes: Vec<u8>,
-    pub end: Result<End, Failure>,
+pub(crate) struct Answer {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) end: Result<End, Failure>,
 }
 
 impl Client {
     /// Starts a session and says hello.
-    pub fn connect(container: &Container) -> Client {
+    pub(crate) fn connect(container: &Container) -> Client {
         let mut client = Client::start(container);
         client.send(0, &Message::Hello(Hello { version: VERSION, software: "a test".into(), capabilities: 0 }));
         client
     }
 
-    pub fn start(container: &Container) -> Client {
+    pub(crate) fn start(container: &Container) -> Client {
         let mut command = container.command(injector());
         let mut child = command.arg("session").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("session");
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("piped"));
-        Client { child, stdin, stdout, encoder: Encoder::new(), decoder: Decoder::new() }
+        Client { child, stdin, stdout, encoder: Encoder::new(), decoder: Decoder::new(), uploads: 0, hash: None }
     }
 
-    pub fn send(&mut self, request: u32, message: &Message<'_>) {
+    pub(crate) fn send(&mut self, request: u32, message: &Message<'_>) {
         let mut frame = message.to_frame();
         self.encoder.seal(message.kind(), request, 0, &mut frame);
         self.send_bytes(&frame);
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stdin.as_mut().expect("open").write_all(bytes).expect("the session's stdin");
     }
 
-    pub fn request(&mut self, operation: Operation) {
+    pub(crate) fn request(&mut self, operation: Operation) {
         self.request_as(1, false, operation);
     }
 
-    pub fn request_as(&mut self, id: u32, wait: bool, operation: Operation) {
+    pub(crate) fn request_as(&mut self, id: u32, wait: bool, operation: Operation) {
         let request = Request { pid: 0, container: String::new(), wait, ttl: 600, operation };
         self.send(id, &Message::Request(request));
     }
 
     /// Gives every message to `act` until that says it has enough, or the stream ends.
-    pub fn receive(&mut self, mut act: impl FnMut(Message<'_>) -> bool) -> bool {
+    pub(crate) fn receive(&mut self, mut act: impl FnMut(Message<'_>) -> bool) -> bool {
         loop {
             while let Some(frame) = self.decoder.next().expect("a whole frame") {
                 if act(Message::read(&frame).expect("a message")) {
@@ -74,8 +76,38 @@ impl Client {
         }
     }
 
+    /// Sends `agent` as a library to load, with the hash of the first one that was sent.
+    pub(crate) fn upload(&mut self, agent: &[u8], length: usize, options: &str) -> Answer {
+        self.uploads += 1;
+        let hash = *self.hash.get_or_insert_with(|| xxh3_64(agent));
+        let (name, options) = ("agent.so".to_owned(), options.to_owned());
+        self.request_as(self.uploads, false, Operation::Load { name, length: length as u64, hash, options });
+        let mut offset = 0;
+        for data in agent.chunks(1000) {
+            let raw_length = data.len().try_into().expect("short");
+            let block = Block { offset, raw_length, codec: Codec::None, data };
+            self.send(self.uploads, &Message::Block(block));
+            offset += data.len() as u64;
+        }
+        self.answer()
+    }
+
+    /// What the request gives, with nothing sent all the while.
+    pub(crate) fn answer_without_acks(&mut self) -> Answer {
+        let mut end = None;
+        self.receive(|message| {
+            match message {
+                Message::End(whole) => end = Some(Ok(whole)),
+                Message::Failure(failure) => end = Some(Err(failure)),
+                _ => {}
+            }
+            end.is_some()
+        });
+        Answer { bytes: Vec::new(), end: end.expect("the stream ended without an end") }
+    }
+
     /// What the request gives, every block unpacked and acknowledged.
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let (mut bytes, mut end) = (Vec::new(), None);
         while end.is_none() {
             let mut stored = None;
@@ -108,13 +140,13 @@ impl Client {
         Answer { bytes, end: end.expect("the loop's condition") }
     }
 
-    pub fn ask(&mut self, operation: Operation) -> Answer {
+    pub(crate) fn ask(&mut self, operation: Operation) -> Answer {
         self.request(operation);
         self.answer()
     }
 
     /// Closes stdin, as a client does that has gone or is done.
-    pub fn close(mut self) -> ExitStatus {
+    pub(crate) fn close(mut self) -> ExitStatus {
         drop(self.stdin.take());
         self.child.wait().expect("the session's end")
     }
@@ -129,22 +161,22 @@ impl Drop for Client {
 
 impl Answer {
     /// The bytes, after a check of what the end says of them.
-    pub fn whole(self) -> Vec<u8> {
+    pub(crate) fn whole(self) -> Vec<u8> {
         let end = self.end.expect("no failure");
         assert_eq!((end.length, end.hash), (self.bytes.len() as u64, xxh3_64(&self.bytes)));
         self.bytes
     }
 
-    pub fn failure(self) -> Failure {
+    pub(crate) fn failure(self) -> Failure {
         self.end.expect_err("a failure")
     }
 }
 
-pub fn attach(command: &str, arguments: &[&str]) -> Operation {
+pub(crate) fn attach(command: &str, arguments: &[&str]) -> Operation {
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
     Operation::Attach { command: command.to_owned(), arguments }
 }
 
-pub fn dump_heap() -> Operation {
+pub(crate) fn dump_heap() -> Operation {
     Operation::DumpHeap { live: true, storage_limit: 0 }
 }

@@ -21,15 +21,15 @@ public class Hoard {
 "#;
 
 /// The JVM is pid 1, so that everything in here dies with it, as in a pod.
-pub struct Container {
-    pub tmp: TempDir,
+pub(crate) struct Container {
+    pub(crate) tmp: TempDir,
     unshare: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Container {
     /// Starts a JVM with `megabytes` of live heap.
-    pub fn start(megabytes: u32) -> Container {
+    pub(crate) fn start(megabytes: u32) -> Container {
         // Not in /tmp, which may be a tmpfs: no dump is written there.
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a directory");
         std::fs::write(tmp.path().join("Hoard.java"), HOARD).expect("the source");
@@ -63,14 +63,14 @@ impl Container {
     }
 
     /// Has the JVM say that it is well, and end.
-    pub fn assert_unharmed(&mut self) {
+    pub(crate) fn assert_unharmed(&mut self) {
         drop(self.unshare.stdin.take());
         self.await_line("bye");
         assert!(self.unshare.wait().expect("the JVM's end").success());
     }
 
     /// A program in the container's namespaces.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         let jvm = child_of(self.unshare.id()).to_string();
         command.args(["--mount", "--pid", "--target", &jvm]).arg(program);
@@ -78,7 +78,7 @@ impl Container {
     }
 
     /// What lies in its /tmp, but for the fixture's own files and the JVM's socket.
-    pub fn left_behind(&self) -> Vec<String> {
+    pub(crate) fn left_behind(&self) -> Vec<String> {
         let names = std::fs::read_dir(&self.tmp).expect("/tmp").map(|entry| entry.expect("an entry").file_name());
         let names = names.map(|name| name.into_string().expect("UTF-8"));
         names.filter(|name| !name.starts_with("Hoard") && name != ".java_pid1").collect()
@@ -93,7 +93,7 @@ impl Drop for Container {
 }
 
 /// The one child of a process that has forked.
-pub fn child_of(pid: u32) -> u32 {
+pub(crate) fn child_of(pid: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its children");
     children.trim().parse().expect("one child")
 }

@@ -95,15 +95,7 @@ fn a_second_job_is_told_what_the_first_one_is_and_gets_its_turn_when_that_client
     assert!(busy.cause.contains("heap dump"), "{busy}");
     assert!(second.ask(Operation::List).end.is_ok(), "who only looks needs no turn");
 
-    second.send(
-        2,
-        &Message::Request(jattach_protocol::message::Request {
-            pid: 0,
-            wait: true,
-            ttl: 600,
-            operation: attach("properties", &[]),
-        }),
-    );
+    second.request_as(2, true, attach("properties", &[]));
     let queued = |message: Message<'_>| matches!(message, Message::Progress(Progress { phase: Phase::Queued, .. }));
     assert!(second.receive(queued));
     first.close();
@@ -122,15 +114,7 @@ fn a_client_that_goes_while_the_jvm_dumps_leaves_nothing_behind() {
     client.close();
     // The next job begins when that one has ended.
     let mut next = Client::connect(&container);
-    next.send(
-        1,
-        &Message::Request(jattach_protocol::message::Request {
-            pid: 0,
-            wait: true,
-            ttl: 600,
-            operation: attach("properties", &[]),
-        }),
-    );
+    next.request_as(1, true, attach("properties", &[]));
     next.answer().whole();
     let left = container.left_behind();
     assert!(left.iter().all(|name| name.ends_with(".sock")), "{left:?}");
@@ -146,6 +130,51 @@ fn hold_ends_at_once_when_told_to_and_says_why() {
     hold.signal(Signal::SIGTERM);
     assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end (SIGTERM)".into()));
     assert_eq!(container.left_behind(), [""; 0]);
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_says_nothing_for_15_seconds_is_gone_and_the_next_one_gets_its_turn() {
+    let mut container = Container::start(80);
+    let _hold = Hold::start(&container);
+    let mut silent = Client::connect(&container);
+    silent.request(dump_heap());
+    // It reads all there is and acknowledges nothing, without a heartbeat: the way a stopped client looks from inside.
+    let failure = silent.answer_without_acks().failure();
+    assert_eq!(failure.code, Code::Transfer);
+    assert!(failure.cause.contains("silent"), "{failure}");
+    let mut next = Client::connect(&container);
+    next.request_as(1, true, attach("properties", &[]));
+    next.answer().whole();
+    container.assert_unharmed();
+}
+
+/// An agent that answers with the length of its options.
+const AGENT: &str =
+    "#include <string.h>\nint Agent_OnAttach(void *vm, char *options, void *reserved) { return strlen(options); }\n";
+
+#[test]
+fn an_agent_is_sent_loaded_and_removed() {
+    let mut container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let source = container.tmp.path().join("Hoard-agent.c");
+    let library = container.tmp.path().join("Hoard-agent.so");
+    std::fs::write(&source, AGENT).expect("the source");
+    let compiled =
+        std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(compiled.expect("cc").success());
+    let agent = std::fs::read(library).expect("the library");
+
+    let mut client = Client::connect(&container);
+    let said = String::from_utf8(client.upload(&agent, agent.len(), "").whole()).expect("text");
+    assert_eq!(said, "return code: 0\n");
+    let refused = client.upload(&agent, agent.len(), "four").failure();
+    assert_eq!((refused.code, refused.evidence.as_ref()), (Code::JvmFailed, "return code: 4"));
+    let mut other = agent.clone();
+    other[100] ^= 1;
+    assert_eq!(client.upload(&other, agent.len(), "").failure().code, Code::Transfer, "a hash that is another's");
+    let left = container.left_behind();
+    assert!(left.iter().all(|name| name.ends_with(".sock")), "{left:?}");
     container.assert_unharmed();
 }
 
