@@ -8,7 +8,7 @@ use jattach_protocol::message::{Operation, Phase, Progress as Far};
 use jiff::Timestamp;
 
 use super::Context;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::options::Destination;
 use crate::receive::{self, Dump, DumpFile, Told};
 use crate::render::progress::Progress;
@@ -59,12 +59,7 @@ pub(super) async fn run(context: &Context, session: &mut Session, order: &Order<
     let result = match sink {
         Some(file) => {
             let part = file.part().to_owned();
-            let received = tokio::select! {
-                biased;
-                received = receive::into(session, Dump::new(file), &mut show) => received,
-                // The JVM cannot be called back; the injector removes what it still writes when it is done.
-                _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted").into()),
-            };
+            let received = receive::into(session, Dump::new(file), &mut show).await;
             received.map_err(|error| kept(error, &part))
         }
         None => receive::into(session, Dump::new(std::io::stdout()), &mut show).await,

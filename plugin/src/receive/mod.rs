@@ -83,6 +83,8 @@ async fn feed<T>(
                 Some(Report::Done(result)) => return result.map_err(Error::Transfer),
                 None => return Err(Failure::new(Exit::Other, "the thread that stores the answer has died").into()),
             },
+            // The JVM cannot be called back; the injector removes what it still writes when it is done.
+            _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Interrupted, "interrupted").into()),
             message = session.next() => match message? {
                 Message::Progress(far) => progress(Told::Progress(far)),
                 message => if let Some(piece) = flow.admit(&message)? {
