@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
-use std::{fs, thread};
+use std::{fs, process, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
@@ -35,8 +35,9 @@ impl Lab {
     pub(crate) fn start(workspace: &Workspace, program: &Path) -> Result<Lab> {
         let sh = workspace.shell()?;
         let root = apt::is_root(&sh);
-        let state = workspace.target().join("lab");
-        let log = workspace.target().join("lab.log");
+        // Of this process alone: a demo and a test may run side by side.
+        let state = workspace.target().join(format!("lab-{}", process::id()));
+        let log = state.with_extension("log");
         let stderr = fs::File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
         // Namespaces and cgroups want root; everything else runs as whoever started us.
         let mut command = Command::new(if root { program } else { Path::new("sudo") });
@@ -55,7 +56,7 @@ impl Lab {
         let mut lab = Lab { child, stdin, lines, kubeconfig: PathBuf::new(), log };
         lab.kubeconfig = lab.ready()?;
         if !root {
-            lab.kubeconfig = own_copy(&sh, &lab.kubeconfig, &workspace.target().join("lab.kubeconfig"))?;
+            lab.kubeconfig = own_copy(&sh, &lab.kubeconfig, &state.with_extension("kubeconfig"))?;
         }
         Ok(lab)
     }
@@ -76,7 +77,7 @@ impl Lab {
         }
         let status = self.child.wait().context("failed to wait for the lab")?;
         ensure!(status.success(), "the lab ended with {status}; {}", self.last_words());
-        Ok(())
+        fs::remove_file(&self.log).with_context(|| format!("failed to remove {}", self.log.display()))
     }
 
     fn ready(&mut self) -> Result<PathBuf> {
