@@ -6,10 +6,15 @@
 pub mod cluster;
 pub mod dump;
 pub mod jvm;
+pub mod kubeconfig;
 pub mod manifest;
 pub mod namespace;
+pub mod proxy;
+pub mod rbac;
 pub mod run;
 
 pub use cluster::{Cluster, cluster, skip};
+pub use kubeconfig::Kubeconfig;
 pub use namespace::{Namespace, Pod};
+pub use proxy::{Fault, Proxy};
 pub use run::{Program, Ran, Running};

@@ -9,14 +9,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 
 /// The longest that any single program may take; what takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A program to run, and its arguments.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Program {
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -190,6 +191,11 @@ impl Running {
             Ok(line) => line,
             Err(_) => panic!("{} printed no such line within {} s", self.line, LIMIT.as_secs()),
         }
+    }
+
+    /// Reads no more of its standard output.
+    pub fn close_stdout(&mut self) {
+        self.stdout = None;
     }
 
     /// Sends it a signal.

@@ -1,0 +1,210 @@
+//! What breaks while a heap dump is on its way, and what is left of it here and there.
+
+use std::path::{Path, PathBuf};
+
+use jattach_e2e::run::Signal;
+use jattach_e2e::{Fault, Kubeconfig, Namespace, Pod, Program, Proxy, cluster, dump, jvm, manifest};
+use tempfile::{TempDir, tempdir};
+
+/// How far a transfer gets before it breaks: more than everything before it takes, less than what may be under way
+/// without an acknowledgement (16 MiB), far less than the dump.
+const SOME: u64 = 4 << 20;
+
+/// A heap that does not become smaller on its way.
+fn start_large<'n>(namespace: &'n Namespace) -> Pod<'n> {
+    let app = manifest::jvm_with("app", &["--heap-mb", "40", "--content", "random"]);
+    namespace.start(&manifest::pod("x", &[manifest::restricted(app)]))
+}
+
+/// A dump through a proxy into a directory of its own.
+struct Transfer {
+    proxy: Proxy,
+    directory: TempDir,
+    config: PathBuf,
+    program: Program,
+}
+
+impl Transfer {
+    fn of(pod: &Pod<'_>, fault: Fault) -> Transfer {
+        let (proxy, directory) = (Proxy::start().with(fault), tempdir().expect("a directory"));
+        let elsewhere = tempdir().expect("a directory").keep();
+        let config = Kubeconfig::admin().through(&proxy.url()).write(&elsewhere);
+        let program = cluster().plugin_of_image().arg("--kubeconfig").arg(&config).args(["-n", &pod.namespace.name]);
+        let program = program.args(["pod/x", "dumpheap"]).arg(directory.path().join("x.hprof"));
+        Transfer { proxy, directory, config, program }
+    }
+
+    fn names(&self) -> Vec<String> {
+        dump::names(self.directory.path())
+    }
+
+    /// Nothing has the dump's name, and what did arrive is kept.
+    #[track_caller]
+    fn is_kept_as_part(&self) {
+        assert_eq!(self.names(), ["x.hprof.part"]);
+        let part = self.directory.path().join("x.hprof.part");
+        assert!(part.metadata().expect("the part").len() > 0);
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.config.parent().expect("its directory"));
+    }
+}
+
+/// A dump without a proxy succeeds, by the injector that is there, and nothing of this one or an earlier one is left.
+#[track_caller]
+fn the_next_one_is_whole(pod: &Pod<'_>, flags: &[&str]) {
+    let directory = tempdir().expect("a directory");
+    let file = directory.path().join("next.hprof");
+    let _ = pod.plugin(["dumpheap"]).arg(&file).args(flags).run().succeeded();
+    dump::verify(&file);
+    assert_eq!(pod.ephemeral_containers().len(), 1);
+    jvm::answers(pod, "app");
+    assert_eq!(jvm::leftovers(pod, "app"), [""; 0]);
+}
+
+#[test]
+fn a_connection_that_is_cut_leaves_a_part_and_the_next_dump_is_whole() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::CutAfter(SOME));
+    let ran = transfer.program.clone().run().ended_with(8).explains();
+    let _ = ran.says("x.hprof.part");
+    transfer.is_kept_as_part();
+    the_next_one_is_whole(&pod, &["--wait"]);
+}
+
+#[test]
+fn a_connection_that_stands_still_is_given_up() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::StallAfter(SOME));
+    let _ = transfer.program.clone().run().ended_with(8).explains();
+    transfer.is_kept_as_part();
+    drop(transfer);
+    the_next_one_is_whole(&pod, &["--wait"]);
+}
+
+#[test]
+fn a_connection_that_stands_still_for_a_moment_brings_everything() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::StallAfter(SOME));
+    let running = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    transfer.proxy.release();
+    let _ = running.wait().succeeded();
+    dump::verify(&transfer.directory.path().join("x.hprof"));
+}
+
+#[test]
+fn a_slow_connection_brings_everything() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(12 << 20));
+    let _ = transfer.program.clone().run().succeeded();
+    dump::verify(&transfer.directory.path().join("x.hprof"));
+    assert_eq!(transfer.names(), ["x.hprof"]);
+}
+
+#[test]
+fn an_interrupted_dump_leaves_nothing_in_the_pod() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let running = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    running.signal(Signal::INT);
+    let _ = running.wait().ended_with(130).says("interrupted");
+    transfer.is_kept_as_part();
+    the_next_one_is_whole(&pod, &["--wait"]);
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_in_the_pod() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let running = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    running.kill();
+    transfer.is_kept_as_part();
+    the_next_one_is_whole(&pod, &["--wait"]);
+}
+
+#[test]
+fn a_client_that_was_stopped_does_not_keep_the_jvm_from_others() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let running = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    running.signal(Signal::STOP);
+    the_next_one_is_whole(&pod, &["--wait"]);
+    // It wakes up to find that it was taken for dead.
+    running.signal(Signal::CONT);
+    let _ = running.wait().ended_with(8);
+    transfer.is_kept_as_part();
+}
+
+#[test]
+fn a_second_command_is_told_what_the_injector_is_busy_with_or_waits() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let first = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    let _ = pod.jattach(["threaddump"]).ended_with(9).explains().says("heap dump").says("--wait");
+    // Nobody is attached to for a list.
+    let _ = pod.jattach(["ps"]).succeeded().prints("App");
+    let waiting = pod.plugin(["threaddump", "--wait"]).start();
+    let _ = pod.jattach(["threaddump"]).ended_with(9);
+    transfer.proxy.release();
+    let _ = waiting.wait().succeeded().prints("Full thread dump");
+    let _ = first.wait().succeeded();
+    dump::verify(&transfer.directory.path().join("x.hprof"));
+    assert_eq!(pod.ephemeral_containers().len(), 1);
+}
+
+#[test]
+fn a_pod_that_is_killed_in_mid_dump_leaves_no_file_of_that_name() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let running = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    pod.delete();
+    let ran = running.wait();
+    assert!(matches!(ran.code(), Some(3 | 8)), "{ran}");
+    let _ = ran.explains();
+    transfer.is_kept_as_part();
+}
+
+#[test]
+fn a_stream_without_a_status_is_not_believed() {
+    let namespace = Namespace::new();
+    let app = manifest::restricted(manifest::jvm("app"));
+    let mut pod = manifest::pod("x", &[app]);
+    // Asked of the lab; other clusters do not know it.
+    pod["metadata"]["annotations"] = serde_json::json!({"lab.jattach/drop-exec-status": "true"});
+    let pod = namespace.start(&pod);
+    if status_comes(&pod) {
+        return jattach_e2e::skip("this cluster does not drop the Status of an exec on demand");
+    }
+    let _ = pod.jattach(["threaddump"]).ended_with(8).says("without a status");
+    let directory = tempdir().expect("a directory");
+    let _ = pod.plugin(["dumpheap"]).directory(directory.path()).run().ended_with(8).explains();
+    is_without_a_dump(directory.path());
+}
+
+/// Whether an exec that fails is seen to fail.
+fn status_comes(pod: &Pod<'_>) -> bool {
+    pod.exec("app", ["java", "-Xmx16m", "NoSuchClass"]).code() == Some(1)
+}
+
+fn is_without_a_dump(directory: &Path) {
+    let names = dump::names(directory);
+    assert!(names.iter().all(|name| name.ends_with(".part")), "{names:?}");
+}

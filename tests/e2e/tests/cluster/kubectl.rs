@@ -1,0 +1,51 @@
+//! As a plugin of kubectl.
+
+use std::env;
+use std::os::unix::fs::symlink;
+
+use jattach_e2e::{Namespace, Program, cluster};
+use tempfile::{TempDir, tempdir};
+
+/// A folder for PATH with the plugin in it.
+fn installed() -> TempDir {
+    let folder = tempdir().expect("a directory");
+    symlink(&cluster().plugin, folder.path().join("kubectl-jattach")).expect("a link");
+    folder
+}
+
+/// kubectl with that folder in PATH, told nothing.
+fn kubectl(folder: &TempDir) -> Program {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.path().to_owned()).chain(env::split_paths(&path));
+    Program::new(&cluster().kubectl).env("PATH", env::join_paths(folders).expect("folders"))
+}
+
+#[test]
+fn kubectl_runs_the_plugin_and_passes_its_exit_code_on() {
+    let folder = installed();
+    let namespace = Namespace::new();
+    let _pod = namespace.start_jvm("x");
+    let run = |words: &[&str]| {
+        let kubectl = kubectl(&folder).env("KUBECONFIG", &cluster().kubeconfig).arg("jattach");
+        let kubectl = match &cluster().context {
+            Some(context) => kubectl.args(["--context", context]),
+            None => kubectl,
+        };
+        let image = ["--image", &cluster().injector_image, "--image-pull-policy", &cluster().pull_policy];
+        kubectl.args(image).args(["-n", &namespace.name]).args(words).run()
+    };
+    let _ = run(&["pod/x", "ps"]).succeeded().prints("App");
+    let _ = run(&["pod/x", "jcmd", "VM.version"]).succeeded().prints("JDK ");
+    let _ = run(&["pod/x", "jcmd", "No.such_command"]).ended_with(7).explains();
+    let _ = run(&["pod/nope", "ps"]).ended_with(3).explains();
+    let _ = run(&["pod/x", "nonsense"]).ended_with(2);
+}
+
+#[test]
+fn kubectl_lists_the_plugin_without_a_warning() {
+    let folder = installed();
+    let ran = kubectl(&folder).args(["plugin", "list"]).run().succeeded();
+    let ran = ran.prints(&folder.path().join("kubectl-jattach").display().to_string());
+    let about_us = ran.stderr.lines().filter(|line| line.contains("jattach")).count();
+    assert_eq!(about_us, 0, "{ran}");
+}
