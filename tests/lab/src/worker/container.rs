@@ -65,6 +65,10 @@ impl ContainerWorker {
         let mut first = true;
         loop {
             let container = self.create_and_start().await?;
+            if self.pod.is_ending() {
+                // It came too late for the pod's own stop to find it running.
+                self.stop(&*container).await;
+            }
             let exit = container.wait().await;
             let again = self.restarts(&exit) && !self.pod.is_ending();
             self.pod.change(&self.name, |status| {
@@ -80,6 +84,12 @@ impl ContainerWorker {
                 self.wait_in_crash_loop(crashes.next()).await?;
             }
             self.pod.change(&self.name, |status| status.restarts += 1);
+        }
+    }
+
+    async fn stop(&self, container: &dyn Container) {
+        if let Err(error) = container.stop(Duration::ZERO).await {
+            eprintln!("lab: container {}: {}", self.name, describe(&error));
         }
     }
 

@@ -243,7 +243,8 @@ impl PodWorker {
             let stopped = future::join_all(containers.iter().map(|container| container.stop(grace)));
             tokio::select! {
                 _ = stopped => break,
-                changed = self.wanted.changed() => if changed.is_err() { break },
+                // Once the pod is gone from the API nobody can shorten its grace any more.
+                Ok(()) = self.wanted.changed() => {}
             }
         }
         while tasks.join_next().await.is_some() {}
