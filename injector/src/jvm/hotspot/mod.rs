@@ -64,7 +64,11 @@ pub(crate) fn obstacle(target: &Target<'_>) -> Option<Failure> {
         identity::require_fit(target)?;
         let meeting = socket::MeetingPlace::open(target)?;
         refuse_stopped(target)?;
-        if meeting.has_socket() { Ok(()) } else { trigger::refuse_unwilling(&meeting) }
+        if meeting.has_socket() {
+            return Ok(());
+        }
+        trigger::refuse_unwilling(&meeting)?;
+        trigger::refuse_unwritable(&meeting)
     };
     check().err()
 }

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, geteuid, unlinkat};
 
 use super::refuse_stopped;
 use super::socket::{Attempt, MeetingPlace};
@@ -128,6 +128,15 @@ fn refuse_hidden_trigger(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
     )
     .evidence(format!("/proc/{}/{path} belongs to uid {}", target.pid(), seen.st_uid))
     .remedy("remove it"))
+}
+
+/// Whether the trigger file could be placed, asked without placing it.
+pub(super) fn refuse_unwritable(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
+    match faccessat(&meeting.directory, ".", AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::empty()) {
+        Err(errno @ (Errno::EROFS | Errno::EACCES)) => Err(cannot_create(meeting, &trigger_name(meeting), errno)),
+        // Any other answer is about the question, not about the directory.
+        _ => Ok(()),
+    }
 }
 
 /// A trigger file, for as long as it is needed.
