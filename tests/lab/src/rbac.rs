@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn store_with(rules: Value) -> Store {
+    fn store_with(rules: &Value) -> Store {
         let store = Store::default();
         store.create(&ROLES, json!({"metadata": {"name": "r", "namespace": "fx"}, "rules": rules})).unwrap();
         let binding = json!({
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_rule_of_pods_does_not_grant_their_subresources() {
-        let store = store_with(json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}]));
+        let store = store_with(&json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}]));
         assert!(may(&store, "get", "pods", None, "fx", "a"));
         assert!(!may(&store, "get", "pods", Some("exec"), "fx", "a"));
         assert!(!may(&store, "get", "pods", None, "other", "a"));
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn resource_names_narrow_a_rule() {
         let rule = json!([{"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": ["a"], "verbs": ["get"]}]);
-        let store = store_with(rule);
+        let store = store_with(&rule);
         assert!(may(&store, "get", "pods", Some("exec"), "fx", "a"));
         assert!(!may(&store, "get", "pods", Some("exec"), "fx", "b"));
         assert!(!may(&store, "create", "pods", Some("exec"), "fx", "a"));

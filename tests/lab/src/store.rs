@@ -195,13 +195,18 @@ mod tests {
         json!({"metadata": {"name": name, "namespace": "fx"}})
     }
 
+    fn set_spec(pod: &mut Value, spec: Value) -> Answer<()> {
+        pod["spec"] = spec;
+        Ok(())
+    }
+
     #[test]
     fn an_update_that_changes_nothing_keeps_the_resource_version() {
         let store = Store::default();
         let created = store.create(&PODS, pod("a")).unwrap();
         let same = store.update(&PODS, "fx", "a", |_| Ok(())).unwrap();
         assert_eq!(created["metadata"]["resourceVersion"], same["metadata"]["resourceVersion"]);
-        let changed = store.update(&PODS, "fx", "a", |pod| Ok(pod["spec"] = json!({"x": 1}))).unwrap();
+        let changed = store.update(&PODS, "fx", "a", |pod| set_spec(pod, json!({"x": 1}))).unwrap();
         assert_ne!(created["metadata"]["resourceVersion"], changed["metadata"]["resourceVersion"]);
     }
 
@@ -222,7 +227,7 @@ mod tests {
         let store = Store::default();
         store.create(&PODS, pod("a")).unwrap();
         for turn in 0..=HISTORY {
-            store.update(&PODS, "fx", "a", |pod| Ok(pod["spec"] = json!(turn))).unwrap();
+            store.update(&PODS, "fx", "a", |pod| set_spec(pod, json!(turn))).unwrap();
         }
         let gone = store.changes_since(&PODS, None, 1).unwrap_err();
         assert_eq!(gone.code(), http::StatusCode::GONE);

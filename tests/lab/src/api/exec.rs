@@ -24,7 +24,7 @@ use crate::{
 /// Tells a lab to end an exec's stream without the Status that should come last.
 const DROP_STATUS: &str = "lab.jattach/drop-exec-status";
 
-pub(super) fn connect(call: Call, mut request: Request<Incoming>) -> Answer<Response<Body>> {
+pub(super) fn connect(call: &Call, mut request: Request<Incoming>) -> Answer<Response<Body>> {
     let name = call.name()?;
     // Since 1.35 a WebSocket's GET needs the right to create as well, and the server gives no reason.
     if authorise(&call.cluster, &call.user, &call.target, "create").is_err() {
@@ -40,7 +40,7 @@ pub(super) fn connect(call: Call, mut request: Request<Incoming>) -> Answer<Resp
         let message = format!("cannot exec into a container in a completed pod; current phase is {phase}");
         return Err(Failure::bad_request(message));
     }
-    let streams = streams(&call)?;
+    let streams = streams(call)?;
     let uid = meta::text(&pod["metadata"], "uid");
     let running = is_running(&pod, &container).then(|| call.cluster.workers.container(uid, &container)).flatten();
     let Some(target) = running else {

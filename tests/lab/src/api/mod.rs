@@ -103,7 +103,7 @@ fn authorise(cluster: &Cluster, user: &User, target: &ResourceRequest, verb: &st
 async fn route(call: Call, request: Request<Incoming>) -> Answer<Response<Body>> {
     let subresource = call.target.subresource.clone();
     match (call.resource.plural, subresource.as_deref(), call.target.verb) {
-        ("pods", Some("exec"), "get" | "create") => exec::connect(call, request),
+        ("pods", Some("exec"), "get" | "create") => exec::connect(&call, request),
         ("pods", Some("log"), "get") => log::read(&call),
         ("pods", Some("ephemeralcontainers"), "get") => objects::get(&call),
         ("pods", Some("ephemeralcontainers"), "patch") => pods::patch_ephemeral_containers(&call, request).await,

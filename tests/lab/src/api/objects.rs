@@ -102,9 +102,7 @@ pub(super) fn check_name(resource: &Resource, object: &Value) -> Answer<()> {
     let mut causes = Vec::new();
     let name = meta::name(object);
     // RBAC names may hold anything that fits into a path.
-    if resource.group != "rbac.authorization.k8s.io" {
-        names::check_subdomain("metadata.name", name, &mut causes);
-    } else if name.is_empty() {
+    if name.is_empty() || resource.group != "rbac.authorization.k8s.io" {
         names::check_subdomain("metadata.name", name, &mut causes);
     }
     if causes.is_empty() { Ok(()) } else { Err(Failure::invalid(resource, name, &causes)) }

@@ -108,7 +108,7 @@ fn difference(before: &Value, after: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn pod(ephemeral: Value) -> Value {
+    fn pod(ephemeral: &Value) -> Value {
         json!({"spec": {"containers": [{"name": "app", "image": "a"}], "ephemeralContainers": ephemeral}})
     }
 
@@ -121,20 +121,20 @@ mod tests {
 
     #[test]
     fn an_ephemeral_container_can_be_added_but_neither_changed_nor_removed() {
-        let (none, first) = (pod(json!([])), pod(json!([one("a")])));
+        let (none, first) = (pod(&json!([])), pod(&json!([one("a")])));
         assert_eq!(validate(&none, &first), []);
-        assert_eq!(validate(&first, &pod(json!([one("b"), one("a")]))), []);
+        assert_eq!(validate(&first, &pod(&json!([one("b"), one("a")]))), []);
         let mut other = one("a");
         other["command"] = json!(["x"]);
-        assert!(validate(&first, &pod(json!([other])))[0].message.contains("may not be changed"));
+        assert!(validate(&first, &pod(&json!([other])))[0].message.contains("may not be changed"));
         assert!(validate(&first, &none)[0].message.contains("\"a\" may not be removed"));
     }
 
     #[test]
     fn a_static_pod_takes_none() {
-        let mut old = pod(json!([]));
+        let mut old = pod(&json!([]));
         old["metadata"] = json!({"annotations": {"kubernetes.io/config.mirror": "x"}});
-        let causes = validate(&old, &pod(json!([one("a")])));
+        let causes = validate(&old, &pod(&json!([one("a")])));
         assert_eq!(causes[0].message, "Forbidden: static pods do not support ephemeral containers");
     }
 
@@ -142,9 +142,9 @@ mod tests {
     fn two_of_one_name_and_a_sub_path_are_refused() {
         let mut mounting = one("b");
         mounting["volumeMounts"] = json!([{"name": "v", "mountPath": "/v", "subPath": "s"}]);
-        let mut new = pod(json!([one("a"), one("a"), mounting]));
+        let mut new = pod(&json!([one("a"), one("a"), mounting]));
         new["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
-        let fields: Vec<String> = validate(&pod(json!([])), &new).into_iter().map(|cause| cause.field).collect();
+        let fields: Vec<String> = validate(&pod(&json!([])), &new).into_iter().map(|cause| cause.field).collect();
         assert_eq!(fields, ["spec.ephemeralContainers[1].name", "spec.ephemeralContainers[2].volumeMounts[0].subPath"]);
     }
 }

@@ -26,14 +26,16 @@ use crate::{
     store::{Change, ChangeKind},
 };
 
+type ByPod = HashMap<String, BTreeMap<String, Arc<dyn Container>>>;
+
 /// The containers of the pods on this node, for exec and logs, by pod uid and container name.
 #[derive(Debug, Default)]
 pub struct Workers {
-    containers: Mutex<HashMap<String, BTreeMap<String, Arc<dyn Container>>>>,
+    containers: Mutex<ByPod>,
 }
 
 impl Workers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, Arc<dyn Container>>>> {
+    fn lock(&self) -> MutexGuard<'_, ByPod> {
         self.containers.lock().expect("no holder of this lock panics")
     }
 

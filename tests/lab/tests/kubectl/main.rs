@@ -53,7 +53,7 @@ impl Lab {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let kubeconfig = line.trim().strip_prefix("KUBECONFIG=").expect("the lab's first line").into();
-        Self { process, kubeconfig, state, directory: directory }
+        Self { process, kubeconfig, state, directory }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -145,14 +145,15 @@ fn kubectl_gets_pods_as_json_and_as_a_list() {
 fn kubectl_reads_logs_whole_and_their_tail() {
     let lab = Lab::start();
     lab.run("talker", "seq 1 5; echo last >&2; sleep 1000");
-    let followed = lab.command(&["logs", "-f", "talker"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(followed.stdout.unwrap()).lines().map(Result::unwrap);
+    let mut followed = lab.command(&["logs", "-f", "talker"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(followed.stdout.take().unwrap()).lines().map(Result::unwrap);
     let first: Vec<String> = lines.by_ref().take(6).collect();
     assert!(first.contains(&"last".to_owned()) && first.contains(&"5".to_owned()), "{first:?}");
     assert_eq!(lab.ok(&["logs", "talker"]).lines().count(), 6);
     assert_eq!(lab.ok(&["logs", "talker", "--tail=2"]).lines().count(), 2);
     lab.ok(&["delete", "pod", "talker"]);
     assert_eq!(lines.count(), 0, "a followed log ends with its container");
+    assert!(followed.wait().unwrap().success());
     lab.stop();
 }
 
