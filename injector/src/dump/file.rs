@@ -91,7 +91,7 @@ pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
 
 enum Outcome {
     Created(FileDump),
-    /// The JVM could not create the file: it may not look into our filesystem.
+    /// The JVM could not create the file: it may not look into our filesystem, or nobody may write there.
     OutOfReach(String),
 }
 
@@ -132,7 +132,9 @@ fn dump_at(place: &Place, order: &Order<'_>, expected: u64) -> Result<Outcome, F
         (order.progress)(Progress { phase: Phase::Dumping, done, total: expected.max(done) });
     })?;
     if !text.contains(CREATED) {
-        let unreachable = ["Permission denied", "No such file or directory"].iter().any(|why| text.contains(why));
+        let unreachable = ["Permission denied", "No such file or directory", "Read-only file system"]
+            .iter()
+            .any(|why| text.contains(why));
         return if unreachable { Ok(Outcome::OutOfReach(text)) } else { Err(not_created(&text)) };
     }
     growing.look();
