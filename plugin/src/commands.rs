@@ -122,7 +122,7 @@ async fn perform(context: &Context, debugger: &Debugger, action: &Action) -> Res
         Action::Ps => ps::run(context, &mut session).await?,
         Action::DumpHeap { file, live, force } => {
             let destination = dumpheap::Order { file, live: *live, force: *force };
-            dumpheap::run(context, &mut session, &destination).await?;
+            return dumpheap::run(context, session, &destination).await;
         }
         Action::Load { agent: Agent::Upload(path), options } => {
             load::upload(context, &mut session, path, options.as_deref()).await?;

@@ -147,8 +147,10 @@ impl Session {
                 status.message.unwrap_or_default(),
                 self.incoming.stderr.text()
             ))),
-            Ok(None) => Err(cut("the exec stream ended without a status")),
-            Err(_) => Err(cut("the exec stream does not end")),
+            Ok(None) => Err(cut("the exec stream ended without a status")
+                .evidence("the answer came to its end; whether the session in the pod did, nothing tells")),
+            Err(_) => Err(cut("the exec stream does not end")
+                .evidence(format!("no status within {} s of the answer's end", PARTING.as_secs()))),
         }
     }
 }

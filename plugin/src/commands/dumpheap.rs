@@ -26,7 +26,7 @@ pub(super) struct Order<'a> {
 ///
 /// # Errors
 /// Those of the conversation; 8 where what arrived is not a whole dump: then nothing has the dump's name.
-pub(super) async fn run(context: &Context, session: &mut Session, order: &Order<'_>) -> Result<(), Error> {
+pub(super) async fn run(context: &Context, mut session: Session, order: &Order<'_>) -> Result<(), Error> {
     let file = match order.file {
         Destination::Stdout if std::io::stdout().is_terminal() => {
             return Err(Failure::usage("a heap dump is no sight for a terminal")
@@ -59,15 +59,21 @@ pub(super) async fn run(context: &Context, session: &mut Session, order: &Order<
     let result = match sink {
         Some(file) => {
             let part = file.part().to_owned();
-            let received = receive::into(session, Dump::new(file), &mut show).await;
-            received.map_err(|error| kept(error, &part))
+            fetch(session, file, &mut show).await.map_err(|error| kept(error, &part))
         }
-        None => receive::into(session, Dump::new(std::io::stdout()), &mut show).await,
+        None => fetch(session, std::io::stdout(), &mut show).await,
     };
     drop(progress);
     let summary = result?;
     report(context, file.as_deref(), &summary);
     Ok(())
+}
+
+/// Receives the dump and hears the conversation to its end; only then does the dump get its name.
+async fn fetch<W: receive::Target>(mut session: Session, to: W, show: &mut dyn FnMut(Told)) -> Result<Summary, Error> {
+    let dump = receive::into(&mut session, Dump::new(to), show).await?;
+    session.finish().await?;
+    Ok(dump.name()?)
 }
 
 fn phase(far: &Far) -> &'static str {

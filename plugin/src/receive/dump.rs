@@ -24,6 +24,9 @@ impl<W: Target> Dump<W> {
 
 /// Where a dump's bytes go once they are checked.
 pub(crate) trait Target: Write + Send + 'static {
+    /// All bytes have come: put them where no crash takes them.
+    fn settle(&mut self) -> Result<(), Failure>;
+
     /// The dump is whole: give it its name.
     fn complete(self) -> Result<(), Failure>;
 
@@ -31,8 +34,25 @@ pub(crate) trait Target: Write + Send + 'static {
     fn failed(&self, error: &io::Error) -> Failure;
 }
 
+/// A dump that is whole and has no name yet: who sent it may still have to say that all went well.
+pub(crate) struct Whole<W> {
+    summary: Summary,
+    to: W,
+}
+
+impl<W: Target> Whole<W> {
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// A usage failure where the name has been taken meanwhile, 1 where it cannot be given.
+    pub(crate) fn name(self) -> Result<Summary, Failure> {
+        self.to.complete()?;
+        Ok(self.summary)
+    }
+}
+
 impl<W: Target> Sink for Dump<W> {
-    type Stored = Summary;
+    type Stored = Whole<W>;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         // Stored first: what is wrong with a dump is found in the file, too.
@@ -40,14 +60,14 @@ impl<W: Target> Sink for Dump<W> {
         self.reader.push(bytes).map_err(|error| not_whole(&error))
     }
 
-    fn finish(self) -> Result<Summary, Failure> {
+    fn finish(mut self) -> Result<Whole<W>, Failure> {
         let summary = self.reader.finish().map_err(|error| not_whole(&error))?;
         if !summary.ended {
             // A form that JDK 7 wrote; every JVM that can be attached to here closes a dump with its end record.
             return Err(not_whole(&"it has no HEAP_DUMP_END record"));
         }
-        self.to.complete()?;
-        Ok(summary)
+        self.to.settle()?;
+        Ok(Whole { summary, to: self.to })
     }
 }
 
@@ -141,8 +161,11 @@ impl Write for DumpFile {
 }
 
 impl Target for DumpFile {
+    fn settle(&mut self) -> Result<(), Failure> {
+        self.file.sync_all().map_err(|error| unwritable(&self.part, &error))
+    }
+
     fn complete(self) -> Result<(), Failure> {
-        self.file.sync_all().map_err(|error| unwritable(&self.part, &error))?;
         let named = if self.overwrite { fs::rename(&self.part, &self.path) } else { link(&self.part, &self.path) };
         named.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => exists(&self.path),
@@ -183,9 +206,13 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 /// Standard output: what has passed cannot be taken back, so the exit code alone tells whether it was whole.
 impl Target for io::Stdout {
-    fn complete(mut self) -> Result<(), Failure> {
+    fn settle(&mut self) -> Result<(), Failure> {
         let flushed = self.flush();
         flushed.map_err(|error| self.failed(&error))
+    }
+
+    fn complete(self) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn failed(&self, error: &io::Error) -> Failure {
@@ -208,7 +235,7 @@ mod tests {
     fn store(path: &Path, bytes: &[u8], overwrite: bool) -> Result<Summary, Failure> {
         let mut dump = Dump::new(DumpFile::create(path, overwrite)?);
         dump.write(bytes)?;
-        dump.finish()
+        dump.finish()?.name()
     }
 
     #[test]
@@ -232,13 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_dump_has_no_name_until_it_is_given_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("x.hprof");
+        let mut dump = Dump::new(DumpFile::create(&path, false).expect("free"));
+        dump.write(&whole()).expect("whole");
+        let dump = dump.finish().unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(!path.exists());
+        dump.name().expect("free");
+        assert!(path.exists());
+    }
+
+    #[test]
     fn a_name_that_is_taken_is_refused_before_and_after_the_transfer() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("x.hprof");
         let mut dump = Dump::new(DumpFile::create(&path, false).expect("free"));
         dump.write(&whole()).expect("whole");
         fs::write(&path, "meanwhile").expect("another file");
-        assert_eq!(dump.finish().expect_err("taken").exit, Exit::Usage);
+        assert_eq!(dump.finish().and_then(Whole::name).expect_err("taken").exit, Exit::Usage);
         assert_eq!(DumpFile::create(&path, false).err().expect("taken").exit, Exit::Usage);
         assert_eq!(fs::read(&path).expect("the file"), b"meanwhile");
         store(&path, &whole(), true).expect("--force");

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::{Exit, Failure};
 use crate::session::{Error, Session};
-pub(crate) use dump::{Dump, DumpFile};
+pub(crate) use dump::{Dump, DumpFile, Target};
 use store::Report;
 
 /// How long the thread that stores may take to let its sink go after a failure.

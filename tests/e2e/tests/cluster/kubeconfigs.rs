@@ -165,7 +165,7 @@ fn a_credential_that_has_expired_is_asked_for_again() {
 fn a_credential_that_ends_in_mid_transfer_does_not_end_the_transfer() {
     let namespace = Namespace::new();
     let app = manifest::restricted(manifest::jvm_with("app", &["--heap-mb", "40", "--content", "random"]));
-    let pod = namespace.start(&manifest::pod("x", &[app]));
+    let _pod = namespace.start(&manifest::pod("x", &[app]));
     let directory = tempdir().expect("a directory");
     let account = ServiceAccount::with_published_role(&namespace, "jane");
     let proxy = Proxy::start().with(Fault::StallAfter(4 << 20));
