@@ -87,13 +87,17 @@ impl Desk {
         self.bell.ring();
     }
 
+    /// The newest request, whatever it asks for, says for how long without work to stay after it.
+    pub(crate) fn stay(&self, seconds: u32) {
+        self.state().ttl = Duration::from_secs(seconds.into());
+    }
+
     /// Takes an order on, to be run when it is its turn; false where that is not now.
     ///
     /// # Errors
     /// [`Code::Busy`] while another job runs, unless the request says to wait.
     pub(crate) fn submit(&self, order: Order) -> Result<bool, Failure> {
         let mut state = self.state();
-        state.ttl = Duration::from_secs(order.request.ttl.into());
         if let Some(running) = &state.running
             && !order.request.wait
         {

@@ -126,21 +126,24 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
     let mut upload: Option<Arc<Inbox>> = None;
     peer.listen(&mut |id, message| {
         let answer = match message {
-            Message::Request(request) => match request.operation {
-                Operation::List => serve::list(peer, id),
-                Operation::Shutdown => {
-                    // Answered first: the process may be gone the moment the desk is closed.
-                    let answered = serve::end(peer, id);
-                    desk.close("told to end by a client");
-                    answered
+            Message::Request(request) => {
+                desk.stay(request.ttl);
+                match request.operation {
+                    Operation::List => serve::list(peer, id),
+                    Operation::Shutdown => {
+                        // Answered first: the process may be gone the moment the desk is closed.
+                        let answered = serve::end(peer, id);
+                        desk.close("told to end by a client");
+                        answered
+                    }
+                    _ => {
+                        let blocks = Arc::new(Inbox::default());
+                        upload = Some(Arc::clone(&blocks));
+                        peer.begin(id);
+                        submit(desk, Order { peer: Arc::clone(peer), id, request, blocks })
+                    }
                 }
-                _ => {
-                    let blocks = Arc::new(Inbox::default());
-                    upload = Some(Arc::clone(&blocks));
-                    peer.begin(id);
-                    submit(desk, Order { peer: Arc::clone(peer), id, request, blocks })
-                }
-            },
+            }
             Message::Block(block) => match &upload {
                 Some(upload) if block.codec == Codec::None => {
                     upload.put(Piece { offset: block.offset, bytes: block.data.to_vec() });

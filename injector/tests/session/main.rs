@@ -10,7 +10,7 @@ use std::process::{Child, ChildStderr, Stdio};
 
 use client::{Client, attach, dump_heap};
 use container::{Container, child_of};
-use jattach_protocol::message::{Hello, Operation, Phase, Progress};
+use jattach_protocol::message::{Hello, Operation, Phase, Progress, Request};
 use jattach_protocol::{Code, Message};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -131,6 +131,18 @@ fn hold_ends_at_once_when_told_to_and_says_why() {
     assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end (SIGTERM)".into()));
     assert_eq!(container.left_behind(), [""; 0]);
     container.assert_unharmed();
+}
+
+#[test]
+fn a_request_that_is_no_job_also_says_how_long_hold_stays_after_it() {
+    let container = Container::start(1);
+    let mut hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let request = Request { pid: 0, container: String::new(), wait: false, ttl: 0, operation: Operation::List };
+    client.send(1, &Message::Request(request));
+    client.answer().whole();
+    drop(client);
+    assert_eq!(hold.farewell(), (true, "injector hold: ends: idle for its time to live".into()));
 }
 
 #[test]
