@@ -13,7 +13,7 @@ mod wait;
 use std::time::Duration;
 
 use jattach_protocol::Identity;
-use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, SecurityContext};
 
 pub(crate) use create::dry_run;
 pub(crate) use exec::exec;
@@ -72,9 +72,13 @@ pub(crate) async fn ensure_exact(
         return Err(gone);
     }
     let mut candidates = reuse::candidates(&pod);
-    // A hold that root started takes its first JVM's ids for good, and its spec does not show them.
-    let shows_ids = exact.context.run_as_user != Some(0);
-    candidates.retain(|candidate| shows_ids && candidate.name != unfit.container);
+    // A hold that root started takes its first JVM's ids for good, and its spec does not show them: where one of them has
+    // turned out to be another's, the others may be, too. Where the first only looked around, none has been asked yet.
+    let is_root = |context: Option<&SecurityContext>| context.and_then(|context| context.run_as_user) == Some(0);
+    let is_unfit = |candidate: &&EphemeralContainer| candidate.name == unfit.container;
+    let misled = candidates.iter().any(|candidate| is_unfit(candidate) && is_root(candidate.security_context.as_ref()));
+    let usable = !(misled && is_root(Some(&exact.context)));
+    candidates.retain(|candidate| usable && !is_unfit(candidate));
     ensure_as(cluster, target, candidates, injector, exact, notes).await
 }
 
