@@ -66,18 +66,30 @@ impl Lab {
     }
 
     /// Ends it and waits until everything that it made is gone.
-    pub(crate) fn stop(mut self) -> Result<()> {
+    fn stop(mut self) -> Result<()> {
         drop(self.stdin.take());
         loop {
             match self.lines.recv_timeout(LIMIT) {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => bail!("the lab does not end; {}", self.last_words()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.child.kill().context("failed to kill a lab that does not end")?;
+                    bail!("the lab does not end, and was killed: its containers may still run; {}", self.last_words())
+                }
             }
         }
         let status = self.child.wait().context("failed to wait for the lab")?;
         ensure!(status.success(), "the lab ended with {status}; {}", self.last_words());
         fs::remove_file(&self.log).with_context(|| format!("failed to remove {}", self.log.display()))
+    }
+
+    /// Ends it after the work that it was started for, and keeps both failures where there are two.
+    pub(crate) fn stop_after<T>(self, work: Result<T>) -> Result<T> {
+        match (work, self.stop()) {
+            (Ok(value), stopped) => stopped.map(|()| value),
+            (Err(error), Ok(())) => Err(error),
+            (Err(error), Err(stopping)) => Err(error.context(format!("{stopping:#}\nand before that"))),
+        }
     }
 
     fn ready(&mut self) -> Result<PathBuf> {

@@ -43,9 +43,7 @@ pub(crate) fn run(workspace: &Workspace, yes: bool) -> Result<()> {
     say("Starting a lab: a stand-in for a Kubernetes cluster, with real containers");
     let lab = Lab::start(workspace, built.program("lab")?)?;
     let shown = show(workspace, &lab, &kubectl, built.program("kubectl-jattach")?, &images.plain.reference);
-    let stopped = lab.stop();
-    let dump = shown?;
-    stopped?;
+    let dump = lab.stop_after(shown)?;
     farewell(workspace, &dump);
     Ok(())
 }
@@ -64,8 +62,8 @@ fn show(workspace: &Workspace, lab: &Lab, kubectl: &Path, plugin: &Path, image: 
     say("A pod with a JVM: no shell, no JDK, not root, a read-only root filesystem but for /tmp");
     let manifest = folder.join("pod.yaml");
     fs::write(&manifest, pod(image)).with_context(|| format!("failed to write {}", manifest.display()))?;
-    cmd!(sh, "kubectl apply --validate=false -f {manifest}").run().context("kubectl could not make the pod")?;
-    // The lab lists and watches as servers before 1.32 do, and has no schemas to validate by.
+    cmd!(sh, "kubectl apply -f {manifest}").run().context("kubectl could not make the pod")?;
+    // The lab lists and watches as servers before 1.32 do.
     cmd!(sh, "kubectl -n {NAMESPACE} wait --for=condition=Ready --timeout=60s pod/{POD}")
         .env("KUBE_FEATURE_WatchListClient", "false")
         .run()

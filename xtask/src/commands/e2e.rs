@@ -48,8 +48,7 @@ pub(crate) fn in_lab(
         pull_policy: "IfNotPresent".to_owned(),
     };
     let result = run_tests(workspace, built, &cluster, filter, yes);
-    let stopped = lab.stop();
-    result.and(stopped)
+    lab.stop_after(result)
 }
 
 /// Where the tests run, and with which images.

@@ -59,7 +59,13 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
     };
     steps.step(CONFORMANCE_STATIC, || conformance(&built, &jdk, &injector))?;
     steps.step(CONFORMANCE_DEBUG, || conformance(&built, &jdk, built.program("injector")?))?;
-    steps.step(LAB, || dev_build::run_tests(&built.tests(|test| is(test, "jattach-lab", "test"))?, &[], &[]))?;
+    steps.step(LAB, || {
+        let variables = [
+            ("JATTACH_KUBECTL", kubectl::ensure(workspace, yes)?),
+            ("JATTACH_PLUGIN", built.program("kubectl-jattach")?.to_path_buf()),
+        ];
+        dev_build::run_tests(&built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
+    })?;
     steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
     Ok(())
 }
