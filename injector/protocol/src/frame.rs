@@ -31,7 +31,7 @@ const READ_AHEAD: usize = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A length above [`MAX_PAYLOAD`], or bytes that must be zero and are not: this is something else's output.
-    #[error("not a frame: it begins with {begin:02x?}")]
+    #[error("not a frame: it begins with \"{}\"", begin.escape_ascii())]
     NotAFrame {
         /// The first eight bytes where a frame should begin.
         begin: [u8; 8],
