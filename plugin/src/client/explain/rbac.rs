@@ -17,6 +17,8 @@ pub(super) struct Missing {
     /// `pods/exec`, `deployments.apps`.
     resource: String,
     namespace: String,
+    /// A right that no namespace's role can give.
+    cluster_wide: bool,
 }
 
 impl Missing {
@@ -41,27 +43,39 @@ impl Missing {
         let verbs = match (resource.as_str(), call.verb) {
             // Servers differ in which of the two they ask for, some ask for both.
             ("pods/exec", _) => "get,create",
+            // What was called does not matter: --as alone was too much.
+            _ if message.contains(" cannot impersonate ") => "impersonate",
             (_, "get") => "get",
             (_, "list") => "list",
             (_, "watch") => "list,watch",
             (_, verb) => verb,
         };
-        Some(Missing { user: user.to_owned(), verbs, resource, namespace: namespace.to_owned() })
+        let cluster_wide = message.ends_with(" at the cluster scope");
+        Some(Missing { user: user.to_owned(), verbs, resource, namespace: namespace.to_owned(), cluster_wide })
     }
 
     pub(super) fn explain(&self, message: &str) -> Failure {
-        let Missing { user, verbs, resource, namespace } = self;
+        let Missing { user, verbs, resource, namespace, cluster_wide } = self;
         let who = if user.is_empty() { "your user".to_owned() } else { format!("\"{user}\"") };
         let verbs_text = verbs.replace(',', " and ");
-        Failure::new(Exit::Refused, format!("{who} may not {verbs_text} {resource} in namespace \"{namespace}\""))
+        let place = if *cluster_wide { "the cluster".to_owned() } else { format!("namespace \"{namespace}\"") };
+        Failure::new(Exit::Refused, format!("{who} may not {verbs_text} {resource} in {place}"))
             .evidence(format!("the API server says: {}", message.trim()))
             .remedy(self.remedy())
     }
 
     /// Two commands for whoever administers the namespace.
     fn remedy(&self) -> String {
-        let Missing { verbs, resource, namespace, .. } = self;
+        let Missing { verbs, resource, namespace, cluster_wide, .. } = self;
         let role = format!("jattach-{}-{}", verbs.replace(',', "-"), resource.replace(['/', '.'], "-"));
+        if *cluster_wide {
+            let subject = self.subject();
+            return format!(
+                "who administers the cluster can grant it:\n\
+                 kubectl create clusterrole {role} --verb={verbs} --resource={resource}\n\
+                 kubectl create clusterrolebinding {role} --clusterrole={role} {subject}"
+            );
+        }
         let role_command = format!("kubectl -n {namespace} create role {role} --verb={verbs} --resource={resource}");
         let binding_command =
             format!("kubectl -n {namespace} create rolebinding {role} --role={role} {}", self.subject());
@@ -105,6 +119,18 @@ mod tests {
             (missing.resource.as_str(), missing.verbs, missing.user.as_str()),
             ("deployments.apps", "get", "jane")
         );
+    }
+
+    #[test]
+    fn impersonation_is_a_right_of_the_cluster_whatever_was_called() {
+        let message = "users \"root\" is forbidden: User \"jane\" cannot impersonate resource \"users\" in API group \
+                       \"\" at the cluster scope";
+        let failure = missing(message, &Call::get("pods", "x")).unwrap().explain(message);
+        assert_eq!(failure.cause, "\"jane\" may not impersonate users in the cluster");
+        assert!(
+            failure.remedy.contains("create clusterrole jattach-impersonate-users --verb=impersonate --resource=users")
+        );
+        assert!(failure.remedy.contains("--clusterrole=jattach-impersonate-users --user=jane"), "{}", failure.remedy);
     }
 
     #[test]
