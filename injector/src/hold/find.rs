@@ -16,12 +16,18 @@ pub(super) fn processes(sys: &'static Kernel) -> String {
 fn targets(sys: &'static Kernel) -> impl Iterator<Item = Target<'static>> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| *pid != std::process::id()).filter_map(move |pid| Target::open(sys, pid).ok())
+    pids.filter(|pid| !is_ours(*pid)).filter_map(move |pid| Target::open(sys, pid).ok())
+}
+
+/// Whether a process is of our own container, as the sessions of our clients are: it has our mount namespace.
+fn is_ours(pid: u32) -> bool {
+    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt"));
+    matches!((namespace(&pid.to_string()), namespace("self")), (Ok(its), Ok(ours)) if its == ours)
 }
 
 fn line(target: &Target<'_>) -> String {
     let bytes = target.command_line().unwrap_or_default();
     let words: Vec<String> =
         bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(80).collect()
+    words.join(" ").trim_end().chars().filter(|c| !c.is_control()).take(80).collect()
 }

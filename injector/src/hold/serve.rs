@@ -97,7 +97,11 @@ fn choose(request: &Request) -> Result<u32, Failure> {
     jvms.retain(|jvm| request.container.is_empty() || jvm.container.is_empty() || jvm.container == request.container);
     match &jvms[..] {
         [jvm] => Ok(jvm.pid),
-        [] => Err(Failure::new(Code::NoJvm, "no JVM runs in this container").evidence(find::processes(&KERNEL))),
+        [] => {
+            Err(Failure::new(Code::NoJvm, "no JVM runs in this container").evidence(find::processes(&KERNEL)).remedy(
+                "name the container that runs one with -c; a JVM that has ended is told of by `kubectl describe pod`",
+            ))
+        }
         several => {
             let line = |jvm: &jattach_protocol::message::Jvm| format!("{} {}", jvm.pid, jvm.main);
             let lines: Vec<String> = several.iter().map(line).collect();

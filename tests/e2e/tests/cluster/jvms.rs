@@ -26,7 +26,8 @@ fn of_several_jvms_the_user_names_one() {
 fn a_container_without_a_jvm_is_answered_with_what_runs_there() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[manifest::restricted(manifest::no_jvm("app"))]));
-    let _ = pod.jattach(["threaddump"]).ended_with(3).says("no JVM").says("/injector hold");
+    let ran = pod.jattach(["threaddump"]).ended_with(3).explains().says("no JVM").says("evidence: 1 /injector hold\n");
+    assert!(!ran.stderr.contains("session"), "{ran}");
     let _ = pod.jattach(["ps"]).ended_with(3).says("no JVM");
 }
 
