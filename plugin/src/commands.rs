@@ -76,6 +76,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
 async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shared) -> anyhow::Result<()> {
     let notes = Notes::new(options.output.quiet);
+    if *action == Action::Clean {
+        // The injectors run beside whatever else does not.
+        let target = target::find(&cluster, wish, &notes).await?;
+        return Ok(clean::run(&Context { cluster, target, options, notes }).await?);
+    }
     let target = target::resolve(&cluster, wish, &notes).await?;
     let context = Context { cluster, target, options, notes };
     if let Some(answered_by) = context.options.injector.dry_run {
@@ -88,46 +93,99 @@ async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shar
     act(&context, action).await
 }
 
-/// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
+/// What a command needs of this machine, looked at before anything is done in the cluster: an ephemeral container cannot be
+/// taken back.
+enum Local {
+    Nothing,
+    Dump(dumpheap::To),
+    Agent(Vec<u8>),
+}
+
+impl Local {
+    fn prepare(target: &Target, action: &Action) -> Result<Local, Failure> {
+        match action {
+            Action::DumpHeap { file, force, .. } => dumpheap::To::open(target, file, *force).map(Local::Dump),
+            Action::Load { agent: Agent::Upload(path), .. } => load::read(path).map(Local::Agent),
+            _ => Ok(Local::Nothing),
+        }
+    }
+}
+
+/// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM, or
+/// where it was found running and ended just then.
 async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     let Context { cluster, target, options, notes } = context;
-    if *action == Action::Clean {
-        return Ok(clean::run(context).await?);
+    let mut local = Local::prepare(target, action)?;
+    let mut debugger = debugger::ensure(cluster, target, &options.injector, None, notes).await?;
+    let mut opened = Session::open(cluster, &debugger).await;
+    if opened.is_err() && debugger.reused {
+        tracing::info!(container = %debugger.container, "the running injector does not answer; starting another");
+        let gone = debugger.container.clone();
+        debugger = debugger::ensure(cluster, target, &options.injector, Some(&gone), notes).await?;
+        opened = Session::open(cluster, &debugger).await;
     }
-    let debugger = debugger::ensure(cluster, target, &options.injector, notes).await?;
-    let error = match perform(context, &debugger, action).await {
-        Err(error) => error,
-        Ok(()) => return Ok(()),
+    let result = match opened {
+        Ok(session) => perform(context, session, action, &mut local).await,
+        Err(error) => Err(error),
     };
+    let Err(error) = result else { return Ok(()) };
     match session::fitting_identity(&error) {
         Some(identity) if debugger.basis != Basis::Exact => {
             notes.say(&format!(
-                "The JVM runs as {}:{}, which the pod does not tell: starting a second debug container.",
+                "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
                 identity.uid, identity.gid
             ));
             let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &debugger, notes).await?;
-            match perform(context, &exact, action).await {
+            let result = match Session::open(cluster, &exact).await {
+                Ok(session) => perform(context, session, action, &mut local).await,
+                Err(error) => Err(error),
+            };
+            match result {
                 Ok(()) => Ok(()),
-                Err(error) => Err(postmortem::examine(context, &exact, error.into()).await.into()),
+                Err(error) => Err(explained(context, &exact, action, error).await.into()),
             }
         }
-        _ => Err(postmortem::examine(context, &debugger, error.into()).await.into()),
+        _ => Err(explained(context, &debugger, action, error).await.into()),
+    }
+}
+
+async fn explained(context: &Context, debugger: &Debugger, action: &Action, error: session::Error) -> Failure {
+    let failure = postmortem::examine(context, debugger, error.into()).await;
+    if failure.exit == Exit::Transfer && changes_the_jvm(action) {
+        return failure.remedy("it may have been done all the same: look before you do it again");
+    }
+    failure
+}
+
+/// Whether doing it twice is another thing than doing it once. Of a diagnostic command nobody knows.
+fn changes_the_jvm(action: &Action) -> bool {
+    match action {
+        Action::SetFlag { .. } | Action::Load { .. } | Action::Jcmd { .. } | Action::DataDump => true,
+        Action::Ps
+        | Action::DumpHeap { .. }
+        | Action::ThreadDump { .. }
+        | Action::InspectHeap { .. }
+        | Action::Properties
+        | Action::AgentProperties
+        | Action::PrintFlag { .. }
+        | Action::Clean => false,
     }
 }
 
 /// One conversation with the injector.
-async fn perform(context: &Context, debugger: &Debugger, action: &Action) -> Result<(), session::Error> {
-    let mut session = Session::open(&context.cluster, debugger).await?;
-    match action {
-        Action::Ps => ps::run(context, &mut session).await?,
-        Action::DumpHeap { file, live, force } => {
-            let destination = dumpheap::Order { file, live: *live, force: *force };
-            return dumpheap::run(context, session, &destination).await;
+async fn perform(
+    context: &Context,
+    mut session: Session,
+    action: &Action,
+    local: &mut Local,
+) -> Result<(), session::Error> {
+    match (action, local) {
+        (Action::Ps, _) => ps::run(context, &mut session).await?,
+        (Action::DumpHeap { live, .. }, Local::Dump(to)) => return dumpheap::run(context, session, *live, to).await,
+        (Action::Load { agent: Agent::Upload(path), options }, Local::Agent(agent)) => {
+            load::upload(context, &mut session, path, agent, options.as_deref()).await?;
         }
-        Action::Load { agent: Agent::Upload(path), options } => {
-            load::upload(context, &mut session, path, options.as_deref()).await?;
-        }
-        action => {
+        (action, _) => {
             let operation = text_operation(action).ok_or_else(|| Failure::usage("the command is not done so"))?;
             let top = if let Action::InspectHeap { top, .. } = action { *top } else { None };
             answer::run(context, &mut session, operation, top).await?;

@@ -30,17 +30,17 @@ pub(super) fn library(name: &str, options: Option<&str>) -> Operation {
 /// Sends a native agent of this machine, and has the injector load it from its own filesystem.
 ///
 /// # Errors
-/// A usage failure for what is no native agent; else those of the conversation.
+/// Those of the conversation.
 pub(super) async fn upload(
     context: &Context,
     session: &mut Session,
     file: &Path,
+    agent: &[u8],
     options: Option<&str>,
 ) -> Result<(), Error> {
-    let agent = read(file)?;
     let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let options = options.unwrap_or_default().to_owned();
-    let operation = Operation::Load { name, length: agent.len() as u64, hash: xxh3_64(&agent), options };
+    let operation = Operation::Load { name, length: agent.len() as u64, hash: xxh3_64(agent), options };
     session.request(context.request(operation));
     let (outgoing, request) = (session.outgoing(), session.current());
     let send = async {
@@ -60,7 +60,11 @@ pub(super) async fn upload(
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+/// A native agent of this machine.
+///
+/// # Errors
+/// A usage failure for what cannot be read or is none.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::usage(format!("cannot read the agent {}", file.display())).evidence(error.to_string())
     };
@@ -73,7 +77,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     if !agent.starts_with(b"\x7fELF") {
         return Err(Failure::usage(format!("{} is no native agent for Linux", file.display()))
             .evidence("it does not begin as an ELF file does")
-            .remedy("a Java agent (a jar) has to lie in the target: load instrument --options /path/agent.jar=…"));
+            .remedy("a Java agent (a jar) has to lie in the target: load instrument /path/agent.jar=OPTIONS"));
     }
     Ok(agent)
 }

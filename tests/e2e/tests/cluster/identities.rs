@@ -107,7 +107,7 @@ fn where_the_pod_does_not_tell_the_uid_a_second_container_fits() {
         assert_eq!(pod.ephemeral_containers().len(), 1, "{ran}");
         return skip("this cluster's status tells the uid of every container");
     }
-    let _ = ran.says("The JVM runs as 0:0").says("starting a second debug container");
+    let _ = ran.says("The JVM runs as 0:0").says("takes a second debug container");
     serves(&pod);
     assert_eq!(pod.ephemeral_containers().len(), 2);
 }
