@@ -15,6 +15,8 @@ mod target;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use tokio::runtime::{Builder, Runtime};
+
 use error::{Exit, Failure};
 use options::Parsed;
 
@@ -31,8 +33,16 @@ fn run() -> anyhow::Result<()> {
         Parsed::Say(said) => return say(&said),
     };
     log::init(options.output.verbosity);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(commands::run(*options))
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    drive(runtime, commands::run(*options))
+}
+
+/// Runs the command to its end, and leaves behind what blocks a thread: a name that is being resolved or a credential
+/// plugin knows no limit, and dropping the runtime would wait for it.
+fn drive<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    result
 }
 
 /// Help goes to stdout and is a success; what is wrong with a flag goes to stderr, with the exit code of usage.
@@ -72,4 +82,28 @@ fn report(error: &anyhow::Error) -> ExitCode {
 
 fn is_broken_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_command_that_is_over_does_not_wait_for_what_still_blocks_a_thread() {
+        /// What a lookup takes that nobody answers; only a test that fails waits for it.
+        const LOOKUP: Duration = Duration::from_secs(10);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let (answer, lookup) = mpsc::channel::<()>();
+        drive(runtime, async {
+            let (started, running) = tokio::sync::oneshot::channel();
+            drop(tokio::task::spawn_blocking(move || {
+                started.send(()).unwrap();
+                let _ = lookup.recv_timeout(LOOKUP);
+            }));
+            running.await.unwrap();
+        });
+        assert!(answer.send(()).is_ok(), "the command's end waited for the lookup's");
+    }
 }
