@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Config, Resource};
 
 use crate::error::Result;
 use crate::options::Connection;
@@ -43,7 +43,7 @@ impl Cluster {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         tracing::debug!(%server, %namespace, proxy = config.proxy_url.is_some(), "configuration");
-        let client = Client::try_from(config).map_err(|error| explain::no_client(&error, &server))?;
+        let client = client(config).await.map_err(|error| explain::no_client(&error, &server))?;
         Ok(Cluster { client, place: Place { namespace, server }, request_timeout: connection.request_timeout })
     }
 
@@ -52,7 +52,7 @@ impl Cluster {
     pub(crate) fn unreachable() -> Cluster {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = "https://127.0.0.1:1".to_owned();
-        let client = Client::try_from(kube::Config::new(server.parse().expect("a URL"))).expect("a client");
+        let client = Client::try_from(Config::new(server.parse().expect("a URL"))).expect("a client");
         Cluster { client, place: Place { namespace: "fx".to_owned(), server }, request_timeout: None }
     }
 
@@ -116,8 +116,40 @@ impl Cluster {
     }
 }
 
+/// The client for a configuration. Making it runs the user's credential plugin and waits for that, maybe for a person who
+/// logs in: on a thread of its own, so that limits and Ctrl-C are heard meanwhile.
+async fn client(config: Config) -> std::result::Result<Client, kube::Error> {
+    match tokio::task::spawn_blocking(|| Client::try_from(config)).await {
+        Ok(client) => client,
+        Err(stopped) => Err(kube::Error::Service(Box::new(stopped))),
+    }
+}
+
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    #[tokio::test]
+    async fn a_slow_credential_plugin_leaves_the_thread_to_limits_and_ctrl_c() {
+        const LOGIN: &str = r#"sleep 1; echo '{"kind": "ExecCredential", "apiVersion":
+            "client.authentication.k8s.io/v1", "spec": {}, "status": {"token": "t"}}'"#;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config = Config::new("https://127.0.0.1:1".parse().unwrap());
+        let plugin = serde_json::json!({"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "sh",
+            "args": ["-c", LOGIN],
+        }});
+        config.auth_info = serde_json::from_value(plugin).unwrap();
+        let mut making = pin!(client(config));
+        assert!(futures::poll!(&mut making).is_pending(), "nothing else could run until the plugin had ended");
+        making.await.expect("the plugin's credentials are taken");
     }
 }
