@@ -26,6 +26,9 @@ pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
     let chain = root_cause(error);
     let lower = chain.to_ascii_lowercase();
     let other = |cause: &str| Failure::new(Exit::Other, cause).evidence(format!("{server}: {chain}"));
+    if let Some((_, alert)) = lower.split_once("received fatal alert: ") {
+        return ended_by_alert(alert).evidence(format!("{server}: {chain}"));
+    }
     if lower.contains("certificate") || lower.contains("unknownissuer") {
         return other("the API server's certificate is not trusted").remedy(
             "check certificate-authority and tls-server-name of the kubeconfig's cluster; kubectl version shows whether \
@@ -48,6 +51,20 @@ pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
     other("the API server cannot be reached").remedy("kubectl version shows whether kubectl reaches it")
 }
 
+/// The server ends the handshake and says why, with an alert of RFC 8446, section 6.2, in lower case. rustls writes them
+/// so; what it finds wrong with the server's certificate reads otherwise.
+fn ended_by_alert(alert: &str) -> Failure {
+    let of_certificate = ["unknownca", "accessdenied", "decrypterror"];
+    if alert.contains("certificate") || of_certificate.iter().any(|known| alert.starts_with(known)) {
+        return Failure::new(Exit::Refused, "the server does not accept the client certificate").remedy(
+            "renew client-certificate and client-key of the kubeconfig's user (log in again as for kubectl); a load \
+             balancer that asks for certificates of its own needs one it knows",
+        );
+    }
+    Failure::new(Exit::Other, "the server ends the TLS handshake")
+        .remedy("check the cluster's server address and tls-server-name, and that TLS 1.2 or newer is spoken there")
+}
+
 /// kube's own texts for these hold the plugin's output, and so a token: only its stderr is shown.
 fn credentials(error: &AuthError) -> Failure {
     let failure = Failure::new(Exit::Other, "no credentials for the API server");
@@ -63,12 +80,17 @@ fn credentials(error: &AuthError) -> Failure {
             .evidence(format!("the credential plugin of the kubeconfig's user cannot be started: {error}"))
             .remedy("install it, and see that it is on the PATH"),
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
-            failure.evidence("the credential plugin's output is no ExecCredential")
+            failure.evidence("the credential plugin's output is no ExecCredential").remedy(
+                "run any kubectl command to see whether it works there; users[].user.exec.apiVersion in the kubeconfig \
+                 has to be one that the plugin speaks",
+            )
         }
         AuthError::AuthExec(message) => failure
             .evidence(message)
             .remedy("auth-provider is out of date: use a credential plugin (exec) in the kubeconfig's user"),
-        other => failure.evidence(root_cause(other)),
+        other => failure
+            .evidence(root_cause(other))
+            .remedy("kubectl auth whoami shows whether kubectl gets through; correct the user in the kubeconfig"),
     }
 }
 
@@ -104,6 +126,37 @@ mod tests {
         let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "Connection refused (os error 111)");
         let error = kube::Error::Service(Box::new(io::Error::other(inner)));
         assert_eq!(root_cause(&error), "Connection refused (os error 111)");
+    }
+
+    fn of_text(text: &str) -> Failure {
+        failure(&kube::Error::Service(Box::new(io::Error::other(text.to_owned()))), "https://k8s.example")
+    }
+
+    #[test]
+    fn a_client_certificate_that_the_server_rejects_is_not_taken_for_a_server_that_is_not_trusted() {
+        for alert in ["CertificateRequired", "BadCertificate", "UnknownCA", "CertificateExpired", "AccessDenied"] {
+            let failure = of_text(&format!("client error (Connect): received fatal alert: {alert}"));
+            assert_eq!(failure.exit, Exit::Refused, "{failure}");
+            assert!(failure.cause.contains("client certificate"), "{failure}");
+        }
+        let failure = of_text("invalid peer certificate: UnknownIssuer");
+        assert!(failure.cause.contains("API server's certificate is not trusted"), "{failure}");
+    }
+
+    #[test]
+    fn an_alert_that_concerns_no_certificate_blames_none() {
+        let failure = of_text("received fatal alert: UnrecognisedName");
+        assert_eq!((failure.exit, failure.cause.contains("certificate")), (Exit::Other, false), "{failure}");
+    }
+
+    #[test]
+    fn every_failure_of_credentials_names_a_remedy() {
+        let failures =
+            [AuthError::ExecPluginFailed, AuthError::MissingCommand, AuthError::UnrefreshableTokenResponse];
+        for error in failures {
+            let failure = credentials(&error);
+            assert!(!failure.remedy.is_empty(), "{failure}");
+        }
     }
 
     #[cfg(unix)]
