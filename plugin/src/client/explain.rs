@@ -112,7 +112,12 @@ fn refusal(status: &Status, call: &Call, place: &Place) -> Failure {
         429 | 503 | 504 => Failure::new(Exit::Other, "the API server is overloaded or not ready")
             .evidence(answer(status))
             .remedy("try again in a while"),
-        _ => Failure::new(Exit::Other, format!("the API server refuses to {verb} {resource}")).evidence(answer(status)),
+        500.. => Failure::new(Exit::Other, format!("the API server failed to {verb} {resource}"))
+            .evidence(answer(status))
+            .remedy(format!("try again; if it stays so, kubectl -n {namespace} describe pod and the logs of the API server and of the node's kubelet tell more")),
+        _ => Failure::new(Exit::Other, format!("the API server refuses to {verb} {resource}"))
+            .evidence(answer(status))
+            .remedy("add -v=6 to see the request; kubectl version shows whether the server is 1.25 or newer"),
     }
 }
 
@@ -144,4 +149,20 @@ pub(crate) fn answer(status: &Status) -> String {
 fn singular(resource: &str) -> &str {
     let plural = resource.split(['.', '/']).next().unwrap_or(resource);
     plural.strip_suffix('s').unwrap_or(plural)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_names_a_remedy_whatever_its_code() {
+        let place = Place { namespace: "shop".to_owned(), server: "https://k8s.example".to_owned() };
+        let call = Call::new("exec", "pods/exec", "x");
+        for code in 400..600 {
+            let status = Status::failure("something of its own", "SomeReason").with_code(code);
+            let failure = refusal(&status, &call, &place);
+            assert!(!failure.remedy.is_empty(), "{code}: {failure}");
+        }
+    }
 }

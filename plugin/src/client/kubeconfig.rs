@@ -32,7 +32,9 @@ pub(super) async fn load(connection: &Connection) -> Result<Config> {
     if let Some(user) = &connection.user
         && !kubeconfig.auth_infos.iter().any(|named| named.name == *user)
     {
-        return Err(broken(format!("the kubeconfig has no user \"{user}\"")).evidence(names_of(&files)));
+        return Err(broken(format!("the kubeconfig has no user \"{user}\""))
+            .evidence(names_of(&files))
+            .remedy("name one of them with --user: kubectl config get-users lists them"));
     }
     let known = Known::of(&kubeconfig, &files);
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| known.explain(&error))?;
@@ -56,7 +58,9 @@ fn read(files: &[PathBuf]) -> Result<Option<Kubeconfig>> {
     let mut merged: Option<Kubeconfig> = None;
     for file in files.iter().filter(|file| file.exists()) {
         let cannot = |error: &KubeconfigError| {
-            broken(format!("the kubeconfig {} cannot be read", file.display())).evidence(error.to_string())
+            broken(format!("the kubeconfig {} cannot be read", file.display())).evidence(error.to_string()).remedy(
+                "correct it, or name another with --kubeconfig; kubectl config view shows what kubectl makes of it",
+            )
         };
         let mut next = Kubeconfig::read_from(file).map_err(|error| cannot(&error))?;
         // An empty string is what `kubectl config unset` leaves; it names nothing.
@@ -128,7 +132,9 @@ fn credentials(user: &mut AuthInfo) -> Result<()> {
             user.token_file = None;
         }
         Err(error) if user.token.is_none() => {
-            return Err(broken(format!("the token file {file} cannot be read")).evidence(error.to_string()));
+            return Err(broken(format!("the token file {file} cannot be read"))
+                .evidence(error.to_string())
+                .remedy("correct tokenFile of the kubeconfig's user, or choose another --user"));
         }
         Err(_) => user.token_file = None,
     }
@@ -166,7 +172,9 @@ impl Known {
             KubeconfigError::MissingClusterUrl => broken("the kubeconfig's cluster has no server".to_owned())
                 .evidence(self.files.clone())
                 .remedy("kubectl config set-cluster NAME --server=https://…"),
-            other => broken("the kubeconfig cannot be used".to_owned()).evidence(format!("{}: {other}", self.files)),
+            other => broken("the kubeconfig cannot be used".to_owned())
+                .evidence(format!("{}: {other}", self.files))
+                .remedy("correct it: kubectl config view --minify shows the part that counts"),
         }
     }
 }
