@@ -2,6 +2,7 @@
 
 pub(crate) mod document;
 pub(crate) mod progress;
+pub(crate) mod stdout;
 pub(crate) mod table;
 pub(crate) mod terminal;
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::Context;
 use crate::error::{Exit, Failure};
+use crate::options::OutputFormat;
 use crate::receive;
 use crate::render::document::document;
+use crate::render::stdout::print;
 use crate::render::table::Table;
 use crate::session::{Error, Session};
 
@@ -35,18 +37,22 @@ struct Row<'a> {
 pub(super) async fn run(context: &Context, session: &mut Session) -> Result<(), Error> {
     session.request(context.request(Operation::List));
     let jvms = receive::jvms(session).await?;
+    let format = context.options.output.format;
+    show(&jvms, format, &context.target.container, &mut std::io::stdout()).map_err(Error::from)
+}
+
+/// Prints what there is, and fails where that is nothing: a script reads a document either way.
+fn show(jvms: &[Jvm], format: Option<OutputFormat>, container: &str, to: &mut impl Write) -> Result<(), Failure> {
     let rows: Vec<Row<'_>> = jvms.iter().map(row).collect();
-    let text = match context.options.output.format {
-        Some(format) => document(&rows, format)?,
-        None if rows.is_empty() => {
-            return Err(Failure::new(Exit::Target, format!("no JVM runs in container {}", context.target.container))
-                .remedy("name the container that runs it with -c")
-                .into());
-        }
-        None => table(&rows),
-    };
-    // A reader that has gone wants no more.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    match format {
+        Some(format) => print(&document(&rows, format)?, to)?,
+        None if rows.is_empty() => {}
+        None => print(&table(&rows), to)?,
+    }
+    if rows.is_empty() {
+        return Err(Failure::new(Exit::Target, format!("no JVM runs in container {container}"))
+            .remedy("name the container that runs it with -c"));
+    }
     Ok(())
 }
 
@@ -74,4 +80,27 @@ fn table(rows: &[Row<'_>]) -> String {
         table.row([row.pid.to_string(), user, kind.into(), version.into(), main.into(), attachable]);
     }
     table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_jvm_runs_a_script_reads_an_empty_list_and_sees_the_same_exit_code_as_a_person() {
+        for (format, printed) in [(None, ""), (Some(OutputFormat::Json), "[]\n"), (Some(OutputFormat::Yaml), "[]\n")] {
+            let mut to = Vec::new();
+            let failure = show(&[], format, "app", &mut to).unwrap_err();
+            assert_eq!((failure.exit, String::from_utf8(to).unwrap().as_str()), (Exit::Target, printed));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_list_that_finds_no_space_is_a_failure() {
+        let jvm = Jvm { pid: 1, ..Jvm::default() };
+        let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let failure = show(&[jvm], None, "app", &mut full).unwrap_err();
+        assert_eq!(failure.cause, "cannot write to standard output");
+    }
 }

@@ -1,11 +1,10 @@
 //! `version`: of the plugin, and of the image that it starts.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use crate::options::OutputFormat;
 use crate::render::document::document;
+use crate::render::stdout::print;
 
 #[derive(Serialize)]
 struct Version<'a> {
@@ -23,6 +22,5 @@ pub(crate) fn run(image: &str, format: Option<OutputFormat>) -> anyhow::Result<(
         Some(format) => document(&version, format)?,
         None => format!("kubectl jattach {}\ninjector image {}\n", version.plugin, version.image),
     };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+    Ok(print(&text, &mut std::io::stdout())?)
 }
