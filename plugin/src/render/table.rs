@@ -9,13 +9,17 @@ pub(crate) struct Table {
 
 const GAP: usize = 3;
 
+/// The longest that a cell may be, in characters: all rows are as wide as the widest.
+const WIDEST: usize = 200;
+
 impl Table {
     /// A table with these heads.
     pub(crate) fn new<const N: usize>(heads: [&str; N]) -> Table {
         Table { rows: vec![heads.map(str::to_owned).to_vec()] }
     }
 
-    /// Adds a row. A cell that is empty shows as `-`; control characters in it are shown, line feeds too.
+    /// Adds a row. A cell that is empty shows as `-`, one of more than [`WIDEST`] characters ends with `…`; control
+    /// characters in it are shown, line feeds too.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         let cell = |cell: String| if cell.is_empty() { "-".to_owned() } else { one_line(&cell) };
         self.rows.push(cells.map(cell).to_vec());
@@ -41,7 +45,14 @@ impl Table {
 }
 
 fn one_line(cell: &str) -> String {
-    printable(cell).replace('\n', "^J").replace('\t', "^I")
+    let start: String = cell.chars().take(WIDEST + 1).collect();
+    let mut line = printable(&start).replace('\n', "^J").replace('\t', "^I");
+    if let Some((end, _)) = line.char_indices().nth(WIDEST) {
+        let last = line[..end].char_indices().next_back().map_or(0, |(last, _)| last);
+        line.truncate(last);
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]
@@ -64,5 +75,15 @@ mod tests {
         let mut table = Table::new(["NAME"]);
         table.row(["a\nb\x1b[2J\tc".into()]);
         assert_eq!(table.text(), "NAME\na^Jb^[[2J^Ic\n");
+    }
+
+    #[test]
+    fn one_long_cell_does_not_make_every_row_as_long() {
+        let mut table = Table::new(["NAME", "STATE"]);
+        table.row(["x".repeat(1 << 20), "yes".into()]);
+        table.row(["\x1b".repeat(150), "no".into()]);
+        let text = table.text();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDEST + GAP + "STATE".len()), "{} bytes", text.len());
+        assert_eq!(text.matches('…').count(), 2);
     }
 }
