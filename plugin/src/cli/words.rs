@@ -129,7 +129,9 @@ impl Scan {
             "version" => self.version = true,
             "selector" => return self.select(value, next),
             _ => {
-                let takes_next = value.is_none() && self.flags.longs.get(name) == Some(&true);
+                // A level alone is optional for clap; as with kubectl, a number after it is one.
+                let is_level = name == "v" && next.is_some_and(is_number);
+                let takes_next = value.is_none() && (is_level || self.flags.longs.get(name) == Some(&true));
                 let value = value.or(next.filter(|_| takes_next));
                 self.given.push(flag(name, value));
                 return Ok(takes_next && value.is_some());

@@ -82,7 +82,9 @@ orders! {
     v_with_a_senseless_level_is_left_to_clap: "-v=x y ps" => "y | ps --v=x";
     v_in_a_cluster: "-vq x ps" => "x | ps --v --quiet";
     v_at_the_end: "x ps -v" => "x | ps --v";
-    v_long_does_not_take_the_next_word: "--v 6 ps" => "6 | ps --v";
+    v_long_with_a_level: "--v 6 x ps" => "x | ps --v=6";
+    v_long_with_a_level_after_the_command: "x ps --v 6 -q" => "x | ps --v=6 --quiet";
+    v_long_alone: "--v x ps" => "x | ps --v";
     v_long_with_an_equals_sign: "--v=6 x ps" => "x | ps --v=6";
 
     dry_run_takes_no_next_word: "x --dry-run=client ps" => "x | ps --dry-run=client";
