@@ -1,5 +1,6 @@
 //! Progress on a terminal: the phase, the bytes, the rate. Nothing where stderr is no terminal, and nothing with `-q`.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -10,31 +11,44 @@ use super::terminal::printable;
 /// One line that shows how far a transfer is. Gone when it is dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
+    template: Cell<&'static str>,
 }
 
 const TICK: Duration = Duration::from_millis(120);
-const KNOWN: &str = "{spinner} {msg}  {bytes} of about {total_bytes}  {bytes_per_sec}  {elapsed}";
-const UNKNOWN: &str = "{spinner} {msg}  {bytes}  {bytes_per_sec}  {elapsed}";
-const PHASE: &str = "{spinner} {msg}  {elapsed}";
+
+// The phase takes what is left of the line and is cut there: a line that wraps is drawn anew below itself at each tick.
+const KNOWN: &str = "{spinner} {wide_msg}  {bytes} of about {total_bytes}  {bytes_per_sec}  {elapsed}";
+const UNKNOWN: &str = "{spinner} {wide_msg}  {bytes}  {bytes_per_sec}  {elapsed}";
+const PHASE: &str = "{spinner} {wide_msg}  {elapsed}";
 
 impl Progress {
     /// A line on stderr, if that is a terminal and the user did not ask for quiet.
     pub(crate) fn new(quiet: bool) -> Progress {
         let shown = !quiet && std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(
-            None,
-            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
-        );
-        bar.set_style(style(PHASE));
+        let progress = Progress::on(if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
         if shown {
-            bar.enable_steady_tick(TICK);
+            progress.bar.enable_steady_tick(TICK);
         }
-        Progress { bar }
+        progress
     }
 
-    /// What happens now. It may come from the injector: control characters are shown.
+    fn on(target: ProgressDrawTarget) -> Progress {
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(style(PHASE));
+        Progress { bar, template: Cell::new(PHASE) }
+    }
+
+    /// What happens now. It may come from the injector: control characters are shown. A phase counts its own bytes.
     pub(crate) fn phase(&self, phase: &str) {
-        self.bar.set_message(printable(phase).replace('\n', " "));
+        let phase = printable(phase).replace('\n', " ");
+        if phase == self.bar.message() {
+            return;
+        }
+        self.show_as(PHASE);
+        self.bar.unset_length();
+        self.bar.set_position(0);
+        self.bar.reset_eta();
+        self.bar.set_message(phase);
     }
 
     /// Writes something else to the terminal without tearing the line.
@@ -42,16 +56,24 @@ impl Progress {
         self.bar.suspend(write);
     }
 
-    /// How many bytes have arrived, and how many are expected, where that is known.
+    /// How many bytes have arrived in this phase, and how many are expected, where that is known: 0 is not.
     pub(crate) fn bytes(&self, position: u64, expected: Option<u64>) {
-        if self.bar.position() == 0 && position > 0 {
-            self.bar.set_style(style(if expected.is_some() { KNOWN } else { UNKNOWN }));
-            self.bar.reset_eta();
+        let expected = expected.filter(|expected| *expected > 0);
+        match expected {
+            _ if position == 0 => self.show_as(PHASE),
+            Some(_) => self.show_as(KNOWN),
+            None => self.show_as(UNKNOWN),
         }
         if let Some(expected) = expected {
             self.bar.set_length(expected.max(position));
         }
         self.bar.set_position(position);
+    }
+
+    fn show_as(&self, template: &'static str) {
+        if self.template.replace(template) != template {
+            self.bar.set_style(style(template));
+        }
     }
 }
 
@@ -68,6 +90,9 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indicatif::TermLike;
+    use std::io;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn every_template_is_well_formed() {
@@ -84,5 +109,95 @@ mod tests {
         progress.bytes(150, Some(100));
         assert_eq!(progress.bar.length(), Some(150));
         assert_eq!(progress.bar.message(), "heap dump^[[2J");
+    }
+
+    /// A terminal of 80 columns that remembers the line drawn last.
+    #[derive(Clone, Debug, Default)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the line shows after that.
+    fn shown(happening: impl FnOnce(&Progress)) -> String {
+        let screen = Screen::default();
+        let progress = Progress::on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        happening(&progress);
+        progress.bar.force_draw();
+        let line = screen.0.lock().unwrap().trim_end().to_owned();
+        progress.bar.abandon();
+        line
+    }
+
+    #[test]
+    fn a_new_phase_counts_from_its_own_beginning() {
+        let line = shown(|progress| {
+            progress.phase("dumping");
+            progress.bytes(372 << 20, Some(372 << 20));
+            progress.phase("receiving");
+        });
+        assert!(line.contains("receiving") && !line.contains("MiB"), "{line}");
+        let line = shown(|progress| {
+            progress.phase("dumping");
+            progress.bytes(372 << 20, Some(372 << 20));
+            progress.phase("receiving");
+            progress.bytes(1 << 20, None);
+        });
+        assert!(line.contains("  1.00 MiB  ") && !line.contains("372"), "{line}");
+    }
+
+    #[test]
+    fn the_same_phase_said_again_goes_on_counting() {
+        let line = shown(|progress| {
+            progress.phase("dumping");
+            progress.bytes(5 << 20, Some(10 << 20));
+            progress.phase("dumping");
+        });
+        assert!(line.contains("5.00 MiB of about 10.00 MiB"), "{line}");
+    }
+
+    #[test]
+    fn an_expected_size_of_zero_is_not_known() {
+        let line = shown(|progress| progress.bytes(5 << 20, Some(0)));
+        assert!(line.contains("5.00 MiB") && !line.contains("of about"), "{line}");
+    }
+
+    #[test]
+    fn the_line_never_wraps_and_the_numbers_stay() {
+        let line = shown(|progress| {
+            progress.phase(&"a phase with very much to say ".repeat(9));
+            progress.bytes(371 << 20, Some(372 << 20));
+        });
+        assert!(line.chars().count() <= 80, "{line}");
+        assert!(line.contains("  371.00 MiB of about 372.00 MiB  "), "{line}");
     }
 }
