@@ -21,7 +21,7 @@ const DIRECTORIES: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// The socket of this container in `directory`.
 fn path(directory: &str) -> io::Result<PathBuf> {
-    let inode = fs::metadata("/proc/self/ns/mnt")?.ino();
+    let inode = mount_namespace("self")?;
     Ok(Path::new(directory).join(format!(".jattach-hold-{inode:x}.sock")))
 }
 
@@ -83,15 +83,39 @@ fn connect_at(path: &Path) -> io::Result<UnixStream> {
         return Err(Error::new(ErrorKind::PermissionDenied, format!("{} is no socket", path.display())));
     }
     let stream = UnixStream::connect(path)?;
-    let peer = getsockopt(&stream, PeerCredentials)?;
-    let namespace = |pid: &dyn std::fmt::Display| fs::metadata(format!("/proc/{pid}/ns/mnt")).map(|file| file.ino());
-    match namespace(&peer.pid()) {
-        // A hold that has taken on another identity cannot be looked into; the name in /tmp is the container's own.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied && path.starts_with("/tmp") => Ok(stream),
-        Ok(theirs) if namespace(&"self")? == theirs => Ok(stream),
-        _ => Err(Error::new(
-            ErrorKind::PermissionDenied,
-            format!("process {} of another container listens on {}", peer.pid(), path.display()),
-        )),
+    if is_of_this_container(&stream) {
+        return Ok(stream);
     }
+    Err(Error::new(
+        ErrorKind::PermissionDenied,
+        format!("a process of another container listens on {}", path.display()),
+    ))
+}
+
+/// Whether the process that made the other end of `stream` belongs to this container. To be asked by both ends: a uid is
+/// no answer, since two containers of a pod may have the same, and root has everybody's.
+pub(crate) fn is_of_this_container(stream: &UnixStream) -> bool {
+    // A process that our PID namespace does not show has pid 0, and no directory of that name exists.
+    getsockopt(stream, PeerCredentials).is_ok_and(|peer| shares_container(&peer.pid().to_string()).unwrap_or(false))
+}
+
+/// The mount namespace tells. Where it may not be looked at, because one of the two is a root that has become the target's
+/// user, the control groups do, which anybody may read: as one reader sees them, they are the same text for processes of
+/// one container only.
+fn shares_container(pid: &str) -> io::Result<bool> {
+    match mount_namespace(pid) {
+        Ok(theirs) => Ok(theirs == mount_namespace("self")?),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Ok(control_groups(pid)? == control_groups("self")?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn mount_namespace(pid: &str) -> io::Result<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/mnt")).map(|file| file.ino())
+}
+
+fn control_groups(pid: &str) -> io::Result<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/cgroup"))
 }
