@@ -97,18 +97,34 @@ impl From<jattach_protocol::Failure> for Failure {
     }
 }
 
-/// How many lines, and how many characters in all, a cause, its evidence or its remedy may take: three of them fit a
-/// screen of 24 lines and leave room for the prompt.
-const LINES: usize = 7;
-const CHARACTERS: usize = 900;
+/// A screen has 24 rows of 80 columns, and its last one is the prompt's.
+const COLUMNS: usize = 80;
+const ROWS: usize = 23;
+/// The most that a cause and a remedy take of them. What they leave is the evidence's: that is where long texts come from.
+const CAUSE_ROWS: usize = 5;
+const REMEDY_ROWS: usize = 10;
+/// What stands before the first line of each part, and before the lines that follow it.
+const ERROR: &str = "error: ";
+const EVIDENCE: &str = "  evidence: ";
+const REMEDY: &str = "  remedy: ";
+const INDENT: &str = "    ";
 
 impl fmt::Display for Failure {
     /// Every part comes from somewhere else in the end: control characters are shown, never executed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&brief(&self.cause))?;
-        for (label, text) in [("evidence", &self.evidence), ("remedy", &self.remedy)] {
-            if !text.trim().is_empty() {
-                write!(f, "\n  {label}: {}", brief(text.trim()).replace('\n', "\n    "))?;
+        let mut rows = ROWS;
+        let mut part = |label, text: &str, most: usize| {
+            let (text, taken) = brief(label, text.trim(), most.min(rows));
+            rows -= taken;
+            text
+        };
+        let cause = part(ERROR, &self.cause, CAUSE_ROWS);
+        let remedy = part(REMEDY, &self.remedy, REMEDY_ROWS);
+        let evidence = part(EVIDENCE, &self.evidence, ROWS);
+        f.write_str(&cause)?;
+        for (label, text) in [(EVIDENCE, evidence), (REMEDY, remedy)] {
+            if !text.is_empty() {
+                write!(f, "\n{label}{text}")?;
             }
         }
         Ok(())
@@ -117,19 +133,41 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The text, shown safely and cut to its share of a screen.
-fn brief(text: &str) -> String {
-    let mut lines: Vec<&str> = text.lines().collect();
-    let more = lines.len().saturating_sub(LINES);
-    lines.truncate(LINES);
-    let mut brief = terminal::printable(&lines.join("\n"));
-    if let Some((end, _)) = brief.char_indices().nth(CHARACTERS) {
-        brief.truncate(end);
-        brief.push('…');
-    } else if more > 0 {
-        brief.push_str(&format!("\n… and {more} more lines"));
+/// The text, shown safely, cut to that many rows once its lines wrap; and how many it takes. The label that will stand
+/// before it counts, and is not part of it.
+fn brief(label: &str, text: &str, rows: usize) -> (String, usize) {
+    let text = terminal::printable(text);
+    if text.is_empty() {
+        return (text, 0);
     }
-    brief
+    let mut brief = String::new();
+    let mut taken = 1;
+    let mut column = label.len();
+    for c in text.chars() {
+        // Wide letters begin with the Hangul of U+1100; what is narrow beyond is counted too high, which does no harm.
+        let width = match c {
+            '\n' => COLUMNS,
+            '\t' => 8,
+            '\u{1100}'.. => 2,
+            _ => 1,
+        };
+        // One column is kept for the ellipsis.
+        if taken == rows && column + width >= COLUMNS {
+            brief.push('…');
+            return (brief, taken);
+        }
+        brief.push(c);
+        if c == '\n' {
+            brief.push_str(INDENT);
+        }
+        if c == '\n' || column + width > COLUMNS {
+            taken += 1;
+            column = if c == '\n' { INDENT.len() } else { width };
+        } else {
+            column += width;
+        }
+    }
+    (brief, taken)
 }
 
 #[cfg(test)]
@@ -150,14 +188,32 @@ mod tests {
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 
+    /// How many rows a terminal of 80 columns needs for it.
+    fn rows(failure: &Failure) -> usize {
+        let text = format!("error: {failure}");
+        text.lines().map(|line| line.chars().count().div_ceil(80).max(1)).sum()
+    }
+
     #[test]
     fn a_failure_never_fills_more_than_a_screen() {
-        let long = "a line of evidence that a hostile image name made long\n".repeat(500);
+        let lines = "a line of evidence that a hostile image name made long\n".repeat(500);
         let wide = "x".repeat(100_000);
-        let failure = Failure::new(Exit::Other, wide.clone()).evidence(long).remedy(wide);
-        let text = failure.to_string();
-        assert!(text.lines().count() <= 24, "{} lines", text.lines().count());
-        assert!(text.chars().count() < 3_000);
+        let wrapping = format!("{}\n", "y".repeat(150)).repeat(7);
+        let empty = "\n".repeat(1_000) + "end";
+        for (cause, evidence, remedy) in
+            [(&wide, &lines, &wide), (&wrapping, &wrapping, &wrapping), (&lines, &empty, &wide)]
+        {
+            let failure = Failure::new(Exit::Other, cause.clone()).evidence(evidence.clone()).remedy(remedy.clone());
+            assert!(rows(&failure) <= 23, "{} rows: {failure}", rows(&failure));
+            assert!(failure.to_string().contains("\n  remedy: "), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_short_cause_leaves_its_rows_to_the_evidence() {
+        let evidence = (1..=20).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
+        let failure = Failure::new(Exit::Other, "short").evidence(evidence).remedy("short too");
+        assert!(failure.to_string().contains("line 20\n  remedy: short too"), "{failure}");
     }
 
     #[test]
