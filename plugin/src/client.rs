@@ -13,6 +13,7 @@ use kube::{Api, Client, Config, Resource};
 
 use crate::error::Result;
 use crate::options::Connection;
+use crate::target::name;
 use explain::{Call, CallError};
 
 /// A cluster, and the namespace that all calls go to.
@@ -42,6 +43,8 @@ impl Cluster {
         let config = kubeconfig::load(connection).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        // Of the kubeconfig or the service account, if no flag names it.
+        name::check("namespace", &namespace)?;
         tracing::debug!(%server, %namespace, proxy = config.proxy_url.is_some(), "configuration");
         let client = client(config).await.map_err(|error| explain::no_client(&error, &server))?;
         Ok(Cluster { client, place: Place { namespace, server }, request_timeout: connection.request_timeout })
@@ -134,7 +137,24 @@ impl fmt::Debug for Cluster {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::error::Exit;
     use std::pin::pin;
+
+    #[tokio::test]
+    async fn a_namespace_of_the_kubeconfig_cannot_lead_to_another_path() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let kubeconfig = "clusters: [{name: c, cluster: {server: 'http://c.example'}}]\ncurrent-context: x\n\
+            contexts: [{name: x, context: {cluster: c, user: '', namespace: '../../nodes'}}]\n";
+        std::io::Write::write_all(&mut file, kubeconfig.as_bytes()).unwrap();
+        let options = ["kubectl-jattach", "x", "ps", "--kubeconfig", file.path().to_str().unwrap()];
+        let options = match crate::options::parse(options.map(Into::into)).unwrap() {
+            crate::options::Parsed::Run(options) => options,
+            crate::options::Parsed::Say(said) => panic!("{said}"),
+        };
+        let failure = Cluster::connect(&options.connection).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{failure}");
+        assert!(failure.cause.contains("name of a namespace"), "{failure}");
+    }
 
     #[tokio::test]
     async fn a_slow_credential_plugin_leaves_the_thread_to_limits_and_ctrl_c() {

@@ -1,6 +1,7 @@
 //! TARGET or a selector made into one pod and one container that an injector can join, or the reason why not.
 
 mod container;
+pub(crate) mod name;
 mod refuse;
 mod storage;
 mod workload;
@@ -50,8 +51,14 @@ impl Wish {
             }
             (None, Some(selector)) => Name::Selector(selector),
             (Some(target), None) => Name::parse(target)?,
-            _ => return Err(Failure::usage("TARGET or -l SELECTOR, one of the two")),
+            _ => {
+                return Err(Failure::usage("TARGET or -l SELECTOR, one of the two")
+                    .remedy("kubectl jattach pod/x COMMAND, or kubectl jattach -l app=x COMMAND"));
+            }
         };
+        if let Some(container) = &container {
+            name::check("container", container)?;
+        }
         Ok(Wish { name, container, pid })
     }
 }
@@ -64,10 +71,14 @@ impl Name {
             return Err(Failure::usage(format!("\"{target}\" names no target")).remedy("write it as pod/x or deploy/x"));
         }
         if matches!(kind, "pod" | "pods" | "po") {
+            name::check("pod", &name)?;
             return Ok(Name::Pod(name));
         }
         match workload::Kind::parse(kind) {
-            Some(kind) => Ok(Name::Workload { kind, name }),
+            Some(kind) => {
+                name::check(kind.singular(), &name)?;
+                Ok(Name::Workload { kind, name })
+            }
             None => Err(Failure::usage(format!("\"{kind}\" is no kind of target"))
                 .remedy("pod/x, deploy/x, sts/x, ds/x, rs/x, job/x, or -l SELECTOR")),
         }

@@ -38,6 +38,15 @@ fn a_kind_that_runs_no_pods_is_refused() {
     assert_eq!(parsed("pod/x/y"), "\"pod/x/y\" names no target");
 }
 
+#[test]
+fn a_name_that_would_lead_to_another_path_is_refused() {
+    assert_eq!(parsed("pod/.."), "\"..\" cannot be the name of a pod");
+    assert_eq!(parsed("x?watch=1"), "\"x?watch=1\" cannot be the name of a pod");
+    assert_eq!(parsed("deploy/API"), "\"API\" cannot be the name of a deployment");
+    let wish = Wish::new(Some("x"), None, Some("a/b".to_owned()), None);
+    assert_eq!(wish.unwrap_err().cause, "\"a/b\" cannot be the name of a container");
+}
+
 fn pod(change: impl FnOnce(&mut Value)) -> Pod {
     let mut pod = json!({
         "metadata": {"name": "x"},
