@@ -115,14 +115,17 @@ pub struct Identity {
     pub capabilities: u64,
 }
 
+// Never inlined: the injector makes a failure in a hundred places, and would be a kilobyte larger.
 impl Failure {
     /// A failure with a cause alone.
+    #[inline(never)]
     pub fn new(code: Code, cause: impl Into<String>) -> Failure {
         Failure { code, cause: cause.into(), evidence: String::new(), remedy: String::new(), identity: None }
     }
 
     /// The same with its evidence.
     #[must_use]
+    #[inline(never)]
     pub fn evidence(mut self, evidence: impl Into<String>) -> Failure {
         self.evidence = evidence.into();
         self
@@ -130,6 +133,7 @@ impl Failure {
 
     /// The same with its remedy.
     #[must_use]
+    #[inline(never)]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Failure {
         self.remedy = remedy.into();
         self
