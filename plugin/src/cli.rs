@@ -78,7 +78,7 @@ pub(crate) struct TargetFlags {
 pub(crate) struct ConnectionFlags {
     /// The kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then the pod's service account)
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<OsString>,
     /// The kubeconfig context
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
@@ -123,7 +123,7 @@ pub(crate) struct InjectorFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputFlags {
-    /// json or yaml, where there is something to parse
+    /// json or yaml, for ps, version and --dry-run
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Option<OutputFormat>,
     /// Say nothing on stderr but failures

@@ -11,7 +11,7 @@ pub(crate) use crate::cli::{DryRun, OutputFormat, PullPolicy};
 
 use crate::cli::{self, Raw, words};
 use crate::error::{Failure, Result};
-use crate::target::Wish;
+use crate::target::{Wish, name};
 
 /// A checked command line.
 #[derive(Debug)]
@@ -131,15 +131,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> 
 
 fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     let connection = Connection {
-        kubeconfig: raw.connection.kubeconfig,
-        context: raw.connection.context,
-        cluster: raw.connection.cluster,
-        user: raw.connection.user,
-        impersonate: raw.connection.impersonate,
+        kubeconfig: raw.connection.kubeconfig.filter(|file| !file.is_empty()).map(PathBuf::from),
+        context: set(raw.connection.context),
+        cluster: set(raw.connection.cluster),
+        user: set(raw.connection.user),
+        impersonate: set(raw.connection.impersonate),
         impersonate_groups: raw.connection.impersonate_groups,
-        namespace: raw.target.namespace,
+        namespace: set(raw.target.namespace),
         request_timeout: limit("--request-timeout", raw.connection.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
     };
+    if let Some(namespace) = &connection.namespace {
+        name::check("namespace", namespace)?;
+    }
     if connection.impersonate.is_none() && !connection.impersonate_groups.is_empty() {
         return Err(Failure::usage("--as-group needs --as").remedy("name the user to impersonate with --as USER"));
     }
@@ -155,10 +158,16 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     let output =
         Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
     let timeout = limit("--timeout", raw.output.timeout, None)?;
-    let command = match action(raw.command)? {
+    let action = action(raw.command)?;
+    let is_data = matches!(action, None | Some(Action::Ps)) || injector.dry_run.is_some();
+    if output.format.is_some() && !is_data {
+        return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
+            .remedy("leave it out; -o json|yaml goes with ps, with version and with --dry-run"));
+    }
+    let command = match action {
         None => Command::Version,
         Some(action) => {
-            let wish = Wish::new(target, raw.selector, raw.target.container, raw.target.pid)?;
+            let wish = Wish::new(target, raw.selector, set(raw.target.container), raw.target.pid)?;
             Command::On(wish, action)
         }
     };
@@ -195,8 +204,10 @@ fn agent(agent: OsString, upload: bool) -> Result<Agent> {
     if upload {
         return Ok(Agent::Upload(agent.into()));
     }
-    let agent =
-        agent.into_string().map_err(|raw| Failure::usage(format!("AGENT {} is no text", raw.to_string_lossy())))?;
+    let agent = agent.into_string().map_err(|raw| {
+        Failure::usage(format!("AGENT {} is no text", raw.to_string_lossy()))
+            .remedy("the JVM takes paths in UTF-8: rename the file, or add --upload if it is one of this machine")
+    })?;
     if agent.starts_with('/') {
         Ok(Agent::Path(agent))
     } else if agent.contains('/') {
@@ -216,9 +227,14 @@ fn image(image: String) -> Result<String> {
     Ok(image)
 }
 
+/// As for kubectl, an empty value is none: `-n "$NAMESPACE"` in a script counts only where the variable does.
+fn set(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.is_empty())
+}
+
 /// A limit as kubectl takes it: seconds, or a number with a unit; 0 is none.
 fn limit(flag: &str, text: Option<String>, default: Option<Duration>) -> Result<Option<Duration>> {
-    let Some(text) = text else { return Ok(default) };
+    let Some(text) = set(text) else { return Ok(default) };
     let limit = duration(&text).ok_or_else(|| {
         Failure::usage(format!("{flag} \"{text}\" is no duration"))
             .remedy("examples: 30, 30s, 2m, 1h30m; 0 is no limit")

@@ -163,3 +163,31 @@ fn help_shows_the_order_of_the_words() {
     let dumpheap = cause("x dumpheap --help");
     assert!(dumpheap.contains("kubectl jattach [FLAGS] TARGET dumpheap [--live|--all] [FILE]"), "{dumpheap}");
 }
+
+#[test]
+fn an_empty_value_counts_as_unset_as_for_kubectl() {
+    let flags = ["-n", "-c", "--kubeconfig", "--context", "--cluster", "--user", "--as", "--timeout"];
+    let line = ["kubectl-jattach", "x", "ps"].into_iter().chain(flags.into_iter().flat_map(|flag| [flag, ""]));
+    let Ok(Parsed::Run(options)) = parse(line.map(OsString::from)) else { panic!("empty values are taken") };
+    let Connection { kubeconfig, context, cluster, user, impersonate, namespace, .. } = options.connection;
+    assert_eq!((kubeconfig, options.timeout), (None, None));
+    assert_eq!([context, cluster, user, impersonate, namespace], [const { None }; 5]);
+    let Command::On(wish, _) = options.command else { panic!("ps has a target") };
+    assert_eq!(wish.container, None);
+}
+
+#[test]
+fn a_namespace_or_container_that_would_lead_to_another_path_is_refused() {
+    assert!(cause("x ps -n ../kube-system").contains("cannot be the name of a namespace"));
+    assert!(cause("x ps -c a&stdin=0").contains("cannot be the name of a container"));
+}
+
+#[test]
+fn a_format_is_refused_where_there_is_nothing_to_format() {
+    for line in ["x threaddump -o json", "-o yaml x dumpheap", "x clean -o json", "-o json x jcmd VM.flags"] {
+        assert!(cause(line).contains("nothing to format"), "{line}");
+    }
+    for line in ["x ps -o json", "version -o yaml", "x dumpheap --dry-run=client -o json"] {
+        assert!(options(line).output.format.is_some(), "{line}");
+    }
+}
