@@ -244,7 +244,10 @@ impl Scan {
             return Err(Failure::usage("no TARGET").remedy(format!("{NAME} pod/x COMMAND; see {NAME} help")));
         }
         let target = self.plain.remove(0);
-        target.into_string().map_err(|raw| Failure::usage(format!("TARGET {} is no name", raw.to_string_lossy())))
+        target.into_string().map_err(|raw| {
+            Failure::usage(format!("TARGET {} is no name", raw.to_string_lossy()))
+                .remedy(format!("{NAME} pod/x COMMAND; kubectl get pods lists the pods"))
+        })
     }
 
     /// That the command is where it belongs. An unknown one is left to clap, which knows the similar ones.

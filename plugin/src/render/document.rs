@@ -14,7 +14,11 @@ pub(crate) fn document(value: &impl Serialize, format: OutputFormat) -> Result<S
         OutputFormat::Json => serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| e.to_string()),
         OutputFormat::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
     }
-    .map_err(|error| Failure::new(Exit::Other, "the output has no such form").evidence(error))
+    .map_err(|error| {
+        Failure::new(Exit::Other, "the output has no such form")
+            .evidence(error)
+            .remedy("take the other of json and yaml")
+    })
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<S
         notes.say(&format!("Default container name \"{named}\" not found in pod {}", name_of(pod)));
     }
     let Some((first, _)) = names.iter().find(|(_, kind)| *kind == Kind::Main) else {
-        return Err(no_target(format!("pod/{} has no containers", name_of(pod))));
+        return Err(no_target(format!("pod/{} has no containers", name_of(pod))).remedy("name another pod"));
     };
     // Without the ephemeral ones, our own among them: they can be no target.
     let candidates: Vec<_> = names.iter().copied().filter(|(_, kind)| *kind != Kind::Ephemeral).collect();
