@@ -42,6 +42,15 @@ impl Exit {
             .find(|exit| *exit as u8 == number)
             .unwrap_or(Exit::Other)
     }
+
+    /// How bad it is where several targets have failed, the worst first.
+    pub(crate) fn rank(self) -> usize {
+        use Exit::{Attach, Busy, Injector, Interrupted, Jvm, Other, Refused, Target, Transfer, Usage};
+        [Interrupted, Refused, Injector, Attach, Target, Transfer, Jvm, Busy, Other, Usage]
+            .into_iter()
+            .position(|exit| exit == self)
+            .unwrap_or(usize::MAX)
+    }
 }
 
 /// The result of everything in the plugin that a person may have to be told about.

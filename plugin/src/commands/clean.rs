@@ -4,36 +4,53 @@ use jattach_protocol::message::Operation;
 
 use super::Context;
 use crate::debugger::{self, Basis, Debugger};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::receive;
 use crate::session::Session;
 
 /// Tells each to end. One that is at work ends when that is done.
 ///
 /// # Errors
-/// The last failure, after all have been tried.
+/// The worst failure, after all have been tried.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let running = debugger::running(&context.target.pod);
     if running.is_empty() {
         context.notes.say("No injector runs in the pod.");
         return Ok(());
     }
-    let mut failed = None;
+    let mut worst: Option<Failure> = None;
     for container in running {
         let debugger =
             Debugger { pod: context.target.pod_name().to_owned(), container: container.clone(), basis: Basis::Exact };
         match end(context, &debugger).await {
             Ok(()) => context.notes.say(&format!("{container} ends.")),
             Err(failure) => {
-                context.notes.say(&format!("{container}: {failure}"));
-                failed = Some(container);
+                let (milder, worse) = ranked(worst.take(), not_ended(&container, failure));
+                if let Some(milder) = milder {
+                    context.notes.say(&milder.to_string());
+                }
+                worst = Some(worse);
             }
         }
     }
-    match failed {
-        None => Ok(()),
-        Some(container) => Err(Failure::new(Exit::Other, format!("{container} could not be told to end"))
-            .remedy("it ends by itself after its time to live, and with the target")),
+    worst.map_or(Ok(()), Err)
+}
+
+/// The failure of one of several containers.
+fn not_ended(container: &str, failure: Failure) -> Failure {
+    let cause = format!("{container} could not be told to end: {}", failure.cause);
+    let remedy = match failure.remedy.as_str() {
+        "" => "it ends by itself after its time to live, and with the target".to_owned(),
+        remedy => format!("{remedy}; it ends by itself after its time to live, and with the target"),
+    };
+    Failure { cause, remedy, ..failure }
+}
+
+/// The milder one, and the one that the command ends with: the first of two that are as bad.
+fn ranked(before: Option<Failure>, next: Failure) -> (Option<Failure>, Failure) {
+    match before {
+        Some(before) if before.exit.rank() <= next.exit.rank() => (Some(next), before),
+        before => (before, next),
     }
 }
 
@@ -44,4 +61,29 @@ async fn end(context: &Context, debugger: &Debugger) -> Result<(), Failure> {
     // The container's end cuts the exec stream: its status may or may not come.
     drop(session);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    #[test]
+    fn the_worst_of_several_failures_is_the_commands_with_all_that_it_says() {
+        let failure = |exit| Failure::new(exit, "a cause").evidence("what was seen").remedy("what to do");
+        let all = [("a", Exit::Busy), ("b", Exit::Refused), ("c", Exit::Other), ("d", Exit::Refused)];
+        let mut said = Vec::new();
+        let mut worst = None;
+        for (container, exit) in all {
+            let (milder, worse) = ranked(worst.take(), not_ended(container, failure(exit)));
+            said.extend(milder.map(|milder| milder.cause));
+            worst = Some(worse);
+        }
+        let worst = worst.expect("all have failed");
+        assert_eq!(worst.exit, Exit::Refused);
+        assert_eq!(worst.cause, "b could not be told to end: a cause");
+        assert_eq!(worst.evidence, "what was seen");
+        assert!(worst.remedy.starts_with("what to do; "), "{worst}");
+        assert_eq!(said.len(), 3, "each is told once: {said:?}");
+    }
 }
