@@ -1,12 +1,13 @@
 //! Commands whose answer is a text: what the JVM prints goes to stdout as it comes.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 use jattach_protocol::message::Operation;
 
 use super::Context;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::receive::{self, Sink};
+use crate::render::stdout;
 use crate::render::terminal::JvmOutput;
 use crate::session::{Error, Session};
 
@@ -58,15 +59,10 @@ impl Sink for Printed {
 
 impl Printed {
     fn went_well(&mut self, result: io::Result<()>) -> Result<(), Failure> {
-        match result {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.to = None;
-                Ok(())
-            }
-            result => result.map_err(|error| {
-                Failure::new(Exit::Other, "cannot write to standard output").evidence(error.to_string())
-            }),
+        if !stdout::heard(result)? {
+            self.to = None;
         }
+        Ok(())
     }
 }
 

@@ -151,8 +151,7 @@ mod tests {
 
     #[test]
     fn every_failure_of_credentials_names_a_remedy() {
-        let failures =
-            [AuthError::ExecPluginFailed, AuthError::MissingCommand, AuthError::UnrefreshableTokenResponse];
+        let failures = [AuthError::ExecPluginFailed, AuthError::MissingCommand, AuthError::UnrefreshableTokenResponse];
         for error in failures {
             let failure = credentials(&error);
             assert!(!failure.remedy.is_empty(), "{failure}");
