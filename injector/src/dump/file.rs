@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jattach_protocol::message::{Phase, Progress};
 use jattach_protocol::{Code, Failure};
@@ -18,7 +18,7 @@ use crate::jvm::command::Command;
 use crate::jvm::hotspot::{self, Limits, Reply};
 use crate::process::{Target, read_limited};
 use crate::sys::describe;
-use crate::sys::wait::{Wanted, wait, within};
+use crate::sys::wait::{Wanted, wait};
 
 /// How often the growing file is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -68,7 +68,10 @@ impl Source for FileDump {
 pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
     let expected = expected_size(order)?;
     let mut refusals = Vec::new();
-    for place in [Place::own(), Place::of(order.target)] {
+    // A JVM in a PID namespace below ours knows our pid as another's: its own /tmp is the one place both mean.
+    let reaches_us = order.target.status()?.namespace_pids.len() == 1;
+    let own = reaches_us.then(Place::own);
+    for place in own.into_iter().chain([Place::of(order.target)]) {
         let place = match place {
             Ok(place) => place,
             Err(errno) => {
@@ -76,7 +79,6 @@ pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
                 continue;
             }
         };
-        place.sweep();
         match place.check(expected, order.storage_limit).and_then(|()| dump_at(&place, order, expected)) {
             Ok(Outcome::Created(dump)) => return Ok(dump),
             Ok(Outcome::OutOfReach(text)) => refusals.push(not_created(&text)),
@@ -150,22 +152,23 @@ fn read_reply(reply: &mut Reply, look: &mut dyn FnMut()) -> Result<String, Failu
     reply.set_silence_limit(Duration::ZERO);
     let mut text = Vec::new();
     let mut buffer = [0; 1024];
-    let deadline = within(LONGEST);
-    loop {
+    let (deadline, mut next_look) = (Instant::now() + LONGEST, Instant::now());
+    while Instant::now() < deadline {
+        if Instant::now() >= next_look {
+            look();
+            next_look = Instant::now() + LOOK;
+        }
         match reply.read(&mut buffer) {
             Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
-            Ok(count) if text.len() < MAX_TEXT => text.extend_from_slice(&buffer[..count]),
-            Ok(_) => {}
+            Ok(_) if text.len() > MAX_TEXT => return Err(not_created("it says more than any JVM does")),
+            Ok(count) => text.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                look();
-                let _ = wait([Wanted::read(reply.as_fd())], within(LOOK));
-                if deadline.is_some_and(|deadline| deadline <= std::time::Instant::now()) {
-                    return Err(Failure::new(Code::TimedOut, "the JVM does not finish its heap dump"));
-                }
+                let _ = wait([Wanted::read(reply.as_fd())], Some(next_look));
             }
             Err(error) => return Err(hotspot::failure(&error)),
         }
     }
+    Err(Failure::new(Code::TimedOut, "the JVM does not finish its heap dump"))
 }
 
 fn not_created(text: &str) -> Failure {
@@ -195,21 +198,36 @@ fn resident(target: &Target<'_>) -> nix::Result<u64> {
     Ok(pages.unwrap_or(0_u64).saturating_mul(page.unwrap_or(4096)))
 }
 
-/// The bytes in use after the collectors' various words in `GC.heap_info`: "used 1234K" or "used 12M". Metaspace, which no
-/// dump holds, is counted with it: an estimate for a limit may be too large, not too small.
+/// The bytes in use in `GC.heap_info`, in the collectors' various words: "used 1234K", "used 12M" and Shenandoah's "100M used".
+/// 0 where none of them is said. Metaspace is not in the heap.
 fn heap_used(text: &str) -> u64 {
+    let heap = text.lines().filter(|line| !line.contains("Metaspace") && !line.contains("class space"));
     let mut sum: u64 = 0;
-    for rest in text.split("used ").skip(1) {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let unit = match rest.as_bytes().get(digits) {
-            Some(b'K') => 1 << 10,
-            Some(b'M') => 1 << 20,
-            Some(b'G') => 1 << 30,
-            _ => 1,
-        };
-        sum = sum.saturating_add(rest[..digits].parse::<u64>().unwrap_or(0).saturating_mul(unit));
+    for line in heap {
+        let mut before = "";
+        let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            if word == "used" {
+                let used = words.next().and_then(size).or_else(|| size(before));
+                sum = sum.saturating_add(used.unwrap_or(0));
+            }
+            before = word;
+        }
     }
     sum
+}
+
+/// "1234K" in bytes.
+fn size(word: &str) -> Option<u64> {
+    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = word.split_at(digits);
+    let factor: u64 = match unit {
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return None,
+    };
+    Some(number.parse::<u64>().ok()?.saturating_mul(factor))
 }
 
 #[cfg(test)]
@@ -226,5 +244,13 @@ mod tests {
         assert_eq!(heap_used(" ZHeap           used 32M, capacity 128M, max capacity 512M\n"), 32 << 20);
         assert_eq!(heap_used("java.lang.IllegalArgumentException: Unknown diagnostic command\n"), 0);
         assert_eq!(heap_used("used 99999999999999999999999K"), 0);
+        let shenandoah = "Shenandoah Heap\n 256M max, 256M soft max, 256M committed, 100M used\n 512 x 512K regions\n";
+        assert_eq!(heap_used(shenandoah), 100 << 20);
+        let epsilon = "Epsilon Heap\n Allocation space:\n  space 262144K,  33% used [0x0, 0x1)\n";
+        assert_eq!(heap_used(epsilon), 0, "and the process's memory counts instead");
+        assert_eq!(
+            heap_used(" Metaspace       used 321K, committed 512K, reserved 1M\n  class space    used 10K\n"),
+            0
+        );
     }
 }

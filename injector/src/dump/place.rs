@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
@@ -16,9 +18,13 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::process::Target;
 use crate::sys::describe;
 
-/// Every name that is created begins so, then the pid and start time of who created it: enough to know, later, that nobody
-/// uses it any more.
+/// Every name that is created begins so, then who created it: PID namespace, pid and start time. Enough to know, later,
+/// that nobody uses it any more.
 const PREFIX: &str = ".jattach-";
+
+/// After so long without a change nobody uses a file whose creator cannot be seen from here: a container that is no more,
+/// or another one that shares the directory.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A directory, and what the JVM calls it.
 pub(crate) struct Place {
@@ -47,7 +53,7 @@ impl Place {
             start_of(pid).ok_or_else(|| Failure::new(Code::Other, "cannot read our own /proc/self/stat"))?;
         // Seeded by the kernel.
         let random = RandomState::new().build_hasher().finish();
-        Ok(format!("{PREFIX}{pid}-{start_time}-{random:016x}"))
+        Ok(format!("{PREFIX}{}-{pid}-{start_time}-{random:016x}", pid_namespace()))
     }
 
     /// What the JVM calls `name` here.
@@ -94,7 +100,17 @@ impl Place {
 
     /// Removes what an injector that was killed has left here: names of ours whose process is no more.
     pub(crate) fn sweep(&self) {
-        self.each(|entry| creator(entry).is_some_and(|(pid, start_time)| start_of(pid) != Some(start_time)));
+        self.each(|entry| match creator(entry) {
+            Some((namespace, pid, start_time)) if namespace == pid_namespace() => start_of(pid) != Some(start_time),
+            Some(_) => self.is_abandoned(entry),
+            None => false,
+        });
+    }
+
+    fn is_abandoned(&self, name: &str) -> bool {
+        let Ok(stat) = fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { return false };
+        let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+        changed.elapsed().is_ok_and(|age| age > ABANDONED)
     }
 
     fn each(&self, mut unwanted: impl FnMut(&str) -> bool) {
@@ -127,8 +143,9 @@ impl Place {
             )));
         }
         let block = u64::try_from(stat.block_size()).unwrap_or(0);
-        let (free, total) = (stat.blocks_available() * block, stat.blocks() * block);
-        if free.saturating_sub(expected) < total / 5 {
+        let (free, total) = (stat.blocks_available().saturating_mul(block), stat.blocks().saturating_mul(block));
+        // Twice: JDK 22 and newer write the heap beside the dump and copy it in at the end.
+        if free.saturating_sub(expected.saturating_mul(2)) < total / 5 {
             return Err(refuse("less than 20 % of the node's disk would stay free")
                 .evidence(format!(
                     "{}: {} free of {}, the dump may take {}",
@@ -158,10 +175,15 @@ fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// The pid and start time in a name of ours.
-fn creator(name: &str) -> Option<(u32, u64)> {
+/// PID namespace, pid and start time in a name of ours.
+fn creator(name: &str) -> Option<(u64, u32, u64)> {
     let mut parts = name.strip_prefix(PREFIX)?.split('-');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// The inode of our PID namespace.
+fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
 /// When the process of that pid started; none where there is none.
@@ -186,12 +208,21 @@ mod tests {
     #[test]
     fn a_sweep_takes_what_a_dead_injector_left_and_nothing_else() {
         let directory = tempfile::tempdir().expect("a directory");
-        let kept = [Place::name().expect("a name"), "something-else".into(), ".jattach-hold-1.sock".into()];
-        let swept =
-            [format!("{PREFIX}{}-{}-00", std::process::id(), own_start() + 1), format!("{PREFIX}4194304-1-00.p0")];
+        let (namespace, pid) = (pid_namespace(), std::process::id());
+        let elsewhere = format!("{PREFIX}{}-{pid}-1-00.p0", namespace + 1);
+        let old = format!("{PREFIX}{}-{pid}-1-01.p0", namespace + 1);
+        let kept = [Place::name().expect("a name"), "something-else".into(), ".jattach-hold-1.sock".into(), elsewhere];
+        let swept = [
+            format!("{PREFIX}{namespace}-{pid}-{}-00", own_start() + 1),
+            format!("{PREFIX}{namespace}-4194304-1-00.p0"),
+            old.clone(),
+        ];
         for name in kept.iter().chain(&swept) {
             fs::write(directory.path().join(name), "x").expect("a file");
         }
+        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
+        let file = File::options().write(true).open(directory.path().join(&old)).expect("the file");
+        file.set_modified(long_ago).expect("its time");
         at(directory.path()).sweep();
         let mut left: Vec<String> = at(directory.path()).entries().collect();
         left.sort();

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jattach_protocol::message::{Operation, Progress, Request};
-use jattach_protocol::{Code, Failure};
+use jattach_protocol::{Code, Failure, Message};
 
 use super::inbox::Inbox;
 use super::peer::Peer;
+use crate::process::Target;
 use crate::sys::wait::Bell;
 
 /// How long hold stays idle before the first request has said otherwise.
@@ -19,6 +20,7 @@ const MAX_CLIENTS: usize = 32;
 
 /// A request, and whom to answer.
 pub(crate) struct Order {
+    pub(crate) target: Target<'static>,
     pub(crate) peer: Arc<Peer>,
     /// The request's id on its connection.
     pub(crate) id: u32,
@@ -98,10 +100,15 @@ impl Desk {
     /// [`Code::Busy`] while another job runs, unless the request says to wait.
     pub(crate) fn submit(&self, order: Order) -> Result<bool, Failure> {
         let mut state = self.state();
-        if let Some(running) = &state.running
-            && !order.request.wait
-        {
-            return Err(busy(running));
+        if state.closing.is_some() {
+            return Err(ending());
+        }
+        if !order.request.wait {
+            match (&state.running, state.orders.front()) {
+                (Some(running), _) => return Err(busy(running)),
+                (None, Some(first)) => return Err(busy(&Running::new(&first.request.operation))),
+                (None, None) => {}
+            }
         }
         let now = state.running.is_none() && state.orders.is_empty();
         state.orders.push_back(order);
@@ -112,14 +119,13 @@ impl Desk {
     /// The next order, with its job's number, where no job runs; it counts as running from now on.
     pub(crate) fn next(&self) -> Option<(Order, u64)> {
         let mut state = self.state();
-        if state.running.is_some() {
+        if state.running.is_some() || state.closing.is_some() {
             return None;
         }
         while let Some(order) = state.orders.pop_front() {
             if !order.peer.is_gone() {
                 state.jobs += 1;
-                let what = describe(&order.request.operation);
-                state.running = Some(Running { what, since: SystemTime::now(), progress: None });
+                state.running = Some(Running::new(&order.request.operation));
                 return Some((order, state.jobs));
             }
         }
@@ -150,9 +156,15 @@ impl Desk {
         self.bell.ring();
     }
 
-    /// No more than what runs now.
+    /// No more than what runs now: what waits is told so.
     pub(crate) fn close(&self, reason: &'static str) {
-        self.state().closing.get_or_insert(reason);
+        let mut state = self.state();
+        state.closing.get_or_insert(reason);
+        let waiting = std::mem::take(&mut state.orders);
+        drop(state);
+        for order in waiting {
+            order.peer.conclude(order.id, &Message::Failure(ending()));
+        }
         self.bell.ring();
     }
 
@@ -173,6 +185,16 @@ impl Desk {
             end => Ok(Some(end)),
         }
     }
+}
+
+impl Running {
+    fn new(operation: &Operation) -> Running {
+        Running { what: describe(operation), since: SystemTime::now(), progress: None }
+    }
+}
+
+fn ending() -> Failure {
+    Failure::new(Code::Busy, "the injector is about to end").remedy("run the command again: another one is started")
 }
 
 fn describe(operation: &Operation) -> String {

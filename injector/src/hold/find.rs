@@ -1,6 +1,6 @@
 //! What runs in this container, for a message to a person who expected a JVM.
 
-use crate::process::Target;
+use crate::process::{Target, container_id};
 use crate::sys::Kernel;
 
 /// How many processes a message names.
@@ -11,6 +11,11 @@ pub(super) fn processes(sys: &'static Kernel) -> String {
     let lines: Vec<String> =
         targets(sys).take(MOST).map(|target| format!("{} {}", target.pid(), line(&target))).collect();
     lines.join(", ")
+}
+
+/// Whether control groups tell containers apart here: inside a cgroup namespace, or without one, they may not.
+pub(super) fn containers_are_visible(sys: &'static Kernel) -> bool {
+    targets(sys).any(|target| target.control_groups().is_ok_and(|groups| container_id(&groups).is_some()))
 }
 
 fn targets(sys: &'static Kernel) -> impl Iterator<Item = Target<'static>> {

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many pieces wait to be stored before the client is made to wait.
-const ROOM: usize = 4;
+/// How many bytes may wait to be stored: as many as the client may have unacknowledged, and a piece more.
+const ROOM: usize = 2 << 20;
 
 /// A piece of an upload, in the order it was sent.
 pub(super) struct Piece {
@@ -27,21 +27,22 @@ struct State {
 }
 
 impl Inbox {
-    /// Puts a piece in, waiting for room; after [`close`](Inbox::close) it is dropped.
-    pub(super) fn put(&self, piece: Piece) {
-        let full = |state: &mut State| !state.closed && state.pieces.len() >= ROOM;
-        let mut state = self.changed.wait_while(self.state(), full).unwrap_or_else(PoisonError::into_inner);
-        if !state.closed {
+    /// Puts a piece in; false where there is no room. It never waits: who hears the client has to go on hearing it.
+    pub(super) fn put(&self, piece: Piece) -> bool {
+        let mut state = self.state();
+        let waiting: usize = state.pieces.iter().map(|piece| piece.bytes.len()).sum();
+        let room = waiting + piece.bytes.len() <= ROOM && state.pieces.len() < ROOM;
+        if room && !state.closed {
             state.pieces.push_back(piece);
             self.changed.notify_all();
         }
+        room
     }
 
     /// The next piece; none once the inbox is closed.
     pub(super) fn take(&self) -> Option<Piece> {
         let waiting = |state: &mut State| !state.closed && state.pieces.is_empty();
         let mut state = self.changed.wait_while(self.state(), waiting).unwrap_or_else(PoisonError::into_inner);
-        self.changed.notify_all();
         state.pieces.pop_front()
     }
 

@@ -12,13 +12,14 @@ mod serve;
 mod upload;
 
 use std::fs;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use jattach_protocol::message::{Codec, Operation, Phase, Progress};
+use jattach_protocol::message::{Codec, Operation, Phase, Progress, Request};
 use jattach_protocol::{Code, Failure, Message};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -47,7 +48,8 @@ pub(crate) fn run() -> ExitCode {
 
 /// Says why it ends to who reads the log, and in the pod's status.
 fn farewell(reason: &str) {
-    eprintln!("injector hold: ends: {reason}");
+    // A stderr that is gone must not be what it dies of.
+    let _ = writeln!(io::stderr(), "injector hold: ends: {reason}");
     // Only there in a container whose runtime made it.
     if fs::exists("/dev/termination-log").unwrap_or(false) {
         let _ = fs::write("/dev/termination-log", reason);
@@ -58,9 +60,7 @@ fn hold() -> std::io::Result<&'static str> {
     // The kernel kills the greediest first when the pod's memory is full: that must be us and not the application. A
     // sandbox without /proc/self/oom_score_adj has no such killer either.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    let mut terminate = SigSet::empty();
-    terminate.add(Signal::SIGTERM);
-    terminate.add(Signal::SIGINT);
+    let terminate: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     // Before any thread is started: they all inherit it.
     terminate.thread_block()?;
     let signals = SignalFd::with_flags(&terminate, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -92,7 +92,8 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
             }
         }
         if client {
-            let (socket, _) = listener.accept()?;
+            // Without a descriptor to spare there is no client; the job goes on.
+            let Ok((socket, _)) = listener.accept() else { continue };
             if admitted(&socket, owner) {
                 receive(desk, socket);
             }
@@ -100,10 +101,12 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
     }
 }
 
-/// Only this container's own user may ask: the one it was started as, or the target's that it has become.
+/// Only this container's own user may ask: the one it was started as, or the target's that it has become. In /dev/shm the
+/// socket is in reach of the pod's other containers.
 fn admitted(socket: &UnixStream, owner: u32) -> bool {
     let uid = getsockopt(socket, PeerCredentials).map(|peer| peer.uid());
-    uid.is_ok_and(|uid| uid == owner || uid == nix::unistd::geteuid().as_raw())
+    let ours = uid.is_ok_and(|uid| uid == owner || uid == nix::unistd::geteuid().as_raw());
+    ours && rendezvous::is_of_this_container(socket)
 }
 
 /// Gives a client its thread.
@@ -111,62 +114,67 @@ fn receive(desk: &Arc<Desk>, socket: UnixStream) {
     if !desk.enter() {
         return;
     }
-    let desk = Arc::clone(desk);
+    let its_desk = Arc::clone(desk);
     let listen = move || {
         if let Ok(peer) = Peer::new(socket) {
-            converse(&desk, &Arc::new(peer));
+            converse(&its_desk, &Arc::new(peer));
         }
-        desk.leave();
+        its_desk.leave();
     };
     // Where no thread can be had the closure is dropped, and with it the socket: the client sees the end.
-    let _ = thread::Builder::new().spawn(listen);
+    if thread::Builder::new().spawn(listen).is_err() {
+        desk.leave();
+    }
 }
 
 fn converse(desk: &Desk, peer: &Arc<Peer>) {
-    let mut upload: Option<Arc<Inbox>> = None;
+    let mut upload = Arc::new(Inbox::default());
+    // Until a request opens another one.
+    upload.close();
     peer.listen(&mut |id, message| {
         let answer = match message {
-            Message::Request(request) => {
-                desk.stay(request.ttl);
-                match request.operation {
-                    Operation::List => serve::list(peer, id),
-                    Operation::Shutdown => {
-                        // Answered first: the process may be gone the moment the desk is closed.
-                        let answered = serve::end(peer, id);
-                        desk.close("told to end by a client");
-                        answered
-                    }
-                    _ => {
-                        let blocks = Arc::new(Inbox::default());
-                        upload = Some(Arc::clone(&blocks));
-                        peer.begin(id);
-                        submit(desk, Order { peer: Arc::clone(peer), id, request, blocks })
-                    }
-                }
+            Message::Request(request) => answer(desk, peer, id, request, &mut upload),
+            Message::Block(block) if block.codec == Codec::None => {
+                let piece = Piece { offset: block.offset, bytes: block.data.to_vec() };
+                let room = upload.put(piece);
+                room.then_some(()).ok_or_else(|| Failure::new(Code::Usage, "the client sends more than it may"))
             }
-            Message::Block(block) => match &upload {
-                Some(upload) if block.codec == Codec::None => {
-                    upload.put(Piece { offset: block.offset, bytes: block.data.to_vec() });
-                    Ok(())
-                }
-                _ => Err(Failure::new(Code::Usage, "a block that no upload asked for")),
-            },
-            _ => Err(Failure::new(Code::Usage, "the client sent what only an injector sends")),
+            _ => Err(Failure::new(Code::Usage, "the client sent what makes no sense here")),
         };
         match answer {
             Ok(()) => true,
             Err(failure) => peer.send(id, &Message::Failure(failure)).is_ok(),
         }
     });
-    if let Some(upload) = upload {
-        upload.close();
-    }
+    upload.close();
 }
 
-fn submit(desk: &Desk, order: Order) -> Result<(), Failure> {
-    let (peer, id) = (Arc::clone(&order.peer), order.id);
-    if !desk.submit(order)? {
-        peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0 })?;
+/// Does what needs no turn at once, and has the rest wait for its turn. One job at a time for each client.
+fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut Arc<Inbox>) -> Result<(), Failure> {
+    desk.stay(request.ttl);
+    match request.operation {
+        Operation::List => return serve::list(peer, id),
+        Operation::Shutdown => {
+            // Answered first: the process may be gone the moment the desk is closed.
+            let answered = serve::end(peer, id);
+            desk.close("told to end by a client");
+            return answered;
+        }
+        _ => {}
     }
-    Ok(())
+    if !peer.begin(id) {
+        return Err(Failure::new(Code::Usage, "the client asks for more before it has its answer"));
+    }
+    let blocks = Arc::new(Inbox::default());
+    *upload = Arc::clone(&blocks);
+    let order = serve::target(&request).map(|target| Order { target, peer: Arc::clone(peer), id, request, blocks });
+    match order.and_then(|order| desk.submit(order)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Ok(peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0 })?),
+        Err(failure) => {
+            upload.close();
+            peer.conclude(id, &Message::Failure(failure));
+            Ok(())
+        }
+    }
 }

@@ -43,6 +43,7 @@ struct Heard {
     /// The request under way, and how much of what it gives is stored.
     request: u32,
     acknowledged: u64,
+    busy: bool,
     gone: bool,
 }
 
@@ -160,10 +161,21 @@ impl Peer {
         })
     }
 
-    /// A request begins: nothing of what it gives is acknowledged.
-    pub(crate) fn begin(&self, request: u32) {
+    /// A request begins: nothing of what it gives is acknowledged. False while another one of this client is under way.
+    pub(crate) fn begin(&self, request: u32) -> bool {
         let mut heard = self.heard();
-        (heard.request, heard.acknowledged) = (request, 0);
+        if heard.busy {
+            return false;
+        }
+        (heard.request, heard.acknowledged, heard.busy) = (request, 0, true);
+        true
+    }
+
+    /// Ends the request under way with its last message. In this order: who has that message may ask for more at once.
+    pub(crate) fn conclude(&self, request: u32, last: &Message<'_>) {
+        self.heard().busy = false;
+        // Where the client has gone there is nobody left to tell.
+        let _ = self.send(request, last);
     }
 
     /// Waits until an artefact's or output's bytes up to `offset` may be sent: [`WINDOW`] of them may be unacknowledged. It

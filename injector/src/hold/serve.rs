@@ -45,28 +45,31 @@ pub(super) fn list(peer: &Peer, id: u32) -> Result<(), Failure> {
 /// Starts a job on a thread of its own. Only to be called by the main thread: it takes on the target's identity, for good,
 /// and capabilities are a thread's, which the threads that it starts inherit.
 pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Order, job: u64) {
-    let Order { peer, id, request, blocks } = order;
-    let ready = choose(&request).and_then(|pid| Target::open(&KERNEL, pid));
-    let ready = ready.and_then(|target| take_identity(pinned, &target).map(|()| target));
-    match ready {
-        Err(failure) => conclude(desk, &peer, id, &Message::Failure(failure)),
-        Ok(target) => {
-            let witness = Arc::clone(&peer);
-            let job = Job { peer, id, number: job, target };
-            let its_desk = Arc::clone(desk);
-            let run = move || {
-                let last = job.run(&its_desk, request, &blocks);
-                conclude(&its_desk, &job.peer, id, &last);
-            };
-            // Fails where the pod's limit on processes is reached.
-            if let Err(error) = thread::Builder::new().spawn(run) {
-                let failure = Failure::new(Code::Other, "the injector cannot start a thread")
-                    .evidence(error.to_string())
-                    .remedy("the pod has reached its limit of processes");
-                conclude(desk, &witness, id, &Message::Failure(failure));
-            }
-        }
+    let Order { target, peer, id, request, blocks } = order;
+    let witness = (Arc::clone(&peer), Arc::clone(&blocks));
+    let started = take_identity(pinned, &target).and_then(|()| {
+        let job = Job { peer, id, number: job, target };
+        let its_desk = Arc::clone(desk);
+        let run = move || {
+            let last = job.run(&its_desk, request, &blocks);
+            conclude(&its_desk, &job.peer, id, &blocks, &last);
+        };
+        // Fails where the pod's limit on processes is reached.
+        thread::Builder::new().spawn(run).map_err(|error| {
+            Failure::new(Code::Other, "the injector cannot start a thread")
+                .evidence(error.to_string())
+                .remedy("the pod has reached its limit of processes")
+        })
+    });
+    if let Err(failure) = started {
+        let (peer, blocks) = witness;
+        conclude(desk, &peer, id, &blocks, &Message::Failure(failure));
     }
+}
+
+/// The process that a request means, held for as long as it takes.
+pub(super) fn target(request: &Request) -> Result<Target<'static>, Failure> {
+    choose(request).and_then(|pid| Target::open(&KERNEL, pid))
 }
 
 /// Becomes the target's user at the first job, and stays it: what root may do for one JVM must not be what serves another.
@@ -80,10 +83,11 @@ fn take_identity(pinned: &mut Option<Identity>, target: &Target<'_>) -> Result<(
     Ok(())
 }
 
-/// Ends a job with its last message. Where the client has gone there is nobody left to tell.
-fn conclude(desk: &Desk, peer: &Peer, id: u32, last: &Message<'_>) {
+/// Ends a job with its last message, and takes no more blocks for it.
+fn conclude(desk: &Desk, peer: &Peer, id: u32, blocks: &Inbox, last: &Message<'_>) {
+    blocks.close();
     desk.ended();
-    let _ = peer.send(id, last);
+    peer.conclude(id, last);
     desk.told();
 }
 
@@ -93,8 +97,10 @@ fn choose(request: &Request) -> Result<u32, Failure> {
         return Ok(request.pid);
     }
     let mut jvms = list::jvms(&KERNEL);
-    // Inside a cgroup namespace of its own a process's container cannot be seen: such a one may be meant.
-    jvms.retain(|jvm| request.container.is_empty() || jvm.container.is_empty() || jvm.container == request.container);
+    // Where containers can be told apart at all, a process without one is the node's (hostPID).
+    if !request.container.is_empty() && find::containers_are_visible(&KERNEL) {
+        jvms.retain(|jvm| jvm.container == request.container);
+    }
     match &jvms[..] {
         [jvm] => Ok(jvm.pid),
         [] => {
@@ -122,6 +128,10 @@ struct Job {
 impl Job {
     /// Carries the request out, and gives the message that ends it.
     fn run(&self, desk: &Desk, request: Request, blocks: &Inbox) -> Message<'static> {
+        // What an injector that was killed has left in the target.
+        if let Ok(place) = Place::of(&self.target) {
+            place.sweep();
+        }
         let started = Started { job: self.number, pid: self.target.pid(), start_time: self.target.start_time() };
         let result = self.peer.send(self.id, &Message::Started(started)).map_err(Failure::from);
         match result.and_then(|()| self.execute(desk, request.operation, blocks)) {
@@ -138,9 +148,7 @@ impl Job {
             }
             Operation::DumpHeap { live, storage_limit } => self.dump_heap(desk, live, storage_limit),
             Operation::Load { name, length, hash, options } => {
-                let agent = upload::receive(&self.peer, self.id, blocks, &upload::Agent { name, length, hash });
-                blocks.close();
-                let agent = agent?;
+                let agent = upload::receive(&self.peer, self.id, blocks, &upload::Agent { name, length, hash })?;
                 let command = Command::from_words("load", &[agent.path(), "true".into(), options])?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }

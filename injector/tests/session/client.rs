@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 
 use jattach_protocol::frame::{Decoder, Encoder};
 use jattach_protocol::message::{Block, Codec, End, Hello, Operation, Request, VERSION};
-use jattach_protocol::{Failure, Message};
+use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::container::Container;
@@ -108,7 +108,12 @@ impl Client {
 
     /// What the request gives, every block unpacked and acknowledged.
     pub(crate) fn answer(&mut self) -> Answer {
-        let (mut bytes, mut end) = (Vec::new(), None);
+        self.answer_despite(None).0
+    }
+
+    /// The same; a failure of that code is another request's, and is told beside it.
+    pub(crate) fn answer_despite(&mut self, other: Option<Code>) -> (Answer, bool) {
+        let (mut bytes, mut end, mut despite) = (Vec::new(), None, false);
         while end.is_none() {
             let mut stored = None;
             let received = self.receive(|message| {
@@ -127,6 +132,7 @@ impl Client {
                         stored = Some(bytes.len() as u64);
                     }
                     Message::End(whole) => end = Some(Ok(whole)),
+                    Message::Failure(failure) if Some(failure.code) == other => despite = true,
                     Message::Failure(failure) => end = Some(Err(failure)),
                     _ => {}
                 }
@@ -137,7 +143,7 @@ impl Client {
                 self.send(1, &Message::Ack(offset));
             }
         }
-        Answer { bytes, end: end.expect("the loop's condition") }
+        (Answer { bytes, end: end.expect("the loop's condition") }, despite)
     }
 
     pub(crate) fn ask(&mut self, operation: Operation) -> Answer {

@@ -247,3 +247,35 @@ fn what_the_jvm_refuses_is_a_failure_in_its_own_words() {
     assert_eq!(client.ask(attach("nonsense", &[])).failure().code, Code::Usage);
     container.assert_unharmed();
 }
+
+#[test]
+fn a_second_request_of_a_client_is_refused_and_the_first_one_goes_on() {
+    let mut container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request_as(1, false, dump_heap());
+    client.request_as(2, false, attach("properties", &[]));
+    let (dump, refused) = client.answer_despite(Some(Code::Usage));
+    assert!(refused);
+    assert!(dump.whole().len() > 40 << 20);
+    container.assert_unharmed();
+}
+
+#[test]
+fn an_upload_that_is_refused_holds_up_nobody() {
+    let mut container = Container::start(80);
+    let mut hold = Hold::start(&container);
+    let mut first = Client::connect(&container);
+    first.request(dump_heap());
+    first.receive(|message| matches!(message, Message::Block(_)));
+    let mut second = Client::connect(&container);
+    let refused = second.upload(&vec![0; 1 << 20], 1 << 20, "").failure();
+    assert_eq!(refused.code, Code::Busy);
+    assert!(second.ask(Operation::List).end.is_ok(), "it is still heard");
+    hold.signal(Signal::SIGTERM);
+    let late = second.ask(attach("properties", &[])).failure();
+    assert_eq!(late.code, Code::Busy, "nothing is begun any more");
+    first.close();
+    assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end (SIGTERM)".into()));
+    container.assert_unharmed();
+}

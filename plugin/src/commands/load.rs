@@ -14,6 +14,9 @@ use crate::session::{Error, Session};
 /// How much of an agent goes into one message: small enough to be acknowledged often.
 const BLOCK: usize = 128 << 10;
 
+/// How much may be under way: the injector holds no more than 2 MiB that it has not stored.
+const UNDER_WAY: u64 = 1 << 20;
+
 /// The largest agent that is brought along. Native agents are far below it; a heap dump given by mistake is not.
 const MAX_AGENT: u64 = 512 << 20;
 
@@ -42,22 +45,21 @@ pub(super) async fn upload(
     let options = options.unwrap_or_default().to_owned();
     let operation = Operation::Load { name, length: agent.len() as u64, hash: xxh3_64(agent), options };
     session.request(context.request(operation));
+    while !matches!(session.next().await?, Message::Started(_)) {}
     let (outgoing, request) = (session.outgoing(), session.current());
-    let send = async {
-        let mut offset = 0;
-        for data in agent.chunks(BLOCK) {
-            let raw_length = u32::try_from(data.len()).unwrap_or(0);
-            let block = Block { offset, raw_length, codec: Codec::None, data };
-            outgoing.send_block(request, &Message::Block(block)).await;
-            offset += data.len() as u64;
+    let (mut sent, mut stored) = (0, 0);
+    for data in agent.chunks(BLOCK) {
+        let raw_length = u32::try_from(data.len()).unwrap_or(0);
+        let block = Block { offset: sent, raw_length, codec: Codec::None, data };
+        outgoing.send(request, &Message::Block(block));
+        sent += data.len() as u64;
+        while sent - stored > UNDER_WAY {
+            if let Message::Ack(offset) = session.next().await? {
+                stored = offset.clamp(stored, sent);
+            }
         }
-        // The answer is the other's to wait for.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        result = answer::receive(session, None) => result,
-        () = send => Ok(()),
     }
+    answer::receive(session, None).await
 }
 
 /// A native agent of this machine.

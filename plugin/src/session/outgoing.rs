@@ -8,7 +8,7 @@ use jattach_protocol::Message;
 use jattach_protocol::frame::Encoder;
 use jattach_protocol::message::HEARTBEAT_SECONDS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, SimplexStream, WriteHalf};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval};
 
 const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
@@ -19,15 +19,13 @@ const STDERR: usize = 2 << 10;
 /// A handle for sending; the stream's stdin stays open until all of them are gone.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
-    small: UnboundedSender<(u32, u8, Vec<u8>)>,
-    large: Sender<(u32, u8, Vec<u8>)>,
+    frames: UnboundedSender<(u32, u8, Vec<u8>)>,
 }
 
 impl Outgoing {
     /// Sends on the stdin of an exec stream from now on, and begins with heartbeats.
     pub(super) fn new(stdin: WriteHalf<SimplexStream>) -> Outgoing {
-        let (small, mut messages) = unbounded_channel();
-        let (large, mut blocks) = channel(1);
+        let (frames, mut messages) = unbounded_channel();
         tokio::spawn(async move {
             let mut pen = Pen { stdin, encoder: Encoder::new() };
             let mut beat = interval(HEARTBEAT);
@@ -39,7 +37,6 @@ impl Outgoing {
                     biased;
                     message = messages.recv() => match message { Some(message) => message, None => return },
                     _ = beat.tick() => (0, Message::Heartbeat.kind(), Message::Heartbeat.to_frame()),
-                    Some(block) = next(&mut blocks) => block,
                 };
                 // A stdin that is closed shows on stdout, too, and there the reason is told.
                 if pen.write(request, kind, frame).await.is_err() {
@@ -47,22 +44,14 @@ impl Outgoing {
                 }
             }
         });
-        Outgoing { small, large }
+        Outgoing { frames }
     }
 
-    /// Sends a message that is small: it never waits.
+    /// Sends a message as soon as those before it have left. It never waits: what may be under way is bounded by what the
+    /// injector acknowledges.
     pub(crate) fn send(&self, request: u32, message: &Message<'_>) {
-        let _ = self.small.send((request, message.kind(), message.to_frame()));
+        let _ = self.frames.send((request, message.kind(), message.to_frame()));
     }
-
-    /// Sends a block of an upload, as soon as the one before has left.
-    pub(crate) async fn send_block(&self, request: u32, message: &Message<'_>) {
-        let _ = self.large.send((request, message.kind(), message.to_frame())).await;
-    }
-}
-
-async fn next(blocks: &mut Receiver<(u32, u8, Vec<u8>)>) -> Option<(u32, u8, Vec<u8>)> {
-    blocks.recv().await
 }
 
 struct Pen {
