@@ -39,16 +39,26 @@ pub(crate) struct Debugger {
     pub(crate) container: String,
     /// How sure it is that what it runs as fits the JVM.
     pub(crate) basis: Basis,
+    /// It was running already, and may have ended since.
+    pub(crate) reused: bool,
 }
 
 /// A running injector for the target: one that is there already, or a new one. Its security context is what the API
 /// shows of the target; where that does not fit the JVM, the injector says so, and [`ensure_exact`] gives one that does.
+/// Never the one named `gone`: that has turned out to be no more.
 ///
 /// # Errors
 /// Exit code 3 if the target ends meanwhile, 4 if a refusal stands in the way, 5 if the container does not start.
-pub(crate) async fn ensure(cluster: &Cluster, target: &Target, injector: &Injector, notes: &Notes) -> Result<Debugger> {
+pub(crate) async fn ensure(
+    cluster: &Cluster,
+    target: &Target,
+    injector: &Injector,
+    gone: Option<&str>,
+    notes: &Notes,
+) -> Result<Debugger> {
     let derived = security::derive(&target.pod, &target.container);
-    let candidates = reuse::candidates(&target.pod);
+    let mut candidates = reuse::candidates(&target.pod);
+    candidates.retain(|candidate| Some(candidate.name.as_str()) != gone);
     ensure_as(cluster, target, candidates, injector, derived, notes).await
 }
 
@@ -91,20 +101,21 @@ async fn ensure_as(
     notes: &Notes,
 ) -> Result<Debugger> {
     let wanted = spec::container(injector, target, &derived.context);
-    let debugger = |container: &EphemeralContainer| Debugger {
+    let debugger = |container: &EphemeralContainer, reused| Debugger {
         pod: target.pod_name().to_owned(),
         container: container.name.clone(),
         basis: derived.basis,
+        reused,
     };
     tracing::trace!(basis = ?derived.basis, context = ?derived.context, "security context");
     if let Some(running) = reuse::find(cluster, target, &candidates, &wanted, derived.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
-        return Ok(debugger(&running));
+        return Ok(debugger(&running, true));
     }
     let created = create::create(cluster, target, &wanted).await?;
     tracing::info!(container = %wanted.name, image = ?wanted.image, "created the injector's container");
     wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
-    Ok(debugger(&wanted))
+    Ok(debugger(&wanted, false))
 }
 
 /// The pod's ephemeral containers.

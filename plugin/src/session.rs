@@ -164,9 +164,8 @@ impl Incoming {
 
     /// Waits until a whole frame is there.
     async fn receive(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + SILENCE;
         while self.decoder.peek().map_err(|error| damaged(&error))?.is_none() {
-            if self.read(deadline).await? == 0 {
+            if self.read().await? == 0 {
                 if self.ended.is_none() {
                     // stdout ends a moment before the status comes.
                     self.ended = timeout(PARTING, &mut self.status).await.ok();
@@ -178,7 +177,8 @@ impl Incoming {
     }
 
     /// Reads what is there, waiting for it; 0 bytes when nothing more will come.
-    async fn read(&mut self, deadline: Instant) -> Result<usize, Failure> {
+    async fn read(&mut self) -> Result<usize, Failure> {
+        let deadline = Instant::now() + SILENCE;
         let count = loop {
             let space = self.decoder.space();
             if self.ended.is_some() {

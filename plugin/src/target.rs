@@ -119,6 +119,17 @@ impl Target {
 /// # Errors
 /// Exit code 3 with the reason where there is nothing to attach to, 4 where the API server refuses to say.
 pub(crate) async fn resolve(cluster: &Cluster, wish: &Wish, notes: &Notes) -> Result<Target> {
+    let target = find(cluster, wish, notes).await?;
+    refuse::pod(&target.pod)?;
+    refuse::container(&target.pod, &target.container)?;
+    Ok(target)
+}
+
+/// Finds the pod and the container, whatever state they are in.
+///
+/// # Errors
+/// Those of [`resolve`], but for the states.
+pub(crate) async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes) -> Result<Target> {
     let namespace = cluster.namespace().to_owned();
     let pod = match &wish.name {
         Name::Pod(name) => pod(cluster, name).await?,
@@ -128,9 +139,7 @@ pub(crate) async fn resolve(cluster: &Cluster, wish: &Wish, notes: &Notes) -> Re
             workload::choose(workload::list(cluster, selector).await?, &what, &namespace, notes)?
         }
     };
-    refuse::pod(&pod)?;
     let container = container::choose(&pod, wish.container.as_deref(), notes)?;
-    refuse::container(&pod, &container)?;
     Ok(Target { namespace, pod, container, pid: wish.pid })
 }
 

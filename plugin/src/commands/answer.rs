@@ -66,6 +66,9 @@ impl Printed {
     }
 }
 
+/// A class name is at most 64 KiB long, as the class file format has it.
+const LONGEST_ROW: usize = 128 << 10;
+
 /// The first rows of a class histogram with its head and its total. A row begins with its rank and a colon.
 struct Top {
     rows: u32,
@@ -82,9 +85,10 @@ impl Top {
         let mut passed = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") {
+            // What is so long is no row, and is not waited for.
+            if part.ends_with(b"\n") || self.line.len() > LONGEST_ROW {
                 let line = std::mem::take(&mut self.line);
-                let is_row = is_row(&line);
+                let is_row = line.len() <= LONGEST_ROW && is_row(&line);
                 self.passed += u32::from(is_row);
                 if !is_row || self.passed <= self.rows {
                     passed.extend(line);
@@ -118,5 +122,13 @@ mod tests {
             let shown = String::from_utf8(shown).expect("text");
             assert_eq!(shown, HISTOGRAM.replace("   3:  1  8  B\n", ""));
         }
+    }
+
+    #[test]
+    fn a_line_that_does_not_end_is_not_held_back_for_ever() {
+        let mut top = Top::new(2);
+        let passed: usize = (0..100).map(|_| top.pass(&[b'x'; 64 << 10]).len()).sum();
+        assert!(passed > 90 * (64 << 10));
+        assert!(top.line.len() <= LONGEST_ROW + (64 << 10));
     }
 }

@@ -20,8 +20,16 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     }
     let mut worst: Option<Failure> = None;
     for container in running {
-        let debugger =
-            Debugger { pod: context.target.pod_name().to_owned(), container: container.clone(), basis: Basis::Exact };
+        if context.options.injector.dry_run.is_some() {
+            context.notes.say(&format!("{container} would be told to end."));
+            continue;
+        }
+        let debugger = Debugger {
+            pod: context.target.pod_name().to_owned(),
+            container: container.clone(),
+            basis: Basis::Exact,
+            reused: true,
+        };
         match end(context, &debugger).await {
             Ok(()) => context.notes.say(&format!("{container} ends.")),
             Err(failure) => {

@@ -11,39 +11,50 @@ use super::Context;
 use crate::error::Failure;
 use crate::options::Destination;
 use crate::receive::{self, Dump, DumpFile, Told};
+use crate::render::Notes;
 use crate::render::progress::Progress;
 use crate::session::{Error, Session};
-use crate::target::storage_limit;
+use crate::target::{Target, storage_limit};
 
-/// What is dumped, and where to.
-pub(super) struct Order<'a> {
-    pub(super) file: &'a Destination,
-    pub(super) live: bool,
-    pub(super) force: bool,
+/// Where the dump goes: opened before anything is done in the cluster.
+pub(super) enum To {
+    Stdout,
+    /// The file, until a first conversation has taken it, and what a second one makes it from.
+    File {
+        path: PathBuf,
+        force: bool,
+        file: Option<DumpFile>,
+    },
 }
 
-/// Has the JVM dump its heap, and brings the dump here.
+impl To {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// A usage failure for a terminal or a name that is taken, 9 where another dump is written there, 1 where it cannot be
+    /// written.
+    pub(super) fn open(target: &Target, destination: &Destination, force: bool) -> Result<To, Failure> {
+        let path = match destination {
+            Destination::Stdout if std::io::stdout().is_terminal() => {
+                return Err(Failure::usage("a heap dump is no sight for a terminal")
+                    .remedy("send it on: `… dumpheap - | zstd > x.hprof.zst`, or name a FILE"));
+            }
+            Destination::Stdout => return Ok(To::Stdout),
+            Destination::File(path) => path.clone(),
+            Destination::Default => default_name(target),
+        };
+        let file = Some(DumpFile::create(&path, force)?);
+        Ok(To::File { path, force, file })
+    }
+}
+
+/// Has the JVM dump its heap, of live objects or of all, and brings the dump here.
 ///
 /// # Errors
 /// Those of the conversation; 8 where what arrived is not a whole dump: then nothing has the dump's name.
-pub(super) async fn run(context: &Context, mut session: Session, order: &Order<'_>) -> Result<(), Error> {
-    let file = match order.file {
-        Destination::Stdout if std::io::stdout().is_terminal() => {
-            return Err(Failure::usage("a heap dump is no sight for a terminal")
-                .remedy("send it on: `… dumpheap - | zstd > x.hprof.zst`, or name a FILE")
-                .into());
-        }
-        Destination::Stdout => None,
-        Destination::File(path) => Some(path.clone()),
-        Destination::Default => Some(default_name(context)),
-    };
-    // Before anything is asked of the JVM: a name that is taken costs it nothing.
-    let sink = match &file {
-        Some(path) => Some(DumpFile::create(path, order.force)?),
-        None => None,
-    };
+pub(super) async fn run(context: &Context, mut session: Session, live: bool, to: &mut To) -> Result<(), Error> {
     let limit = storage_limit(&context.target.pod);
-    session.request(context.request(Operation::DumpHeap { live: order.live, storage_limit: limit }));
+    session.request(context.request(Operation::DumpHeap { live, storage_limit: limit }));
     let progress = Progress::new(context.options.output.quiet);
     let mut total = None;
     let mut show = |told: Told| match told {
@@ -56,16 +67,23 @@ pub(super) async fn run(context: &Context, mut session: Session, order: &Order<'
         }
         Told::Stored(offset) => progress.bytes(offset, total),
     };
-    let result = match sink {
-        Some(file) => {
-            let part = file.part().to_owned();
-            fetch(session, file, &mut show).await.map_err(|error| kept(error, &part))
+    let result = match to {
+        To::Stdout => fetch(session, std::io::stdout(), &mut show).await,
+        To::File { path, force, file } => {
+            let file = match file.take() {
+                Some(file) => file,
+                None => DumpFile::create(path, *force)?,
+            };
+            let kept = Kept { part: file.part().to_owned(), notes: &context.notes };
+            let result = fetch(session, file, &mut show).await;
+            if result.is_ok() {
+                std::mem::forget(kept);
+            }
+            result
         }
-        None => fetch(session, std::io::stdout(), &mut show).await,
     };
     drop(progress);
-    let summary = result?;
-    report(context, file.as_deref(), &summary);
+    report(context, to, &result?);
     Ok(())
 }
 
@@ -85,44 +103,35 @@ fn phase(far: &Far) -> &'static str {
     }
 }
 
-/// Says where the bytes are that did arrive: nothing that was paid for with a pause is thrown away.
-fn kept(error: Error, part: &std::path::Path) -> Error {
-    let length = std::fs::metadata(part).map_or(0, |part| part.len());
-    if length == 0 {
-        // Nothing came: an empty file helps nobody.
-        let _ = std::fs::remove_file(part);
-        return error;
-    }
-    let note = format!("{length} bytes arrived; they are in {}", part.display());
-    match error {
-        Error::Transfer(failure) => {
-            let evidence = joined(&failure.evidence, note);
-            Error::Transfer(failure.evidence(evidence))
-        }
-        Error::Injector(failure) => {
-            let evidence = joined(&failure.evidence, note);
-            Error::Injector(failure.evidence(evidence))
-        }
-    }
+/// Says where the bytes are that did arrive, unless all of them did; also when the command is interrupted, and its work just
+/// dropped. Nothing that was paid for with a pause is thrown away.
+struct Kept<'n> {
+    part: PathBuf,
+    notes: &'n Notes,
 }
 
-fn joined(evidence: &str, note: String) -> String {
-    if evidence.is_empty() { note } else { format!("{evidence}; {note}") }
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        let length = std::fs::metadata(&self.part).map_or(0, |part| part.len());
+        if length > 0 {
+            self.notes.say(&format!("{length} bytes arrived; they are in {}", self.part.display()));
+        }
+    }
 }
 
 /// POD-CONTAINER-UTC.hprof in the working directory.
-fn default_name(context: &Context) -> PathBuf {
+fn default_name(target: &Target) -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    format!("{}-{}-{now}.hprof", context.target.pod_name(), context.target.container).into()
+    format!("{}-{}-{now}.hprof", target.pod_name(), target.container).into()
 }
 
-fn report(context: &Context, file: Option<&std::path::Path>, summary: &Summary) {
+fn report(context: &Context, to: &To, summary: &Summary) {
     let counts = format!(
         "{} bytes, {} instances, {} arrays, {} classes",
         summary.bytes, summary.instances, summary.arrays, summary.classes
     );
-    match file {
-        Some(path) => context.notes.say(&format!("{}: verified to its end: {counts}", path.display())),
-        None => context.notes.say(&format!("heap dump verified to its end: {counts}")),
+    match to {
+        To::File { path, .. } => context.notes.say(&format!("{}: verified to its end: {counts}", path.display())),
+        To::Stdout => context.notes.say(&format!("heap dump verified to its end: {counts}")),
     }
 }

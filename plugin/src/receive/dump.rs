@@ -117,16 +117,38 @@ fn open_part(part: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true);
     private(&mut options);
-    let file = match options.create_new(true).open(part) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(part)?.is_file() => {
-            options.create_new(false).open(part)?
+    loop {
+        let file = match options.create_new(true).open(part) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(part)?.is_file() => {
+                match options.create_new(false).open(part) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    result => result?,
+                }
+            }
+            result => result?,
+        };
+        file.try_lock()?;
+        // Whoever had the lock may have given the file its final name meanwhile: then it is a whole dump by now.
+        if is_still(part, &file)? {
+            make_private(&file)?;
+            file.set_len(0)?;
+            return Ok(file);
         }
-        result => result?,
-    };
-    file.try_lock()?;
-    make_private(&file)?;
-    file.set_len(0)?;
-    Ok(file)
+    }
+}
+
+#[cfg(unix)]
+fn is_still(part: &Path, file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let ours = file.metadata()?;
+    let named = fs::symlink_metadata(part);
+    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
+}
+
+/// Windows renames no file that somebody has open.
+#[cfg(not(unix))]
+fn is_still(_part: &Path, _file: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(unix)]
@@ -149,6 +171,15 @@ fn make_private(_file: &File) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn private(_options: &mut OpenOptions) {}
+
+impl Drop for DumpFile {
+    /// Where nothing came, an empty file helps nobody.
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|meta| meta.len() == 0) && is_still(&self.part, &self.file).unwrap_or(false) {
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
 
 impl Write for DumpFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -281,6 +312,27 @@ mod tests {
         assert_eq!(DumpFile::create(&path, false).err().expect("taken").exit, Exit::Usage);
         assert_eq!(fs::read(&path).expect("the file"), b"meanwhile");
         store(&path, &whole(), true).expect("--force");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_part_that_became_a_whole_dump_while_its_lock_was_waited_for_is_not_truncated() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let part = directory.path().join("x.hprof.part");
+        fs::write(&part, whole()).expect("a part");
+        let late = File::open(&part).expect("the part");
+        assert!(is_still(&part, &late).expect("metadata"));
+        fs::rename(&part, directory.path().join("x.hprof")).expect("its name");
+        assert!(!is_still(&part, &late).expect("metadata"));
+        fs::write(&part, "another").expect("a new part");
+        assert!(!is_still(&part, &late).expect("metadata"));
+    }
+
+    #[test]
+    fn a_part_in_which_nothing_arrived_is_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        drop(DumpFile::create(&directory.path().join("x.hprof"), false).expect("free"));
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 0);
     }
 
     #[test]

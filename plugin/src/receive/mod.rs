@@ -10,7 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use jattach_protocol::Message;
-use jattach_protocol::message::{Block, Codec, End, Jvm, MAX_BLOCK, Progress, WINDOW};
+use jattach_protocol::message::{Block, Codec, End, Jvm, Progress, WINDOW};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::{Exit, Failure};
@@ -70,24 +70,23 @@ async fn feed<T>(
 ) -> Result<T, Error> {
     let outgoing = session.outgoing();
     let request = session.current();
-    let mut flow = Flow { received: 0, stored: 0 };
+    let mut queue = Queue::default();
     loop {
         tokio::select! {
             biased;
             report = reports.recv() => match report {
-                Some(Report::Stored(offset)) => {
-                    flow.stored = offset;
+                Some(Report::Stored { offset, cost }) => {
+                    queue.bytes -= cost;
                     outgoing.send(request, &Message::Ack(offset));
                     progress(Told::Stored(offset));
                 }
                 Some(Report::Done(result)) => return result.map_err(Error::Transfer),
                 None => return Err(Failure::new(Exit::Other, "the thread that stores the answer has died").into()),
             },
-            // The JVM cannot be called back; the injector removes what it still writes when it is done.
-            _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Interrupted, "interrupted").into()),
-            message = session.next() => match message? {
+            message = session.next(), if queue.has_room() => match message? {
                 Message::Progress(far) => progress(Told::Progress(far)),
-                message => if let Some(piece) = flow.admit(&message)? {
+                message => if let Some(piece) = piece(&message) {
+                    queue.bytes += piece.cost();
                     hand_over(pieces, piece);
                 }
             },
@@ -103,28 +102,39 @@ pub(crate) enum Told {
     Stored(u64),
 }
 
-/// How many bytes may be waiting to be stored: what the injector sends beyond the window is not taken.
-struct Flow {
-    received: u64,
-    stored: u64,
+/// What waits to be stored, in bytes of our memory.
+#[derive(Default)]
+struct Queue {
+    bytes: u64,
 }
 
-impl Flow {
-    fn admit(&mut self, message: &Message<'_>) -> Result<Option<Piece>, Failure> {
-        let (length, piece) = match *message {
-            Message::Output(bytes) => (bytes.len(), Piece::Output(bytes.to_vec())),
-            Message::Block(Block { offset, raw_length, codec, data }) => {
-                (raw_length as usize, Piece::Block { offset, raw_length, codec, data: data.to_vec() })
-            }
-            Message::End(end) => (0, Piece::End(end)),
-            _ => return Ok(None),
+impl Queue {
+    /// An injector that keeps to the window never fills it. One that does not is read no further until there is room: it
+    /// can cut its own stream, but not fill our memory.
+    fn has_room(&self) -> bool {
+        self.bytes < 2 * WINDOW
+    }
+}
+
+impl Piece {
+    /// What it takes of our memory: its bytes, and a little for itself, so that empty ones are not free.
+    fn cost(&self) -> u64 {
+        let bytes = match self {
+            Piece::Output(bytes) | Piece::Block { data: bytes, .. } => bytes.len(),
+            Piece::End(_) => 0,
         };
-        self.received += length as u64;
-        if length > MAX_BLOCK || self.received - self.stored > WINDOW + MAX_BLOCK as u64 {
-            return Err(Failure::new(Exit::Transfer, "the injector sends more than it may")
-                .evidence(format!("{} bytes came, {} are acknowledged", self.received, self.stored)));
+        (bytes + size_of::<Piece>()) as u64
+    }
+}
+
+fn piece(message: &Message<'_>) -> Option<Piece> {
+    match *message {
+        Message::Output(bytes) => Some(Piece::Output(bytes.to_vec())),
+        Message::Block(Block { offset, raw_length, codec, data }) => {
+            Some(Piece::Block { offset, raw_length, codec, data: data.to_vec() })
         }
-        Ok(Some(piece))
+        Message::End(end) => Some(Piece::End(end)),
+        _ => None,
     }
 }
 
@@ -138,13 +148,22 @@ fn hand_over(pieces: &Sender<Piece>, piece: Piece) {
 /// # Errors
 /// Those of the conversation.
 pub(crate) async fn jvms(session: &mut Session) -> Result<Vec<Jvm>, Error> {
-    // More than a pod can run; a hostile injector is not to fill the memory.
-    const MAX_JVMS: usize = 10_000;
-    let mut jvms = Vec::new();
+    // More text than all the JVMs of a pod have; a hostile injector is not to fill the memory.
+    const MAX_TEXT: usize = 1 << 20;
+    let (mut jvms, mut text) = (Vec::new(), 0);
     loop {
         match session.next().await? {
-            Message::Jvm(jvm) if jvms.len() < MAX_JVMS => jvms.push(jvm),
-            Message::Jvm(_) => return Err(Failure::new(Exit::Transfer, "the list of JVMs does not end").into()),
+            Message::Jvm(jvm) => {
+                let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
+                text += size_of::<Jvm>() + strings.into_iter().map(String::len).sum::<usize>();
+                if text > MAX_TEXT {
+                    return Err(Failure::new(Exit::Transfer, "the list of JVMs does not end")
+                        .evidence(format!("{} of them take more than 1 MiB", jvms.len() + 1))
+                        .remedy("end the injector with `kubectl jattach TARGET clean`: its answer makes no sense")
+                        .into());
+                }
+                jvms.push(jvm);
+            }
             Message::End(_) => return Ok(jvms),
             _ => {}
         }

@@ -13,8 +13,8 @@ use crate::error::{Exit, Failure};
 
 /// What the thread says.
 pub(super) enum Report<T> {
-    /// Everything below this offset is stored.
-    Stored(u64),
+    /// Everything below this offset is stored, and the last piece of it no longer takes its part of the memory.
+    Stored { offset: u64, cost: u64 },
     /// It is over, one way or the other.
     Done(Result<T, Failure>),
 }
@@ -40,13 +40,15 @@ fn store<S: Sink>(
         Err(failure) => return Some(Err(failure)),
     };
     loop {
-        let stored = match queue.recv().ok()? {
+        let piece = queue.recv().ok()?;
+        let cost = piece.cost();
+        let stored = match piece {
             Piece::Output(bytes) => store.add(&bytes),
             Piece::Block { offset, raw_length, codec, data } => store.unpack(offset, raw_length, codec, &data),
             Piece::End(end) => return Some(store.end(&end)),
         };
         match stored {
-            Ok(()) => reports.send(Report::Stored(store.length)).ok()?,
+            Ok(()) => reports.send(Report::Stored { offset: store.length, cost }).ok()?,
             Err(failure) => return Some(Err(failure)),
         }
     }
