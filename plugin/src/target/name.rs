@@ -16,9 +16,13 @@ pub(crate) fn check(what: &str, name: &str) -> Result<()> {
     if !name.is_empty() && name.len() <= LONGEST && name.chars().all(legal) && !ends(name) {
         return Ok(());
     }
+    let remedy = match what {
+        "container" => "kubectl describe pod NAME lists the containers that there are".to_owned(),
+        kind => format!("kubectl get {kind}s lists those that there are"),
+    };
     Err(Failure::usage(format!("\"{name}\" cannot be the name of a {what}"))
         .evidence("names have small letters, digits, - and . (these two not at the ends), 253 characters at most")
-        .remedy(format!("kubectl get {what}s lists those that there are")))
+        .remedy(remedy))
 }
 
 #[cfg(test)]
