@@ -2,6 +2,7 @@
 //! function each, behind [`Sys`], so that the order in which they are made can be tested without root and without a JVM.
 //! `unsafe` stands in [`raw`] and nowhere else in the crate.
 
+pub(crate) mod arrivals;
 mod beneath;
 #[cfg(test)]
 pub(crate) mod fake;

@@ -1,16 +1,15 @@
 //! Waiting for the JVM's socket, and for what may happen instead.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::socket::MeetingPlace;
 use crate::process::Target;
+use crate::sys::arrivals::Arrivals;
 use crate::sys::wait;
 
 /// Why [`SocketWatch::wait`] ended.
@@ -29,29 +28,23 @@ pub(super) enum Wake {
 pub(super) struct SocketWatch<'m> {
     name: String,
     target: &'m Target<'m>,
-    /// None where the user has no inotify instance left: they are few, and counted over all containers of a node.
-    inotify: Option<Inotify>,
+    arrivals: Arrivals,
 }
-
-/// Between two looks where inotify is not to be had.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl<'m> SocketWatch<'m> {
     pub(super) fn new(meeting: &'m MeetingPlace<'m>) -> SocketWatch<'m> {
-        let watch = || {
-            let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-            let directory = format!("/proc/self/fd/{}", meeting.directory.as_raw_fd());
-            inotify.add_watch(directory.as_str(), AddWatchFlags::IN_MOVED_TO)?;
-            Ok::<Inotify, Errno>(inotify)
-        };
-        SocketWatch { name: meeting.socket_name(), target: meeting.target, inotify: watch().ok() }
+        let directory = format!("/proc/self/fd/{}", meeting.directory.as_raw_fd());
+        SocketWatch {
+            name: meeting.socket_name(),
+            target: meeting.target,
+            arrivals: Arrivals::watch(&[directory.as_str()]),
+        }
     }
 
     pub(super) fn wait(&self, interruption: &Interruption, deadline: Instant) -> Wake {
         loop {
-            let until = if self.inotify.is_some() { deadline } else { deadline.min(Instant::now() + LOOK_AGAIN) };
-            match self.first_event(interruption, until) {
-                Some(Wake::Socket) if !self.socket_was_named() => {}
+            match self.first_event(interruption, self.arrivals.next_look(deadline)) {
+                Some(Wake::Socket) if !self.arrivals.brought(&self.name) => {}
                 Some(event) => return event,
                 None if Instant::now() < deadline => return Wake::Socket,
                 None => return Wake::TimedOut,
@@ -61,7 +54,7 @@ impl<'m> SocketWatch<'m> {
 
     fn first_event(&self, interruption: &Interruption, until: Instant) -> Option<Wake> {
         let sources = [
-            (self.inotify.as_ref().map(AsFd::as_fd), Wake::Socket),
+            (self.arrivals.fd(), Wake::Socket),
             (self.target.pidfd(), Wake::Ended),
             (interruption.fd(), Wake::Interrupted),
         ];
@@ -70,15 +63,6 @@ impl<'m> SocketWatch<'m> {
         wait::poll_until(&mut fds, Some(until)).ok()?;
         let ready = fds.iter().position(|fd| fd.any() == Some(true))?;
         Some(wakes[ready])
-    }
-
-    fn socket_was_named(&self) -> bool {
-        let events = self.inotify.as_ref().map(Inotify::read_events);
-        let Some(Ok(events)) = events else { return false };
-        // An overflow drops names: look rather than wait for one that has gone by.
-        events.iter().any(|event| {
-            event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) || event.name.as_deref() == Some(self.name.as_ref())
-        })
     }
 }
 
