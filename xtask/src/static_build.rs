@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 const SIZE_TARGET: u64 = 250_000;
 
 /// The injector compresses at level 1, which is the "fast" block compressor alone; the others are left out.
-const ZSTD_CFLAGS: &str = "-Oz \
+const ZSTD_CFLAGS: &str = "-Oz -fomit-frame-pointer \
     -fno-asynchronous-unwind-tables -fno-unwind-tables -DDYNAMIC_BMI2=0 -DZSTD_STRIP_ERROR_STRINGS=1 -DZSTD_TRACE=0 \
     -DZSTD_EXCLUDE_DFAST_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR \
     -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR \

@@ -115,7 +115,7 @@ pub struct Identity {
     pub capabilities: u64,
 }
 
-// Never inlined: the injector makes a failure in a hundred places, and would be a kilobyte larger.
+// Never inlined: the injector makes a failure in some seventy places, and would be a kilobyte larger.
 impl Failure {
     /// A failure with a cause alone.
     #[inline(never)]
