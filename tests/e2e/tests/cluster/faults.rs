@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use jattach_e2e::run::Signal;
-use jattach_e2e::{Fault, Kubeconfig, Namespace, Pod, Program, Proxy, cluster, dump, jvm, manifest};
+use jattach_e2e::{
+    Fault, Kubeconfig, Namespace, Pod, Program, Proxy, cluster, dump, jvm, manifest, shell_image_or_skip,
+};
 use tempfile::{TempDir, tempdir};
 
 /// How far a transfer gets before it breaks: more than everything before it takes, less than what may be under way
@@ -180,6 +182,46 @@ fn a_pod_that_is_killed_in_mid_dump_leaves_no_file_of_that_name() {
     assert!(matches!(ran.code(), Some(3 | 8)), "{ran}");
     let _ = ran.explains();
     transfer.is_kept_as_part();
+}
+
+#[test]
+fn a_jvm_that_ends_in_mid_dump_is_told_of_and_its_successor_is_dumped() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let mut app = manifest::jvm_with("app", &["--heap-mb", "40", "--content", "random"]);
+    app["image"] = image.into();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::restricted(app)]));
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let running = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    // Its end may be quicker than the answer to who asked for it.
+    let _ = pod.exec("app", ["kill", "1"]);
+    let ran = running.wait();
+    assert!(matches!(ran.code(), Some(3 | 8)), "{ran}");
+    let _ = ran.explains();
+    transfer.is_kept_as_part();
+
+    pod.wait_for("jsonpath={.status.containerStatuses[0].restartCount}=1");
+    pod.wait_for("condition=Ready");
+    pod.wait_for_line("app", "ready");
+    let directory = tempdir().expect("a directory");
+    let file = directory.path().join("next.hprof");
+    let _ = pod.plugin(["dumpheap"]).arg(&file).run().succeeded();
+    dump::verify(&file);
+    // The first injector ended with the process namespace that it was in.
+    assert_eq!(pod.ephemeral_containers().len(), 2);
+}
+
+#[test]
+fn a_command_that_takes_longer_than_its_limit_is_ended() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::StallAfter(SOME));
+    let _ = transfer.program.clone().args(["--timeout", "5s"]).run().ended_with(1).says("--timeout");
+    transfer.is_kept_as_part();
+    let transfer = Transfer::of(&pod, Fault::StallAfter(0));
+    let _ = transfer.program.clone().args(["--request-timeout", "1s"]).run().ended_with(1).says("--request-timeout");
+    assert!(transfer.names().is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use jattach_e2e::{Namespace, jvm, skip};
+use jattach_e2e::{Namespace, jvm, manifest, shell_image_or_skip, skip};
 use tempfile::tempdir;
 
 /// An agent that leaves what it was told where `agentProperties` shows it: nowhere else does it need a header of the JDK.
@@ -14,7 +14,7 @@ const AGENT: &str = r#"
 #include <string.h>
 int Agent_OnAttach(void *vm, char *options, void *reserved) {
     char line[256];
-    int length = snprintf(line, sizeof line, "agent says %s\n", options ? options : "nothing");
+    int length = snprintf(line, sizeof line, "agent says %s\n", options && *options ? options : "nothing");
     if (write(1, line, (size_t)length) != length) return 99;
     return options && !strcmp(options, "fail") ? 7 : 0;
 }
@@ -41,6 +41,26 @@ fn a_library_in_the_target_is_loaded_by_its_path() {
     let _ = pod.jattach(["load", &path]).ended_with(7).says("Agent_OnAttach");
     let _ = pod.jattach(["load", "/nowhere/agent.so"]).ended_with(7).says("/nowhere/agent.so");
     jvm::answers(&pod, "app");
+}
+
+#[test]
+fn a_library_in_the_targets_tmp_is_loaded_with_its_options() {
+    let image = shell_image_or_skip!();
+    let directory = tempdir().expect("a directory");
+    let agent = directory.path().join("agent.so");
+    if let Err(reason) = compile(&agent) {
+        return skip(&reason);
+    }
+    let namespace = Namespace::new();
+    let mut app = manifest::restricted(manifest::jvm("app"));
+    app["image"] = image.into();
+    let pod = namespace.start(&manifest::pod("x", &[app]));
+    let copy = namespace.kubectl_program().args(["exec", "-i", "x", "--", "sh", "-c", "cat > /tmp/agent.so"]);
+    let _ = copy.stdin(fs::read(&agent).expect("the agent")).run().succeeded();
+    let _ = pod.jattach(["load", "/tmp/agent.so", "hello=1"]).succeeded();
+    pod.wait_for_line("app", "agent says hello=1");
+    let _ = pod.jattach(["load", "/tmp/agent.so"]).succeeded();
+    pod.wait_for_line("app", "agent says nothing");
 }
 
 #[test]

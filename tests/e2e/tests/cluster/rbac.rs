@@ -121,7 +121,11 @@ fn a_user_may_be_impersonated_with_as() {
     let _ = masters.succeeded().prints("App");
     // And who may not impersonate is told so.
     let jane = As::of(&namespace, &account.kubeconfig());
-    let _ = jane.jattach(&["pod/x", "ps", "--as", "somebody"]).ended_with(4).explains().says("may not impersonate users in the cluster");
+    let _ = jane
+        .jattach(&["pod/x", "ps", "--as", "somebody"])
+        .ended_with(4)
+        .explains()
+        .says("may not impersonate users in the cluster");
 }
 
 #[test]
