@@ -50,12 +50,13 @@ pub(crate) fn become_like(target: &Target<'_>) -> Result<(), Failure> {
 }
 
 /// Runs `look` with this thread's file accesses made in the target's name, where we may do that: root without
-/// CAP_SYS_PTRACE cannot read a user's `/proc/T/maps`, and can become that user for a moment.
+/// CAP_SYS_PTRACE cannot read a user's `/proc/T/maps`, and can become that user for a moment. A user who has become what
+/// the target of its job is stays that, whatever it could do.
 pub(crate) fn with_file_access_of<T>(target: &Target<'_>, look: impl FnOnce() -> T) -> T {
     let sys = target.sys();
     let (Ok(own), Ok(theirs)) = (own_status(sys), target.status()) else { return look() };
     let (uid, gid) = (theirs.uid.effective, theirs.gid.effective);
-    let may = own.effective & CAP_SETUID != 0 && own.effective & CAP_SETGID != 0;
+    let may = own.uid.real == 0 && own.effective & CAP_SETUID != 0 && own.effective & CAP_SETGID != 0;
     if !may || (own.uid.filesystem, own.gid.filesystem) == (uid, gid) {
         return look();
     }
@@ -239,6 +240,31 @@ mod tests {
         let failure = refused(&own, &[ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET)]);
         assert_eq!(failure.identity.map(|fit| fit.capabilities), Some(0xa804_25fb));
         assert!(failure.evidence.contains(DEFAULT_SET), "{failure}");
+    }
+
+    fn looks_of(own: &[(&str, &str)], theirs: &[(&str, &str)]) -> Vec<String> {
+        let fake = Fake::jvm();
+        fake.set_own_status(own);
+        fake.set_status(theirs);
+        with_file_access_of(&Target::open(&fake, PID).expect("opened"), || ());
+        fake.calls()
+    }
+
+    #[test]
+    fn root_looks_at_a_users_process_as_that_user_and_is_root_again() {
+        let own = [ROOT, ROOTS_GROUP, ("CapEff", DEFAULT_SET)];
+        assert_eq!(looks_of(&own, &[USER, USERS_GROUP]), ["setfsids 1000:1001", "setfsids 0:0"]);
+    }
+
+    #[test]
+    fn whom_it_serves_nothing_or_who_may_not_looks_as_what_it_is() {
+        let root = [ROOT, ROOTS_GROUP, ("CapEff", DEFAULT_SET)];
+        let without = [ROOT, ROOTS_GROUP, ("CapEff", "00000000a804253b")];
+        let user = [USER, USERS_GROUP, ("CapEff", DEFAULT_SET)];
+        for (own, theirs) in [(root, [ROOT, ROOTS_GROUP]), (without, [USER, USERS_GROUP]), (user, [ROOT, ROOTS_GROUP])]
+        {
+            assert_eq!(looks_of(&own, &theirs), [""; 0], "{own:?} {theirs:?}");
+        }
     }
 
     #[test]

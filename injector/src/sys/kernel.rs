@@ -98,8 +98,12 @@ impl Sys for Kernel {
     }
 
     fn set_fs_ids(&self, uid: u32, gid: u32) {
+        let dumpable = prctl::get_dumpable() == Ok(true);
         setfsgid(Gid::from_raw(gid));
         setfsuid(Uid::from_raw(uid));
+        if dumpable {
+            let _ = self.set_dumpable();
+        }
     }
 }
 
@@ -117,5 +121,22 @@ fn number(pid: u32) -> Result<libc::pid_t> {
     match libc::pid_t::try_from(pid) {
         Ok(pid) if pid > 0 => Ok(pid),
         _ => Err(Errno::ESRCH),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{getegid, geteuid};
+
+    use super::*;
+
+    /// Needs root to change anything.
+    #[test]
+    fn a_change_of_the_file_access_leaves_the_process_as_open_to_the_jvm_as_it_was() {
+        Kernel.set_dumpable().expect("permitted");
+        for (uid, gid) in [(1000, 1000), (geteuid().as_raw(), getegid().as_raw())] {
+            Kernel.set_fs_ids(uid, gid);
+            assert_eq!(prctl::get_dumpable(), Ok(true), "as {uid}:{gid}");
+        }
     }
 }

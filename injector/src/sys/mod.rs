@@ -88,6 +88,7 @@ pub(crate) trait Sys: Sync {
     fn set_dumpable(&self) -> Result<()>;
 
     /// setfsgid(2) and setfsuid(2) of this thread: in whose name it accesses files, other processes' /proc directories
-    /// among them. The kernel leaves the ids as they are where that is not permitted.
+    /// among them. The kernel leaves the ids as they are where that is not permitted. It also closes the whole process to
+    /// its own user (dumpable 0), the JVM that opens our files among them: where it was open, it is opened again at once.
     fn set_fs_ids(&self, uid: u32, gid: u32);
 }
