@@ -19,7 +19,7 @@ pub(crate) fn detect(target: &Target<'_>) -> Option<Jvm> {
     let status = target.status().ok()?;
     let command_line = target.command_line().unwrap_or_default();
     let libraries = target.libraries();
-    let data = hsperf::read(target, status.inner_pid());
+    let data = hsperf::read(target, &status);
     let (kind, failure) = match &libraries {
         Ok(libraries) => kind(target, &status, libraries, data.as_ref())?,
         Err(errno) if command_line::names_java(&command_line) || status.name == b"java" => {

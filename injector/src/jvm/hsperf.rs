@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::OFlag;
 
-use crate::process::Target;
+use crate::process::{Status, Target, read_limited};
 
 /// HotSpot writes 32 KiB; -XX:PerfDataMemorySize may ask for more.
 const MAX_FILE: usize = 1 << 20;
@@ -35,15 +35,18 @@ pub(crate) struct PerfData {
     little_endian: bool,
 }
 
-/// The data of a JVM, if it publishes any that can be read.
-pub(crate) fn read(target: &Target<'_>, inner_pid: u32) -> Option<PerfData> {
+/// The data of a JVM, if it publishes any that can be read. In a /tmp that containers share, another user's JVM may have
+/// the same pid in its own namespace: its data say nothing about this one.
+pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
     let tmp = target.open_in_root(b"/tmp", OFlag::O_RDONLY | OFlag::O_DIRECTORY).ok()?;
     let entries = fs::read_dir(format!("/proc/self/fd/{}", tmp.as_raw_fd())).ok()?;
+    let pid = status.inner_pid().to_string();
     for entry in entries.take(MAX_ENTRIES).flatten() {
         let name = entry.file_name();
         if name.as_bytes().starts_with(b"hsperfdata_") {
-            let path = [b"/tmp/", name.as_bytes(), b"/", inner_pid.to_string().as_bytes()].concat();
-            let data = target.read_in_root(&path, MAX_FILE).ok().and_then(PerfData::new);
+            let path = [b"/tmp/", name.as_bytes(), b"/", pid.as_bytes()].concat();
+            let file = target.open_file_in_root(&path).ok().filter(|(_, owner)| *owner == status.uid.effective);
+            let data = file.and_then(|(file, _)| read_limited(file, MAX_FILE).ok()).and_then(PerfData::new);
             if data.is_some() {
                 return data;
             }
@@ -118,6 +121,7 @@ pub(crate) fn fixture(strings: &[(&str, &str)]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::fake::{Fake, PID};
 
     fn sample() -> Vec<u8> {
         fixture(&[("sun.rt.jvmCapabilities", "1100"), ("sun.rt.javaCommand", "Main a b"), ("java.empty", "")])
@@ -130,6 +134,17 @@ mod tests {
         assert_eq!(data.string("java.empty"), Some(b"".as_slice()));
         assert_eq!(data.string("java.absent"), None);
         assert!(!data.refuses_attach());
+    }
+
+    #[test]
+    fn the_data_of_another_users_jvm_with_the_same_pid_are_not_this_ones() {
+        let fake = Fake::jvm();
+        fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_other")).expect("created");
+        fs::write(fake.path("proc/root/tmp/hsperfdata_other/7"), sample()).expect("written");
+        let target = Target::open(&fake, PID).expect("opened");
+        assert!(read(&target, &target.status().expect("its status")).is_some());
+        fake.set_status(&[("Uid", "4242\t4242\t4242\t4242")]);
+        assert!(read(&target, &target.status().expect("its status")).is_none());
     }
 
     #[test]

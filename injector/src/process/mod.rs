@@ -131,14 +131,20 @@ impl<'s> Target<'s> {
         self.sys.open_at(self.directory.as_fd(), name, flags)
     }
 
-    /// What a regular file of the target's holds, up to `limit` bytes. It is the target's to say what is there: anything
-    /// but a regular file is refused (EINVAL), and a FIFO is not waited for.
+    /// What a regular file of the target's holds, up to `limit` bytes.
     pub(crate) fn read_in_root(&self, path: &[u8], limit: usize) -> nix::Result<Vec<u8>> {
+        read_limited(self.open_file_in_root(path)?.0, limit)
+    }
+
+    /// Opens a regular file of the target's, and says whose it is. It is the target's to say what is there: anything but a
+    /// regular file is refused (EINVAL), and a FIFO is not waited for.
+    pub(crate) fn open_file_in_root(&self, path: &[u8]) -> nix::Result<(OwnedFd, u32)> {
         let file = self.open_in_root(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
-        if fstat(&file)?.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+        let seen = fstat(&file)?;
+        if seen.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
             return Err(Errno::EINVAL);
         }
-        read_limited(file, limit)
+        Ok((file, seen.st_uid))
     }
 
     /// The directory in `/proc` itself.

@@ -105,7 +105,7 @@ pub(super) fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure
                 "if it is still starting, try again in a moment; with -Xrs, start it with -XX:+StartAttachListener",
             ));
     }
-    if hsperf::read(target, meeting.inner_pid).is_some_and(|data| data.refuses_attach()) {
+    if hsperf::read(target, &status).is_some_and(|data| data.refuses_attach()) {
         return Err(Failure::new(Code::NotAttachable, "the JVM was started with -XX:+DisableAttachMechanism")
             .evidence("sun.rt.jvmCapabilities in its performance data"));
     }
