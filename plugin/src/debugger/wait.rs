@@ -113,7 +113,8 @@ impl Waiting<'_> {
                     return Err(Failure::new(
                         Exit::Target,
                         format!("pod/{name} was deleted while the injector started"),
-                    ));
+                    )
+                    .remedy("name a pod that stays"));
                 }
                 Ok(WatchEvent::Bookmark(_)) => {}
                 // Too old a version, or a connection that was cut: what counts is the pod as it is now.
