@@ -164,6 +164,7 @@ mod tests {
             progress.phase("dumping");
             progress.bytes(372 << 20, Some(372 << 20));
             progress.phase("receiving");
+            assert_eq!((progress.bar.position(), progress.bar.length()), (0, None));
         });
         assert!(line.contains("receiving") && !line.contains("MiB"), "{line}");
         let line = shown(|progress| {
