@@ -61,11 +61,10 @@ fn ended_by_alert(alert: &str) -> Failure {
              balancer that asks for certificates of its own needs one it knows",
         );
     }
-    Failure::new(Exit::Other, "the server ends the TLS handshake")
-        .remedy(
-            "check the cluster's server address and tls-server-name, that TLS 1.2 or newer is spoken there, and whether \
+    Failure::new(Exit::Other, "the server ends the TLS handshake").remedy(
+        "check the cluster's server address and tls-server-name, that TLS 1.2 or newer is spoken there, and whether \
              the server wants a client certificate: some end it so without one",
-        )
+    )
 }
 
 /// kube's own texts for these hold the plugin's output, and so a token: only its stderr is shown.
