@@ -58,8 +58,7 @@ fn no_hold(error: &io::Error) -> Failure {
     let hello = Message::Hello(Hello { version: VERSION, software: SOFTWARE.to_owned(), capabilities: 0 });
     for message in [hello, Message::Failure(failure.clone())] {
         let mut frame = message.to_frame();
-        encoder.seal(message.kind(), 0, 0, &mut frame);
-        if io::stdout().write_all(&frame).is_err() {
+        if encoder.seal(message.kind(), 0, 0, &mut frame).is_err() || io::stdout().write_all(&frame).is_err() {
             break;
         }
     }

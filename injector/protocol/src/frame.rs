@@ -73,6 +73,11 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
+/// A message has more bytes than a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message of {0} bytes is longer than a frame may be ({MAX_PAYLOAD})")]
+pub struct TooLong(pub usize);
+
 /// Seals frames of one direction of a connection: counts them and hashes them.
 #[derive(Debug, Default)]
 pub struct Encoder {
@@ -88,11 +93,16 @@ impl Encoder {
     /// Fills in the header of `frame`, which holds [`HEADER`] bytes of any content and then the payload. In place, so
     /// that a block can be compressed straight to where it is sent from.
     ///
+    /// # Errors
+    /// When the payload is longer than [`MAX_PAYLOAD`]. Nothing was counted then: another frame can take its place.
+    ///
     /// # Panics
-    /// When `frame` is shorter than a header or its payload longer than [`MAX_PAYLOAD`]: a caller's mistake.
-    pub fn seal(&mut self, kind: u8, request: u32, stream: u32, frame: &mut [u8]) {
+    /// When `frame` is shorter than a header: a caller's mistake.
+    pub fn seal(&mut self, kind: u8, request: u32, stream: u32, frame: &mut [u8]) -> Result<(), TooLong> {
         let (header, payload) = frame.split_at_mut(HEADER);
-        assert!(payload.len() <= MAX_PAYLOAD, "a payload of {} bytes", payload.len());
+        if payload.len() > MAX_PAYLOAD {
+            return Err(TooLong(payload.len()));
+        }
         #[expect(clippy::cast_possible_truncation, reason = "at most MAX_PAYLOAD")]
         header[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
         header[4..8].copy_from_slice(&[kind, 0, 0, 0]);
@@ -102,6 +112,7 @@ impl Encoder {
         let hash = hash(header[..24].as_ref(), payload);
         header[24..].copy_from_slice(&hash.to_le_bytes());
         self.sequence += 1;
+        Ok(())
     }
 }
 

@@ -35,6 +35,13 @@ pub const SILENCE_SECONDS: u64 = 15;
 /// much in memory if it must, so that it can always read on: an exec stream whose client stops reading loses data.
 pub const WINDOW: u64 = 16 << 20;
 
+/// The most bytes of each string that names something of a JVM or of a side. They are whatever a target or a peer says, and
+/// longer ones are clipped as they are written.
+pub const MAX_NAME: usize = 1 << 10;
+
+/// The most bytes of each text of a failure, clipped as they are written: it may quote what the other side has said.
+pub const MAX_TEXT: usize = 16 << 10;
+
 const MAGIC: [u8; 8] = *b"jattach\0";
 
 /// The first message of each side. Its layout never changes: fields are only ever added after these.
@@ -254,7 +261,7 @@ impl Message<'_> {
             Message::Hello(hello) => {
                 out.0.extend_from_slice(&MAGIC);
                 out.u16(hello.version);
-                out.str(&hello.software);
+                out.str(clip(&hello.software, MAX_NAME));
                 out.u64(hello.capabilities);
             }
             Message::Request(request) => write_request(request, out),
@@ -283,7 +290,7 @@ impl Message<'_> {
             Message::Jvm(jvm) => {
                 [jvm.pid, jvm.inner_pid, jvm.uid, jvm.gid].into_iter().for_each(|number| out.u32(number));
                 let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
-                strings.into_iter().for_each(|string| out.str(string));
+                strings.into_iter().for_each(|string| out.str(clip(string, MAX_NAME)));
             }
         }
     }
@@ -405,9 +412,14 @@ fn read_phase(from: &mut Reader<'_>) -> Result<Phase, Error> {
     }
 }
 
+/// The beginning of `text`: whole characters, `most` bytes of them at the most.
+pub fn clip(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
 fn write_failure(failure: &Failure, out: &mut Writer<'_>) {
     out.u16(failure.code as u16);
-    [&failure.cause, &failure.evidence, &failure.remedy].into_iter().for_each(|text| out.str(text));
+    [&failure.cause, &failure.evidence, &failure.remedy].into_iter().for_each(|text| out.str(clip(text, MAX_TEXT)));
     if let Some(identity) = failure.identity {
         out.u32(identity.uid);
         out.u32(identity.gid);

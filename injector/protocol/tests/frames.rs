@@ -1,9 +1,9 @@
 //! Whatever happens to the bytes on their way, a reader gets the message that was sent or an error: never another one.
 
 use jattach_protocol::failure::{Code, Failure, Identity};
-use jattach_protocol::frame::{Decoder, Encoder, Error, HEADER, MAX_PAYLOAD};
+use jattach_protocol::frame::{Decoder, Encoder, Error, Frame, HEADER, MAX_PAYLOAD, TooLong};
 use jattach_protocol::message::{
-    Block, Codec, End, Hello, Jvm, MAX_BLOCK, Message, Operation, Phase, Progress, Request, Started,
+    Block, Codec, End, Hello, Jvm, MAX_BLOCK, MAX_NAME, MAX_TEXT, Message, Operation, Phase, Progress, Request, Started,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn frames(messages: &[(u32, u32, Message<'_>)]) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new();
     let seal = |(request, stream, message): &(u32, u32, Message<'_>)| {
         let mut frame = message.to_frame();
-        encoder.seal(message.kind(), *request, *stream, &mut frame);
+        encoder.seal(message.kind(), *request, *stream, &mut frame).unwrap();
         frame
     };
     messages.iter().map(seal).collect()
@@ -220,7 +220,7 @@ proptest! {
     ) {
         let mut sealed = vec![0; HEADER];
         sealed.extend_from_slice(&payload);
-        Encoder::new().seal(kind, 0, 0, &mut sealed);
+        Encoder::new().seal(kind, 0, 0, &mut sealed).unwrap();
         let mut decoder = Decoder::new();
         decoder.push(&sealed);
         let frame = decoder.next().unwrap().unwrap();
@@ -262,12 +262,60 @@ fn text_from_another_program_is_named_as_what_it_is() {
     assert_eq!(decoder.next().unwrap_err().to_string(), "not a frame: it begins with \"exec /in\"");
 }
 
+/// The message as it arrives.
+fn sent(message: &Message<'_>) -> Message<'static> {
+    let mut decoder = Decoder::new();
+    let frame = frames(&[(0, 0, message.clone())]).remove(0).leak();
+    let mut rest = &*frame;
+    while !rest.is_empty() {
+        let taken = decoder.push(rest);
+        rest = &rest[taken..];
+    }
+    let frame = decoder.next().unwrap().unwrap();
+    Message::read(&Frame { payload: frame.payload.to_vec().leak(), ..frame }).unwrap()
+}
+
+#[test]
+fn what_a_target_or_a_client_says_at_length_is_clipped_between_characters_and_never_too_long_for_a_frame() {
+    let long = "x".to_owned() + &"\u{20ac}".repeat(1 << 20);
+    let clipped = |most: usize| -> String {
+        long.chars()
+            .scan(0, |bytes, c| {
+                *bytes += c.len_utf8();
+                (*bytes <= most).then_some(c)
+            })
+            .collect()
+    };
+    let failure = Failure::new(Code::Usage, long.clone()).evidence(long.clone()).remedy(long.clone());
+    let text = clipped(MAX_TEXT);
+    let expected = Failure::new(Code::Usage, text.clone()).evidence(text.clone()).remedy(text);
+    assert_eq!(sent(&Message::Failure(failure)), Message::Failure(expected));
+
+    let jvm = |text: &str| {
+        let [container, kind, vendor, version, main, obstacle] = [(); 6].map(|()| text.to_owned());
+        Jvm { pid: 1, inner_pid: 1, uid: 0, gid: 0, container, kind, vendor, version, main, obstacle }
+    };
+    assert_eq!(sent(&Message::Jvm(jvm(&long))), Message::Jvm(jvm(&clipped(MAX_NAME))));
+    let hello = |software: String| Message::Hello(Hello { version: 1, software, capabilities: 0 });
+    assert_eq!(sent(&hello(long.clone())), hello(clipped(MAX_NAME)));
+}
+
+#[test]
+fn a_message_that_no_frame_carries_is_refused_and_the_next_one_takes_its_place() {
+    let mut encoder = Encoder::new();
+    let mut long = vec![0; HEADER + MAX_PAYLOAD + 1];
+    assert_eq!(encoder.seal(4, 1, 0, &mut long), Err(TooLong(MAX_PAYLOAD + 1)));
+    let mut next = Message::Heartbeat.to_frame();
+    assert_eq!(encoder.seal(7, 0, 0, &mut next), Ok(()));
+    assert_eq!(decode(&next, &[100]).0.len(), 1);
+}
+
 #[test]
 fn a_hello_from_a_newer_side_is_read_in_spite_of_what_it_adds() {
     let hello = Hello { version: 9, software: "injector 9.0".into(), capabilities: 3 };
     let mut sealed = Message::Hello(hello.clone()).to_frame();
     sealed.extend_from_slice(b"and more");
-    Encoder::new().seal(1, 0, 0, &mut sealed);
+    Encoder::new().seal(1, 0, 0, &mut sealed).unwrap();
     let mut decoder = Decoder::new();
     decoder.push(&sealed);
     assert_eq!(Message::read(&decoder.next().unwrap().unwrap()), Ok(Message::Hello(hello)));

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jattach_protocol::frame::{Decoder, Encoder};
+use jattach_protocol::frame::{Decoder, Encoder, TooLong};
 use jattach_protocol::message::{HEARTBEAT_SECONDS, Hello, Progress, SILENCE_SECONDS, VERSION, WINDOW};
 use jattach_protocol::{Code, Failure, Message};
 
@@ -131,8 +131,9 @@ impl Peer {
     fn beat(&self) {
         if let Ok(mut encoder) = self.encoder.try_lock() {
             let mut frame = Message::Heartbeat.to_frame();
-            encoder.seal(Message::Heartbeat.kind(), 0, 0, &mut frame);
-            let _ = self.write(&frame);
+            if encoder.seal(Message::Heartbeat.kind(), 0, 0, &mut frame).is_ok() {
+                let _ = self.write(&frame);
+            }
         }
     }
 
@@ -144,8 +145,14 @@ impl Peer {
     /// Sends a frame whose payload is in place already, behind the room for its header.
     pub(crate) fn send_frame(&self, kind: u8, request: u32, frame: &mut [u8]) -> Result<(), Gone> {
         let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        encoder.seal(kind, request, 0, frame);
-        self.write(frame)
+        match encoder.seal(kind, request, 0, frame) {
+            Ok(()) => self.write(frame),
+            // A client that lacks a message must not go on as if it had them all.
+            Err(TooLong(_)) => {
+                self.hang_up();
+                Err(Gone)
+            }
+        }
     }
 
     /// Sends how far a request is.

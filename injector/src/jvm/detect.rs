@@ -1,6 +1,6 @@
 //! Whether a process is a JVM, which one, what it runs, and whether it can be attached to; nothing is signalled for that.
 
-use jattach_protocol::message::Jvm;
+use jattach_protocol::message::{Jvm, MAX_NAME, clip};
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -94,15 +94,19 @@ fn release_value<'r>(release: &'r [u8], name: &str) -> Option<&'r [u8]> {
 
 /// A failure in a table's cell.
 fn one_line(failure: &Failure) -> String {
-    if failure.evidence.is_empty() {
-        failure.cause.clone()
+    let line = if failure.evidence.is_empty() {
+        failure.cause.to_string()
     } else {
         format!("{} ({})", failure.cause, failure.evidence)
-    }
+    };
+    clip(&line, MAX_NAME).to_owned()
 }
 
+/// What the target says of itself, as far as it is a name and no attempt to fill our memory.
 fn text(bytes: Option<&[u8]>) -> String {
-    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+    let bytes = bytes.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_NAME)]);
+    clip(&text, MAX_NAME).to_owned()
 }
 
 #[cfg(test)]
@@ -132,6 +136,17 @@ mod tests {
         assert_eq!((jvm.vendor.as_str(), jvm.version.as_str()), ("Debian", "17.0.15"));
         assert_eq!((jvm.pid, jvm.inner_pid, jvm.obstacle.as_str()), (PID, 7, ""));
         assert_eq!(fake.calls(), Vec::<String>::new(), "nothing was done to it");
+    }
+
+    #[test]
+    fn a_main_class_that_fills_the_performance_data_is_clipped() {
+        let fake = Fake::jvm();
+        fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_app")).expect("created");
+        let mut data = hsperf::fixture(&[("sun.rt.javaCommand", &"x".repeat(1 << 19))]);
+        // Each of these takes three bytes as the character that stands for it.
+        data.iter_mut().filter(|byte| **byte == b'x').for_each(|byte| *byte = 0xff);
+        fs::write(fake.path("proc/root/tmp/hsperfdata_app/7"), data).expect("written");
+        assert_eq!(detected(&fake).expect("a JVM").main, "\u{fffd}".repeat(MAX_NAME / 3));
     }
 
     #[test]

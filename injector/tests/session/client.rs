@@ -44,7 +44,7 @@ impl Client {
 
     pub(crate) fn send(&mut self, request: u32, message: &Message<'_>) {
         let mut frame = message.to_frame();
-        self.encoder.seal(message.kind(), request, 0, &mut frame);
+        self.encoder.seal(message.kind(), request, 0, &mut frame).expect("short enough");
         self.send_bytes(&frame);
     }
 

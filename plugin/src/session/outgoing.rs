@@ -61,7 +61,7 @@ struct Pen {
 
 impl Pen {
     async fn write(&mut self, request: u32, kind: u8, mut frame: Vec<u8>) -> std::io::Result<()> {
-        self.encoder.seal(kind, request, 0, &mut frame);
+        self.encoder.seal(kind, request, 0, &mut frame).map_err(std::io::Error::other)?;
         self.stdin.write_all(&frame).await
     }
 }
