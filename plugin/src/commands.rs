@@ -12,8 +12,6 @@ mod ps;
 mod threaddump;
 mod version;
 
-use std::io::Write;
-
 use jattach_protocol::message::{Operation, Request};
 
 use crate::client::Cluster;
@@ -22,6 +20,7 @@ use crate::error::{Exit, Failure};
 use crate::options::{Action, Agent, Command, Options, OutputFormat};
 use crate::render::Notes;
 use crate::render::document::document;
+use crate::render::stdout;
 use crate::session::{self, Session};
 use crate::target::{self, Target, Wish};
 
@@ -87,8 +86,7 @@ async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shar
         let Context { cluster, target, options, .. } = &context;
         let patch = debugger::dry_run(cluster, target, &options.injector, answered_by).await?;
         let text = document(&patch, options.output.format.unwrap_or(OutputFormat::Yaml))?;
-        std::io::stdout().write_all(text.as_bytes())?;
-        return Ok(());
+        return Ok(stdout::print(&text, &mut std::io::stdout())?);
     }
     act(&context, action).await
 }
@@ -186,7 +184,9 @@ async fn perform(
             load::upload(context, &mut session, path, agent, options.as_deref()).await?;
         }
         (action, _) => {
-            let operation = text_operation(action).ok_or_else(|| Failure::usage("the command is not done so"))?;
+            let operation = text_operation(action).ok_or_else(|| {
+                Failure::usage("this command is done in another way").remedy("report it: the plugin has a mistake")
+            })?;
             let top = if let Action::InspectHeap { top, .. } = action { *top } else { None };
             answer::run(context, &mut session, operation, top).await?;
         }

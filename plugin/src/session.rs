@@ -79,7 +79,7 @@ impl Session {
         let mut attached = debugger::exec(cluster, debugger, &SESSION).await?;
         let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());
         let (Some(stdin), Some(stdout), Some(stderr), Some(status)) = streams else {
-            return Err(Failure::new(Exit::Other, "the exec stream has no stdin, stdout and stderr").into());
+            return Err(not_an_injector("the exec stream has no stdin, stdout and stderr").into());
         };
         let incoming = Incoming {
             _attached: attached,
@@ -272,7 +272,9 @@ fn damaged(error: &dyn std::fmt::Display) -> Failure {
 }
 
 fn not_an_injector(evidence: &str) -> Failure {
-    Failure::new(Exit::Transfer, "what answers in the debug container is no injector").evidence(evidence)
+    Failure::new(Exit::Transfer, "what answers in the debug container is no injector")
+        .evidence(evidence)
+        .remedy("see that --image is the injector's image, of this plugin's version")
 }
 
 /// The failure that the injector reports as its identity not fitting, with the one that would.

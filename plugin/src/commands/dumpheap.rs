@@ -98,7 +98,7 @@ fn phase(far: &Far) -> &'static str {
     match far.phase {
         Phase::Queued => "waiting for another job",
         Phase::Attaching => "attaching",
-        Phase::Dumping => "the JVM writes its heap; the application stands still",
+        Phase::Dumping => "dumping; the application waits",
         Phase::Sending => "receiving",
     }
 }

@@ -68,12 +68,15 @@ pub(super) async fn upload(
 /// A usage failure for what cannot be read or is none.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: std::io::Error| {
-        Failure::usage(format!("cannot read the agent {}", file.display())).evidence(error.to_string())
+        Failure::usage(format!("cannot read the agent {}", file.display()))
+            .evidence(error.to_string())
+            .remedy("check the path: it is one of this machine")
     };
     let length = fs::metadata(file).map_err(unreadable)?.len();
     if length > MAX_AGENT {
         return Err(Failure::new(Exit::Usage, format!("{} is no agent", file.display()))
-            .evidence(format!("{length} bytes, and {MAX_AGENT} is the most")));
+            .evidence(format!("{length} bytes, and {MAX_AGENT} is the most"))
+            .remedy("name the agent's shared library"));
     }
     let agent = fs::read(file).map_err(unreadable)?;
     if !agent.starts_with(b"\x7fELF") {

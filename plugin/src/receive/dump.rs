@@ -247,7 +247,9 @@ impl Target for io::Stdout {
     }
 
     fn failed(&self, error: &io::Error) -> Failure {
-        Failure::new(Exit::Other, "cannot write to standard output").evidence(error.to_string())
+        Failure::new(Exit::Other, "cannot write to standard output")
+            .evidence(error.to_string())
+            .remedy("see that its reader takes all of it, or give a FILE")
     }
 }
 

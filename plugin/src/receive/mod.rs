@@ -81,7 +81,7 @@ async fn feed<T>(
                     progress(Told::Stored(offset));
                 }
                 Some(Report::Done(result)) => return result.map_err(Error::Transfer),
-                None => return Err(Failure::new(Exit::Other, "the thread that stores the answer has died").into()),
+                None => return Err(died().into()),
             },
             message = session.next(), if queue.has_room() => match message? {
                 Message::Progress(far) => progress(Told::Progress(far)),
@@ -92,6 +92,11 @@ async fn feed<T>(
             },
         }
     }
+}
+
+fn died() -> Failure {
+    Failure::new(Exit::Other, "the thread that stores the answer has died")
+        .remedy("run the command again; if it stays so, report it: the plugin has a mistake")
 }
 
 /// What is told of a request under way.

@@ -64,8 +64,9 @@ struct Store<S> {
 
 impl<S: Sink> Store<S> {
     fn new(sink: S) -> Result<Store<S>, Failure> {
-        let decompressor = Decompressor::new()
-            .map_err(|error| Failure::new(Exit::Other, "cannot start zstd").evidence(error.to_string()))?;
+        let decompressor = Decompressor::new().map_err(|error| {
+            Failure::new(Exit::Other, "cannot start zstd").evidence(error.to_string()).remedy("free some memory here")
+        })?;
         Ok(Store { sink, length: 0, hash: Xxh3Default::new(), decompressor, block: Vec::new() })
     }
 
