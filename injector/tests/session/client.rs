@@ -1,7 +1,7 @@
 //! The other end of a session: what the plugin is in the cluster, here over the pipes of a child.
 
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use jattach_protocol::frame::{Decoder, Encoder};
 use jattach_protocol::message::{Block, Codec, End, Hello, Operation, Request, VERSION};
@@ -30,13 +30,21 @@ pub(crate) struct Answer {
 impl Client {
     /// Starts a session and says hello.
     pub(crate) fn connect(container: &Container) -> Client {
-        let mut client = Client::start(container);
+        Client::connect_through(container.command(injector()))
+    }
+
+    /// The same with the program that is to be told `session` as its last argument.
+    pub(crate) fn connect_through(command: Command) -> Client {
+        let mut client = Client::spawn(command);
         client.send(0, &Message::Hello(Hello { version: VERSION, software: "a test".into(), capabilities: 0 }));
         client
     }
 
     pub(crate) fn start(container: &Container) -> Client {
-        let mut command = container.command(injector());
+        Client::spawn(container.command(injector()))
+    }
+
+    fn spawn(mut command: Command) -> Client {
         let mut child = command.arg("session").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("session");
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("piped"));
         Client { child, stdin, stdout, encoder: Encoder::new(), decoder: Decoder::new(), uploads: 0, hash: None }

@@ -30,13 +30,22 @@ pub(crate) struct Container {
 impl Container {
     /// Starts a JVM with `megabytes` of live heap.
     pub(crate) fn start(megabytes: u32) -> Container {
+        Container::start_with("", megabytes)
+    }
+
+    /// The same with a JVM that a user without a name and any privilege runs.
+    pub(crate) fn start_as_user(megabytes: u32) -> Container {
+        Container::start_with("setpriv --reuid 4242 --regid 4242 --clear-groups", megabytes)
+    }
+
+    fn start_with(wrapper: &str, megabytes: u32) -> Container {
         // Not in /tmp, which may be a tmpfs: no dump is written there.
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a directory");
         std::fs::write(tmp.path().join("Hoard.java"), HOARD).expect("the source");
         let compiled = Command::new("javac").arg("Hoard.java").current_dir(tmp.path()).status().expect("javac");
         assert!(compiled.success());
         let script = format!(
-            "mount --bind {} /tmp && cd /tmp && exec java -Xmx512m -XX:-UsePerfData -cp /tmp Hoard {megabytes}",
+            "mount --bind {} /tmp && cd /tmp && chmod 1777 . && exec {wrapper} java -Xmx512m -XX:-UsePerfData -cp /tmp Hoard {megabytes}",
             tmp.path().display()
         );
         let mut unshare = Command::new("unshare")
@@ -71,9 +80,8 @@ impl Container {
 
     /// A program in the container's namespaces.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        let jvm = child_of(self.unshare.id()).to_string();
-        command.args(["--mount", "--pid", "--target", &jvm]).arg(program);
+        let mut command = enter(child_of(self.unshare.id()));
+        command.arg(program);
         command
     }
 
@@ -90,6 +98,13 @@ impl Drop for Container {
         let _ = self.unshare.kill();
         let _ = self.unshare.wait();
     }
+}
+
+/// To be completed with a program: it runs in the namespaces of a process.
+pub(crate) fn enter(pid: u32) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--mount", "--pid", "--target", &pid.to_string()]);
+    command
 }
 
 /// The one child of a process that has forked.

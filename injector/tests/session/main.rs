@@ -3,6 +3,7 @@
 
 mod client;
 mod container;
+mod rendezvous;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
