@@ -26,6 +26,9 @@ impl Missing {
     /// from exec's `pods "x" is forbidden: `, which names nothing.
     pub(super) fn of(status: &Status, call: &Call, namespace: &str) -> Option<Missing> {
         let message = &status.message;
+        if let Some(missing) = Missing::of_constrained_impersonation(message, namespace) {
+            return Some(missing);
+        }
         let refused = message.split_once(" cannot ").and_then(|(front, rest)| {
             let user = front.rsplit_once("User ")?.1.trim_matches('"');
             Some((user, rest.split_once("resource \"")?.1))
@@ -52,6 +55,22 @@ impl Missing {
         };
         let cluster_wide = message.ends_with(" at the cluster scope");
         Some(Missing { user: user.to_owned(), verbs, resource, namespace: namespace.to_owned(), cluster_wide })
+    }
+
+    /// From `… User "u" cannot impersonate-on:user-info:get resource "pods" …` or `… cannot impersonate:user-info resource
+    /// "users" …`: two rights that servers from 1.36 on ask for (KEP-5284). The one right to impersonate, which every
+    /// version knows, stands for both.
+    fn of_constrained_impersonation(message: &str, namespace: &str) -> Option<Missing> {
+        let (front, rest) = message.split_once(" cannot impersonate")?;
+        let verb = rest.split(' ').next().filter(|verb| !verb.is_empty())?;
+        let resource = if verb.contains(":serviceaccount") { "serviceaccounts" } else { "users" };
+        Some(Missing {
+            user: front.rsplit_once("User ")?.1.trim_matches('"').to_owned(),
+            verbs: "impersonate",
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            cluster_wide: true,
+        })
     }
 
     pub(super) fn explain(&self, message: &str) -> Failure {
@@ -131,6 +150,29 @@ mod tests {
             failure.remedy.contains("create clusterrole jattach-impersonate-users --verb=impersonate --resource=users")
         );
         assert!(failure.remedy.contains("--clusterrole=jattach-impersonate-users --user=jane"), "{}", failure.remedy);
+    }
+
+    #[test]
+    fn constrained_impersonation_is_the_right_to_impersonate() {
+        let call = Call::get("pods", "x");
+        let on = |kind: &str| {
+            format!(
+                "pods \"x\" is forbidden: User \"jane\" cannot impersonate-on:{kind}:get resource \"pods\" in API group \
+                 \"\" in the namespace \"shop\""
+            )
+        };
+        let users = "users.authentication.k8s.io \"root\" is forbidden: User \"jane\" cannot impersonate:user-info \
+                     resource \"users\" in API group \"authentication.k8s.io\" at the cluster scope";
+        for (message, resource) in [
+            (on("user-info"), "users"),
+            (on("arbitrary-node"), "users"),
+            (on("serviceaccount"), "serviceaccounts"),
+            (users.to_owned(), "users"),
+        ] {
+            let failure = missing(&message, &call).unwrap().explain(&message);
+            assert_eq!(failure.cause, format!("\"jane\" may not impersonate {resource} in the cluster"));
+            assert!(failure.remedy.contains(&format!("--verb=impersonate --resource={resource}\n")), "{failure}");
+        }
     }
 
     #[test]
