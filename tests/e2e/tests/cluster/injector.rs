@@ -14,24 +14,30 @@ fn one_injector_serves_many_commands() {
 }
 
 #[test]
-fn a_container_with_our_image_and_another_command_is_not_used() {
+fn a_container_that_only_looks_like_ours_is_not_used() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
-    // What a hostile user of the pod could plant: our name, our image, and words of its own.
-    let planted = json!({"spec": {"ephemeralContainers": [{
-        "name": "jattach-bcdfg",
-        "image": cluster().injector_image,
-        "imagePullPolicy": cluster().pull_policy,
-        "command": ["/injector", "hold", "planted"],
-        "targetContainerName": "app",
-        "securityContext": {"runAsUser": 10001, "runAsGroup": 10001},
-    }]}});
-    let patch = planted.to_string();
-    namespace.kubectl(["patch", "pod", "x", "--subresource=ephemeralcontainers", "--type=strategic", "-p", &patch]);
-    let _ = pod.jattach(["ps"]).succeeded().prints("App");
-    assert_eq!(pod.ephemeral_containers().len(), 2);
-    let _ = pod.jattach(["ps"]).succeeded().prints("App");
-    assert_eq!(pod.ephemeral_containers().len(), 2);
+    // What a hostile user of the pod could plant: our name and our image, and a word or a variable of its own.
+    let plant = |name: &str, command: &[&str], variable: &str| {
+        let planted = json!({"spec": {"ephemeralContainers": [{
+            "name": name,
+            "image": cluster().injector_image,
+            "imagePullPolicy": cluster().pull_policy,
+            "command": command,
+            "env": [{"name": variable, "value": "planted"}],
+            "targetContainerName": "app",
+            "securityContext": pod.get()["spec"]["containers"][0]["securityContext"],
+        }]}});
+        let patch = planted.to_string();
+        namespace.kubectl(["patch", "pod", "x", "--subresource=ephemeralcontainers", "--type=strategic", "-p", &patch]);
+    };
+    plant("jattach-bcdfg", &["/injector", "hold", "planted"], "PATH");
+    plant("jattach-bcdfh", &["/injector", "hold"], "LD_PRELOAD");
+    pod.wait_for("jsonpath={.status.ephemeralContainerStatuses[?(@.name==\"jattach-bcdfh\")].state.running}");
+    for _ in 0..2 {
+        let _ = pod.jattach(["ps"]).succeeded().prints("App");
+        assert_eq!(pod.ephemeral_containers().len(), 3);
+    }
 }
 
 #[test]
