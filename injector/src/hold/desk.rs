@@ -45,7 +45,8 @@ struct State {
     clients: usize,
     idle_since: Instant,
     ttl: Duration,
-    closing: Option<&'static str>,
+    /// Why it ends, and until when its clients may still hear of it.
+    closing: Option<(&'static str, Instant)>,
 }
 
 struct Running {
@@ -157,9 +158,12 @@ impl Desk {
     }
 
     /// No more than what runs now: what waits is told so.
-    pub(crate) fn close(&self, reason: &'static str) {
+    ///
+    /// The end of the container's main process takes the sessions with it, and what they have not passed on: `parting` is
+    /// how long clients may take to leave first.
+    pub(crate) fn close(&self, reason: &'static str, parting: Duration) {
         let mut state = self.state();
-        state.closing.get_or_insert(reason);
+        state.closing.get_or_insert((reason, Instant::now() + parting));
         let waiting = std::mem::take(&mut state.orders);
         drop(state);
         for order in waiting {
@@ -174,8 +178,8 @@ impl Desk {
         if state.running.is_some() || state.ending > 0 {
             return Ok(None);
         }
-        if let Some(reason) = state.closing {
-            return Err(reason);
+        if let Some((reason, until)) = state.closing {
+            return if state.clients == 0 || until <= Instant::now() { Err(reason) } else { Ok(Some(until)) };
         }
         if state.clients > 0 || !state.orders.is_empty() {
             return Ok(None);
