@@ -15,6 +15,9 @@ use crate::sys::wait::Bell;
 /// How long hold stays idle before the first request has said otherwise.
 const FIRST_TTL: Duration = Duration::from_secs(600);
 
+/// How long a client may take to leave that has been told of an end.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// More clients than this at once are no use to anybody.
 const MAX_CLIENTS: usize = 32;
 
@@ -45,6 +48,8 @@ struct State {
     clients: usize,
     idle_since: Instant,
     ttl: Duration,
+    /// When the last job's last message was sent.
+    told: Option<Instant>,
     /// Why it ends, and until when its clients may still hear of it.
     closing: Option<(&'static str, Instant)>,
 }
@@ -65,6 +70,7 @@ impl Desk {
             clients: 0,
             idle_since: Instant::now(),
             ttl: FIRST_TTL,
+            told: None,
             closing: None,
         };
         Ok(Desk { state: Mutex::new(state), bell: Bell::new()? })
@@ -154,14 +160,16 @@ impl Desk {
         let mut state = self.state();
         state.ending -= 1;
         state.idle_since = Instant::now();
+        state.told = Some(state.idle_since);
         self.bell.ring();
     }
 
     /// No more than what runs now: what waits is told so.
     ///
-    /// The end of the container's main process takes the sessions with it, and what they have not passed on: `parting` is
-    /// how long clients may take to leave first.
-    pub(crate) fn close(&self, reason: &'static str, parting: Duration) {
+    /// The end of the container's main process takes the sessions with it, and what they have not passed on: a client that
+    /// has `asked` for it, and one whose job has just ended, get the time to hear that.
+    pub(crate) fn close(&self, reason: &'static str, asked: bool) {
+        let parting = if asked { PARTING } else { Duration::ZERO };
         let mut state = self.state();
         state.closing.get_or_insert((reason, Instant::now() + parting));
         let waiting = std::mem::take(&mut state.orders);
@@ -179,6 +187,8 @@ impl Desk {
             return Ok(None);
         }
         if let Some((reason, until)) = state.closing {
+            // A job's end has to be heard as well.
+            let until = state.told.map_or(until, |told| until.max(told + PARTING));
             return if state.clients == 0 || until <= Instant::now() { Err(reason) } else { Ok(Some(until)) };
         }
         if state.clients > 0 || !state.orders.is_empty() {

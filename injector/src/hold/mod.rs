@@ -18,7 +18,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use jattach_protocol::message::{Codec, Operation, Phase, Progress, Request};
 use jattach_protocol::{Code, Failure, Message};
@@ -32,9 +31,6 @@ use desk::{Desk, Order};
 use inbox::{Inbox, Piece};
 pub(crate) use output::ask;
 pub(crate) use peer::Peer;
-
-/// How long a client may take to leave that has been told of the end.
-const PARTING: Duration = Duration::from_secs(2);
 
 /// Runs until told to end, or idle for its time to live.
 pub(crate) fn run() -> ExitCode {
@@ -87,7 +83,7 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
         let wanted = [Wanted::read(listener.as_fd()), Wanted::read(signals.as_fd()), desk.bell.wanted()];
         let [client, signal, bell] = wait(wanted, deadline)?;
         if signal && matches!(signals.read_signal(), Ok(Some(_))) {
-            desk.close("told to end (SIGTERM)", Duration::ZERO);
+            desk.close("told to end (SIGTERM)", false);
         }
         if bell {
             desk.bell.quiet();
@@ -161,7 +157,7 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
         Operation::Shutdown => {
             // Answered first: the process may be gone soon after the desk is closed.
             let answered = serve::end(peer, id);
-            desk.close("told to end by a client", PARTING);
+            desk.close("told to end by a client", true);
             return answered;
         }
         _ => {}
