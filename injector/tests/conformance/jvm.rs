@@ -34,7 +34,10 @@ pub(crate) fn fixture() -> &'static Path {
     static CLASSES: OnceLock<PathBuf> = OnceLock::new();
     CLASSES.get_or_init(|| {
         let home = homes().iter().find(|home| home.join("bin/javac").exists()).expect("a JDK with javac");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fixture-{}", std::process::id()));
+        // Containers of these tests have a /tmp of their own, which would hide a build folder below it.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let parent = if target.starts_with("/tmp") { Path::new("/var/tmp") } else { target };
+        let folder = parent.join(format!("fixture-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for the fixture");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/Fixture.java");
         let javac = [

@@ -158,7 +158,10 @@ fn an_argument_over_1024_bytes_needs_a_jvm_of_version_2_and_harms_no_other() {
 fn waiting_injector(jvm: &Jvm) -> Child {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC).expect("inotify");
     inotify.add_watch("/tmp", AddWatchFlags::IN_CREATE).expect("watched");
-    let child = Command::new(injector())
+    // Whatever the test itself was started under ignores (nohup, a shell's background) is not to be inherited.
+    let child = Command::new("env")
+        .arg("--default-signal=HUP,INT,TERM")
+        .arg(injector())
         .args([&jvm.pid().to_string(), "threaddump"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -9,7 +9,6 @@ use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::container::Container;
-use crate::injector;
 
 pub(crate) struct Client {
     child: Child,
@@ -30,7 +29,7 @@ pub(crate) struct Answer {
 impl Client {
     /// Starts a session and says hello.
     pub(crate) fn connect(container: &Container) -> Client {
-        Client::connect_through(container.command(injector()))
+        Client::connect_through(container.command(container.injector()))
     }
 
     /// The same with the program that is to be told `session` as its last argument.
@@ -41,7 +40,7 @@ impl Client {
     }
 
     pub(crate) fn start(container: &Container) -> Client {
-        Client::spawn(container.command(injector()))
+        Client::spawn(container.command(container.injector()))
     }
 
     fn spawn(mut command: Command) -> Client {

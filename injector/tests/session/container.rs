@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
@@ -19,6 +20,11 @@ public class Hoard {
     }
 }
 "#;
+
+/// The static binary that xtask has built, or else cargo's.
+fn injector() -> PathBuf {
+    std::env::var_os("JATTACH_INJECTOR").map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from)
+}
 
 /// The JVM is pid 1, so that everything in here dies with it, as in a pod.
 pub(crate) struct Container {
@@ -44,6 +50,8 @@ impl Container {
         std::fs::write(tmp.path().join("Hoard.java"), HOARD).expect("the source");
         let compiled = Command::new("javac").arg("Hoard.java").current_dir(tmp.path()).status().expect("javac");
         assert!(compiled.success());
+        // A build folder below /tmp is out of sight in there.
+        std::fs::copy(injector(), tmp.path().join("Hoard-injector")).expect("the injector's copy");
         let script = format!(
             "mount --bind {} /tmp && cd /tmp && chmod 1777 . && exec {wrapper} java -Xmx512m -XX:-UsePerfData -cp /tmp Hoard {megabytes}",
             tmp.path().display()
@@ -76,6 +84,11 @@ impl Container {
         drop(self.unshare.stdin.take());
         self.await_line("bye");
         assert!(self.unshare.wait().expect("the JVM's end").success());
+    }
+
+    /// The injector, at a path that the container sees, too.
+    pub(crate) fn injector(&self) -> PathBuf {
+        self.tmp.path().join("Hoard-injector")
     }
 
     /// A program in the container's namespaces.

@@ -6,7 +6,6 @@ mod container;
 mod rendezvous;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Stdio};
 
 use client::{Client, attach, dump_heap};
@@ -16,11 +15,6 @@ use jattach_protocol::{Code, Message};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The static binary that xtask has built, or else cargo's.
-fn injector() -> PathBuf {
-    std::env::var_os("JATTACH_INJECTOR").map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from)
-}
-
 struct Hold {
     nsenter: Child,
     stderr: BufReader<ChildStderr>,
@@ -28,7 +22,7 @@ struct Hold {
 
 impl Hold {
     fn start(container: &Container) -> Hold {
-        let mut command = container.command(injector());
+        let mut command = container.command(container.injector());
         let mut nsenter = command.arg("hold").stderr(Stdio::piped()).spawn().expect("hold");
         let stderr = BufReader::new(nsenter.stderr.take().expect("piped"));
         Hold { nsenter, stderr }
