@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use jattach_protocol::frame::Decoder;
-use jattach_protocol::message::{Hello, Request, SILENCE_SECONDS, VERSION};
+use jattach_protocol::message::{FAILURE, Hello, Request, SILENCE_SECONDS, VERSION};
 use jattach_protocol::{Code, Message};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::AttachedProcess;
@@ -204,6 +204,7 @@ impl Incoming {
         Ok(count)
     }
 
+    /// A failure concerns us whatever request it names.
     fn is_for(&mut self, request: u32) -> bool {
         matches!(self.decoder.peek(), Ok(Some(frame)) if frame.request == request || frame.kind == FAILURE)
     }
@@ -250,9 +251,6 @@ impl Incoming {
         }
     }
 }
-
-/// The kind of a failure message: it concerns us whatever request it names.
-const FAILURE: u8 = 8;
 
 fn greet(hello: &Hello, container: &str) -> Result<(), Failure> {
     if hello.version == VERSION {

@@ -42,6 +42,12 @@ pub const MAX_NAME: usize = 1 << 10;
 /// The most bytes of each text of a failure, clipped as they are written: it may quote what the other side has said.
 pub const MAX_TEXT: usize = 16 << 10;
 
+/// The kind of a block, for who builds its frame in place.
+pub const BLOCK: u8 = 5;
+
+/// The kind of a failure, for who has to know one before it is read.
+pub const FAILURE: u8 = 8;
+
 const MAGIC: [u8; 8] = *b"jattach\0";
 
 /// The first message of each side. Its layout never changes: fields are only ever added after these.
@@ -238,10 +244,10 @@ impl Message<'_> {
             Message::Request(_) => 2,
             Message::Started(_) => 3,
             Message::Output(_) => 4,
-            Message::Block(_) => 5,
+            Message::Block(_) => BLOCK,
             Message::Progress(_) => 6,
             Message::Heartbeat => 7,
-            Message::Failure(_) => 8,
+            Message::Failure(_) => FAILURE,
             Message::End(_) => 9,
             Message::Ack(_) => 10,
             Message::Bye => 11,
@@ -317,10 +323,10 @@ impl<'a> Message<'a> {
             2 => Message::Request(read_request(&mut from)?),
             3 => Message::Started(Started { job: from.u64()?, pid: from.u32()?, start_time: from.u64()? }),
             4 => Message::Output(from.rest()),
-            5 => Message::Block(read_block(&mut from)?),
+            BLOCK => Message::Block(read_block(&mut from)?),
             6 => Message::Progress(Progress { phase: read_phase(&mut from)?, done: from.u64()?, total: from.u64()? }),
             7 => Message::Heartbeat,
-            8 => Message::Failure(read_failure(&mut from)?),
+            FAILURE => Message::Failure(read_failure(&mut from)?),
             9 => Message::End(End { length: from.u64()?, hash: from.u64()? }),
             10 => Message::Ack(from.u64()?),
             11 => Message::Bye,

@@ -2,16 +2,13 @@
 //! client's acknowledgements than the protocol's window.
 
 use jattach_protocol::frame::HEADER;
-use jattach_protocol::message::{BLOCK_HEADER, Codec, End, MAX_BLOCK, block_header};
+use jattach_protocol::message::{BLOCK, BLOCK_HEADER, Codec, End, MAX_BLOCK, block_header};
 use jattach_protocol::{Code, Failure};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Source;
 use crate::hold::Peer;
 use crate::sys::zstd::Compressor;
-
-/// The kind of a block message, which is built in place instead of by `Message`.
-const BLOCK: u8 = 5;
 
 /// Where a block's data begin in its frame.
 const DATA: usize = HEADER + BLOCK_HEADER;
