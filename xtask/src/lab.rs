@@ -10,11 +10,12 @@ use std::{fs, process, thread};
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::tools::apt;
+use crate::tools::{Package, root};
 use crate::workspace::Workspace;
 
-/// Debian and Ubuntu packages without which the lab does not start.
-pub(crate) const PACKAGES: [&str; 2] = ["runc", "golang-github-containers-common"];
+/// What the lab does not start without.
+pub(crate) const PACKAGES: [Package; 2] =
+    [("runc", "runc"), ("golang-github-containers-common", "/usr/share/containers/seccomp.json")];
 /// How long the lab may take to start, and to remove what it made.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -31,20 +32,20 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Starts the lab and waits until it serves.
-    pub(crate) fn start(workspace: &Workspace, program: &Path) -> Result<Lab> {
+    /// Starts the lab, with more flags of its own, and waits until it serves.
+    pub(crate) fn start(workspace: &Workspace, program: &Path, flags: &[&str]) -> Result<Lab> {
         let sh = workspace.shell()?;
-        let root = apt::is_root(&sh);
+        let is_root = root::is_root(&sh);
         // Of this process alone: a demo and a test may run side by side.
         let state = workspace.target().join(format!("lab-{}", process::id()));
         let log = state.with_extension("log");
         let stderr = fs::File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
         // Namespaces and cgroups want root; everything else runs as whoever started us.
-        let mut command = Command::new(if root { program } else { Path::new("sudo") });
-        if !root {
+        let mut command = Command::new(if is_root { program } else { Path::new(root::SUDO) });
+        if !is_root {
             command.arg(program);
         }
-        command.arg("--images").arg(workspace.images()).arg("--state").arg(&state);
+        command.arg("--images").arg(workspace.images()).arg("--state").arg(&state).args(flags);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -55,7 +56,7 @@ impl Lab {
         let lines = lines(child.stdout.take().context("the lab has a stdout")?);
         let mut lab = Lab { child, stdin, lines, kubeconfig: PathBuf::new(), log };
         lab.kubeconfig = lab.ready()?;
-        if !root {
+        if !is_root {
             lab.kubeconfig = own_copy(&sh, &lab.kubeconfig, &state.with_extension("kubeconfig"))?;
         }
         Ok(lab)

@@ -9,9 +9,9 @@ use xshell::{Shell, cmd};
 use crate::arch::Arch;
 use crate::dev_build::{self, Extent};
 use crate::images::{injector, jvm};
-use crate::lab::{self, Lab};
+use crate::lab::Lab;
 use crate::static_build;
-use crate::tools::{apt, jdk, kubectl};
+use crate::tools::kubectl;
 use crate::workspace::Workspace;
 
 const NAMESPACE: &str = "demo";
@@ -28,9 +28,7 @@ With a Kubernetes cluster (1.25 or newer) and a pod that runs Java you need neit
 
 /// Runs it; Ok only if a verified dump lies in target/demo.
 pub(crate) fn run(workspace: &Workspace, yes: bool) -> Result<()> {
-    let sh = workspace.shell()?;
-    let tools = apt::ensure(&sh, &lab::PACKAGES, yes).and_then(|()| jdk::ensure(&sh, yes));
-    let jdk = tools.map_err(|error| error.context(format!("{INSTEAD}\n\nWhat was in the way")))?;
+    let jdk = super::install(workspace, &[], yes).with_context(|| format!("{INSTEAD}\n\nWhat was in the way"))?;
     let kubectl = kubectl::ensure(workspace, yes)?;
 
     say("Building the plugin and the lab");
@@ -41,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace, yes: bool) -> Result<()> {
     let images = jvm::write(workspace, &jdk, yes)?;
 
     say("Starting a lab: a stand-in for a Kubernetes cluster, with real containers");
-    let lab = Lab::start(workspace, built.program("lab")?)?;
+    let lab = Lab::start(workspace, built.program("lab")?, &[])?;
     let shown = show(workspace, &lab, &kubectl, built.program("kubectl-jattach")?, &images.plain.reference);
     let dump = lab.stop_after(shown)?;
     farewell(workspace, &dump);

@@ -9,18 +9,17 @@ use crate::cli::E2e;
 use crate::dev_build::{self, ALL_FEATURES, Built, Extent};
 use crate::images::jvm::JvmImages;
 use crate::images::{injector, jvm};
-use crate::lab::{self, Lab};
+use crate::lab::Lab;
 use crate::static_build;
-use crate::tools::{apt, jdk, kubectl};
+use crate::tools::kubectl;
 use crate::workspace::Workspace;
 
 /// Runs them.
 pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<()> {
     if arguments.kubeconfig.is_none() {
-        apt::ensure(&workspace.shell()?, &lab::PACKAGES, yes)?;
+        let jdk = super::install(workspace, &[], yes)?;
         let binary = static_build::build(workspace, Arch::host(), None, yes)?;
         injector::write(workspace, Arch::host(), &binary)?;
-        let jdk = jdk::ensure(&workspace.shell()?, yes)?;
         let images = jvm::write(workspace, &jdk, yes)?;
         let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
         return in_lab(workspace, &built, &images, &arguments.filter, yes);
@@ -29,7 +28,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
     run_tests(workspace, &built, &Cluster::of(workspace, arguments)?, &arguments.filter, yes)
 }
 
-/// Runs them in a lab of their own, whose images are in target/images.
+/// Runs them in a lab of their own, whose images are in target/images; and those of identities once more in one whose pods
+/// do not tell as whom they run, as those of Kubernetes before 1.33.
 pub(crate) fn in_lab(
     workspace: &Workspace,
     built: &Built,
@@ -37,7 +37,22 @@ pub(crate) fn in_lab(
     filter: &[String],
     yes: bool,
 ) -> Result<()> {
-    let lab = Lab::start(workspace, built.program("lab")?)?;
+    in_one_lab(workspace, built, images, &[], filter, yes)?;
+    match of_identities(filter) {
+        Some(filter) => in_one_lab(workspace, built, images, &["--no-status-user"], &filter, yes),
+        None => Ok(()),
+    }
+}
+
+fn in_one_lab(
+    workspace: &Workspace,
+    built: &Built,
+    images: &JvmImages,
+    flags: &[&str],
+    filter: &[String],
+    yes: bool,
+) -> Result<()> {
+    let lab = Lab::start(workspace, built.program("lab")?, flags)?;
     let cluster = Cluster {
         kubeconfig: lab.kubeconfig().to_path_buf(),
         context: None,
@@ -49,6 +64,17 @@ pub(crate) fn in_lab(
     };
     let result = run_tests(workspace, built, &cluster, filter, yes);
     lab.stop_after(result)
+}
+
+/// What is left of a filter where only the tests of identities are meant.
+fn of_identities(filter: &[String]) -> Option<Vec<String>> {
+    const IDENTITIES: &str = "identities::";
+    let (flags, names): (Vec<_>, Vec<_>) = filter.iter().cloned().partition(|word| word.starts_with('-'));
+    let names: Vec<_> = match names.is_empty() {
+        true => vec![IDENTITIES.to_owned()],
+        false => names.into_iter().filter(|name| name.starts_with(IDENTITIES)).collect(),
+    };
+    (!names.is_empty()).then(|| [names, flags].concat())
 }
 
 /// Where the tests run, and with which images.
@@ -104,4 +130,19 @@ fn run_tests(workspace: &Workspace, built: &Built, cluster: &Cluster, filter: &[
     ];
     variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, PathBuf::from(value.as_ref()?)))));
     dev_build::run_tests(&tests, &variables, filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_of_identities_run_twice_unless_others_are_asked_for() {
+        let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+        let again = |line: &str| of_identities(&words(line)).map(|words| words.join(" "));
+        assert_eq!(again("").as_deref(), Some("identities::"));
+        assert_eq!(again("--nocapture").as_deref(), Some("identities:: --nocapture"));
+        assert_eq!(again("--nocapture faults:: identities::a_root").as_deref(), Some("identities::a_root --nocapture"));
+        assert_eq!(again("faults::"), None);
+    }
 }

@@ -11,6 +11,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::{Cli, Command};
+use crate::images::jvm;
+use crate::lab;
+use crate::tools::jdk::{self, Jdk};
+use crate::tools::{self, Package, apt, python, root};
 use crate::workspace::Workspace;
 
 /// Runs the command and returns what to exit with.
@@ -24,4 +28,14 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Installs what the lab and the images in it are made of, and `more`; one question for all of it.
+fn install(workspace: &Workspace, more: &[Package], yes: bool) -> Result<Jdk> {
+    let sh = workspace.shell()?;
+    let packages = [&lab::PACKAGES[..], &jvm::PACKAGES, more].concat();
+    let missing = [&tools::missing(&packages)[..], python::missing(&sh), jdk::missing().as_slice()].concat();
+    apt::install(&sh, &missing, yes)?;
+    root::check(&sh)?;
+    jdk::ensure(&sh, yes)
 }

@@ -10,15 +10,14 @@ use crate::arch::Arch;
 use crate::cli::Test;
 use crate::dev_build::{self, ALL_FEATURES, Built, Extent, TestProgram};
 use crate::images::{injector, jvm};
-use crate::lab;
 use crate::static_build;
 use crate::steps::Steps;
 use crate::tools::jdk::Jdk;
-use crate::tools::{apt, find, jdk, kubectl};
+use crate::tools::{Package, find, jdk, kubectl};
 use crate::workspace::Workspace;
 
 /// What the tests need beyond the lab: the reference implementation, and a second builder of images.
-const PACKAGES: [&str; 3] = ["jattach", "busybox-static", "buildah"];
+const PACKAGES: [Package; 2] = [("jattach", "jattach"), ("buildah", "buildah")];
 
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
@@ -92,11 +91,9 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 }
 
 fn install(workspace: &Workspace, yes: bool) -> Result<Jdk> {
-    let sh = workspace.shell()?;
-    let packages: Vec<&str> = lab::PACKAGES.into_iter().chain(PACKAGES).collect();
-    apt::ensure(&sh, &packages, yes)?;
+    let jdk = super::install(workspace, &PACKAGES, yes)?;
     kubectl::ensure(workspace, yes)?;
-    jdk::ensure(&sh, yes)
+    Ok(jdk)
 }
 
 fn lints(workspace: &Workspace, steps: &mut Steps) -> Result<()> {

@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use super::injector;
 use crate::arch::Arch;
 use crate::oci::config::ContainerConfig;
-use crate::tools::{apt, find};
+use crate::tools::{find, root};
 use crate::workspace::Workspace;
 
 /// The instructions of one stage, as (word, rest).
@@ -91,7 +91,7 @@ fn the_stage_that_builds_uses_the_pinned_toolchain() {
 #[test]
 fn buildah_makes_the_same_image_of_the_dockerfile() {
     let sh = Shell::new().expect("a shell");
-    if find("buildah").is_none() || !apt::is_root(&sh) {
+    if find("buildah").is_none() || !root::is_root(&sh) {
         eprintln!("skipped: buildah is not installed, or this is not root");
         return;
     }

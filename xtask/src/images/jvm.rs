@@ -13,8 +13,8 @@ use crate::arch::Arch;
 use crate::oci::archive::Image;
 use crate::oci::config::ContainerConfig;
 use crate::oci::layer::Layer;
-use crate::tools::apt;
 use crate::tools::jdk::Jdk;
+use crate::tools::{self, Package, apt};
 use crate::workspace::Workspace;
 
 /// What a JVM needs to answer every attach command: agents, management, and the flight recorder's jcmd commands.
@@ -22,6 +22,8 @@ const MODULES: &str =
     "java.base,java.instrument,java.logging,java.management,jdk.jfr,jdk.management,jdk.management.agent";
 const JAVA_HOME: &str = "opt/java";
 const BUSYBOX: &str = "/bin/busybox";
+/// What the image with a shell is made of.
+pub(crate) const PACKAGES: [Package; 1] = [("busybox", BUSYBOX)];
 /// Of busybox, what tests and people in a test pod reach for; `busybox NAME` gives the rest.
 const APPLETS: [&str; 20] = [
     "sh", "cat", "cp", "dd", "df", "env", "find", "grep", "head", "id", "kill", "ls", "mkdir", "mv", "ps", "rm",
@@ -51,9 +53,7 @@ pub(crate) fn write(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<JvmIm
     let sh = workspace.shell()?;
     let staging = workspace.target().join(format!("jvm-{}", jdk.version));
     fs::create_dir_all(&staging).with_context(|| format!("failed to make {}", staging.display()))?;
-    if !Path::new(BUSYBOX).exists() {
-        apt::ensure(&sh, &["busybox-static"], yes)?;
-    }
+    apt::install(&sh, &tools::missing(&PACKAGES), yes)?;
     let java = java_layer(&sh, jdk, &staging.join("jre"))?;
     let app = app_layer(&sh, jdk, &workspace.root().join("tests/fixtures"), &staging.join("app"))?;
     let write = |name: &str, config: &ContainerConfig, layers: &[Layer]| -> Result<Written> {
@@ -163,10 +163,13 @@ fn app_layer(sh: &Shell, jdk: &Jdk, sources: &Path, classes: &Path) -> Result<La
 }
 
 fn shell_layer(sh: &Shell) -> Result<Layer> {
-    let linked = cmd!(sh, "ldd {BUSYBOX}").quiet().ignore_status().ignore_stderr().read()?;
-    ensure!(!linked.contains("=>"), "{BUSYBOX} is not static: install busybox-static instead of busybox");
     let mut layer = Layer::default();
     layer.copy("bin/busybox", Path::new(BUSYBOX))?;
+    // Of Debian's two packages one is static, the other is on most machines.
+    let listing = cmd!(sh, "ldd {BUSYBOX}").quiet().ignore_status().ignore_stderr().read()?;
+    for library in listing.lines().filter_map(resolved) {
+        layer.copy(library.strip_prefix("/")?, &library)?;
+    }
     for applet in APPLETS {
         layer.link(Path::new("bin").join(applet), "busybox");
     }

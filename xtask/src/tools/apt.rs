@@ -1,70 +1,43 @@
-//! Debian and Ubuntu packages: which are missing, and installing them.
+//! Debian and Ubuntu packages: installing them.
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use super::find;
+use super::{find, root};
 
-const SUDO: &str = "sudo";
-
-/// Installs those of `packages` that are missing.
+/// Installs `packages`. Only who uses sudo is asked, and not with `yes`.
 ///
-/// Root and `--yes` are not asked. Without apt, or without the right to use it, the error names the packages.
-pub(crate) fn ensure(sh: &Shell, packages: &[&str], yes: bool) -> Result<()> {
-    let wanted = packages.join(" ");
-    if find("apt-get").is_none() || find("dpkg-query").is_none() {
-        bail!("this machine has no apt: install what Debian calls {wanted} by other means");
-    }
-    let missing: &[&str] = &packages.iter().copied().filter(|package| !is_installed(sh, package)).collect::<Vec<_>>();
-    if missing.is_empty() {
+/// Without apt, or without the right to use it, the error names the packages.
+pub(crate) fn install(sh: &Shell, packages: &[&str], yes: bool) -> Result<()> {
+    if packages.is_empty() {
         return Ok(());
     }
-    let runner = runner(sh).with_context(|| format!("missing packages: {}", missing.join(" ")))?;
-    if runner == SUDO && !yes && !agreed(missing)? {
-        bail!("not installed, as you said: {}", missing.join(" "));
+    let wanted = packages.join(" ");
+    if find("apt-get").is_none() {
+        bail!("this machine has no apt: install by its own means what Debian calls {wanted}");
     }
-    cmd!(sh, "{runner} apt-get update -q").run().context("failed to read the lists of packages")?;
-    cmd!(sh, "{runner} DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends {missing...}")
+    let runner = root::runner(sh).with_context(|| format!("these packages are missing: {wanted}"))?;
+    if runner == root::SUDO && !yes && !agreed(&wanted)? {
+        bail!("these packages are missing, and stay so as you said: {wanted}");
+    }
+    if let Err(error) = cmd!(sh, "{runner} apt-get update -q").run() {
+        // Often some other repository's fault. Whether it matters, the next command tells.
+        eprintln!("warning: {error}");
+    }
+    // With --no-remove, because Debian's runc would take the place of Docker's containerd.io, and Docker with it.
+    let options = ["-q", "-y", "--no-remove", "--no-install-recommends"];
+    cmd!(sh, "{runner} DEBIAN_FRONTEND=noninteractive apt-get install {options...} {packages...}")
         .run()
-        .with_context(|| format!("failed to install {}", missing.join(" ")))
+        .with_context(|| format!("apt does not install {wanted}; it says why above (Ubuntu has some in universe)"))
 }
 
-/// Whether dpkg has that package, unpacked and configured.
-pub(crate) fn is_installed(sh: &Shell, package: &str) -> bool {
-    let format = "${db:Status-Status}";
-    let status = cmd!(sh, "dpkg-query --show --showformat={format} {package}").quiet().ignore_stderr().read();
-    status.is_ok_and(|status| status == "installed")
-}
-
-/// Whether apt could install that package. Its lists may be empty before the first `apt-get update`.
-pub(crate) fn is_known(sh: &Shell, package: &str) -> bool {
-    let policy = cmd!(sh, "apt-cache policy {package}").quiet().ignore_stderr().read().unwrap_or_default();
-    policy.lines().any(|line| line.trim_start().starts_with("Candidate:") && !line.contains("(none)"))
-}
-
-/// Whether this process is root's.
-pub(crate) fn is_root(sh: &Shell) -> bool {
-    cmd!(sh, "id -u").quiet().read().is_ok_and(|uid| uid == "0")
-}
-
-/// What runs a command as root, and takes assignments of variables before it.
-fn runner(sh: &Shell) -> Result<&'static str> {
-    if is_root(sh) {
-        return Ok("env");
-    }
-    if find(SUDO).is_some() {
-        return Ok(SUDO);
-    }
-    bail!("installing them needs root or sudo: run `apt-get install` for them as root")
-}
-
-fn agreed(missing: &[&str]) -> Result<bool> {
+fn agreed(wanted: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        bail!("nobody to ask whether to install {}: pass --yes", missing.join(" "));
+        bail!("these packages are missing, and nobody is there to be asked: {wanted}; --yes installs them");
     }
-    eprint!("Install {} with apt? [y/N] ", missing.join(" "));
+    eprint!("Install {wanted} with apt? [y/N] ");
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

@@ -3,14 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
 use super::apt;
 use crate::arch::Arch;
 
-/// Feature versions that Debian or Ubuntu package, the preferred one first. Debian 13 has no 17, Ubuntu has them all.
+/// Where Debian and Ubuntu put the JDKs.
+const JVMS: &str = "/usr/lib/jvm";
+/// Feature versions that they package, the preferred one first.
 const VERSIONS: [u32; 3] = [17, 21, 25];
+/// Whichever version the release prefers: Debian 12 has no 21, Debian 13 has no 17.
+const PACKAGE: &str = "default-jdk-headless";
 
 /// A JDK on this machine.
 #[derive(Debug)]
@@ -37,30 +41,19 @@ impl Jdk {
 
 /// The first known JDK of this machine.
 pub(crate) fn installed() -> Option<Jdk> {
-    VERSIONS.into_iter().find_map(|version| Jdk::at(&home(version)).ok())
+    let versions = VERSIONS.into_iter().map(|version| format!("java-{version}-openjdk-{}", Arch::host().oci()));
+    versions.chain(["default-java".to_owned()]).find_map(|name| Jdk::at(&Path::new(JVMS).join(name)).ok())
 }
 
-/// The first known JDK of this machine, else one installed by apt.
+/// The package that brings a JDK, where there is none.
+pub(crate) fn missing() -> Option<&'static str> {
+    installed().is_none().then_some(PACKAGE)
+}
+
+/// The first known JDK of this machine, else the one that apt installs.
 pub(crate) fn ensure(sh: &Shell, yes: bool) -> Result<Jdk> {
-    if let Some(jdk) = installed() {
-        return Ok(jdk);
-    }
-    let Some(version) = VERSIONS.into_iter().find(|version| apt::is_known(sh, &package(*version))) else {
-        bail!(
-            "no JDK under /usr/lib/jvm and none that apt knows (after `apt-get update`): install one of {VERSIONS:?}"
-        );
-    };
-    apt::ensure(sh, &[&package(version)], yes)?;
-    Jdk::at(&home(version))
-}
-
-fn package(version: u32) -> String {
-    format!("openjdk-{version}-jdk-headless")
-}
-
-/// Where Debian and Ubuntu put it.
-fn home(version: u32) -> PathBuf {
-    PathBuf::from(format!("/usr/lib/jvm/java-{version}-openjdk-{}", Arch::host().oci()))
+    apt::install(sh, missing().as_slice(), yes)?;
+    installed().with_context(|| format!("{PACKAGE} has left no JDK in {JVMS}"))
 }
 
 /// The feature version in the text of a JDK's `release` file.

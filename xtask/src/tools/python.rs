@@ -6,12 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use super::{apt, find};
+use super::apt;
 
 /// A wheel, pinned.
 pub(crate) struct Wheel {
     pub(crate) package: &'static str,
     pub(crate) version: &'static str,
+}
+
+/// The packages that a virtual environment needs, where it could not be made.
+pub(crate) fn missing(sh: &Shell) -> &'static [&'static str] {
+    // Debian's python3 comes without the module: `python3 -m venv` starts, and fails over ensurepip.
+    let complete = cmd!(sh, "python3 -c 'import ensurepip'").quiet().ignore_stderr().run().is_ok();
+    if complete { &[] } else { &["python3", "python3-venv"] }
 }
 
 /// The virtual environment that holds `wheel`, made if need be. A half-made one is made anew.
@@ -22,10 +29,7 @@ pub(crate) fn environment(sh: &Shell, tools: &Path, wheel: &Wheel, yes: bool) ->
     if complete.exists() {
         return Ok(folder);
     }
-    // Debian's python3 comes without the module: `python3 -m venv` starts, and fails over ensurepip.
-    if find("python3").is_none() || cmd!(sh, "python3 -c 'import ensurepip'").quiet().ignore_stderr().run().is_err() {
-        apt::ensure(sh, &["python3", "python3-venv"], yes)?;
-    }
+    apt::install(sh, missing(sh), yes)?;
     eprintln!("fetching {package} {version} into {}", folder.display());
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
