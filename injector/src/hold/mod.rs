@@ -3,6 +3,7 @@
 //! Threads only, never a child: an orphan would be reparented to the JVM. The main thread listens, takes on the target's
 //! identity and starts the jobs, so that each job's thread has that identity; each client has a thread that listens to it.
 
+mod backlog;
 mod desk;
 mod find;
 mod inbox;

@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::thread;
 use std::time::Duration;
 
 use jattach_protocol::message::End;
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::backlog::Backlog;
 use super::peer::Peer;
 use crate::jvm::command::Command;
 use crate::jvm::hotspot::{self, Limits, Reply};
@@ -38,15 +40,45 @@ pub(super) fn attach(peer: &Peer, id: u32, target: &Target<'_>, command: &Comman
         filled += text.fill(&mut buffer[filled..MAX_QUOTED])?;
         return Err(jvm_failed(command, code, &buffer[..filled]));
     }
+    pass_on(text, id, &mut buffer, filled)
+}
+
+/// Passes on the `filled` bytes of the buffer and all that follows them, read at the JVM's speed and sent at the client's.
+fn pass_on(text: Text<'_>, id: u32, buffer: &mut [u8], filled: usize) -> Result<End, Failure> {
+    let peer = text.peer;
+    let backlog = Backlog::default();
+    thread::scope(|scope| {
+        let sender = thread::Builder::new()
+            .spawn_scoped(scope, || send(peer, id, &backlog))
+            .map_err(|error| super::serve::no_thread(&error))?;
+        let read = text.read_all(buffer, filled, &backlog);
+        backlog.close();
+        // A client that has gone is why reading ended, and not the other way round.
+        let sent = sender.join().unwrap_or_else(|_| Err(Failure::new(Code::Other, "the injector's sender panicked")));
+        read.and(sent)
+    })
+}
+
+/// Sends what comes, until the backlog is closed.
+fn send(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
+    let result = send_all(peer, id, backlog);
+    backlog.close();
+    result
+}
+
+fn send_all(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
+    let mut buffer = vec![0; PIECE];
     let (mut length, mut hash) = (0, Xxh3Default::new());
-    while filled > 0 {
+    loop {
+        let filled = backlog.take(&mut buffer)?;
+        if filled == 0 {
+            return Ok(End { length, hash: hash.digest() });
+        }
         hash.update(&buffer[..filled]);
         length += filled as u64;
         peer.wait_for_window(length)?;
         peer.send(id, &Message::Output(&buffer[..filled]))?;
-        filled = text.read(&mut buffer)?;
     }
-    Ok(End { length, hash: hash.digest() })
 }
 
 /// The JVM's code for a command and all its text up to `limit` bytes, for who acts on it instead of passing it on.
@@ -90,6 +122,18 @@ impl Text<'_> {
             }
         }
         Ok(filled)
+    }
+
+    /// Reads to the end, and puts all of it into the backlog, the `filled` bytes of the buffer first. The connection is
+    /// closed then, whatever the client does.
+    fn read_all(mut self, buffer: &mut [u8], mut filled: usize, backlog: &Backlog) -> Result<(), Failure> {
+        loop {
+            backlog.put(&buffer[..filled])?;
+            filled = self.read(buffer)?;
+            if filled == 0 {
+                return Ok(());
+            }
+        }
     }
 
     fn patiently<T>(&mut self, mut read: impl FnMut(&mut Reply) -> std::io::Result<T>) -> Result<T, Failure> {
@@ -140,7 +184,46 @@ fn jvm_failed(command: &Command, code: i32, text: &[u8]) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use jattach_protocol::frame::Decoder;
+
     use super::*;
+
+    /// How many bytes of output come before the stream ends.
+    fn output_on(mut socket: UnixStream) -> usize {
+        let (mut decoder, mut length) = (Decoder::new(), 0);
+        while let count @ 1.. = socket.read(decoder.space()).expect("a frame") {
+            decoder.filled(count);
+            while let Some(frame) = decoder.next().expect("a whole frame") {
+                if let Message::Output(bytes) = Message::read(&frame).expect("a message") {
+                    length += bytes.len();
+                }
+            }
+        }
+        length
+    }
+
+    #[test]
+    fn a_jvm_is_read_to_its_end_while_the_client_takes_nothing() {
+        const LENGTH: usize = 4 << 20;
+        let (mut jvm, ours) = UnixStream::pair().expect("sockets");
+        let (client, served) = UnixStream::pair().expect("sockets");
+        let peer = Peer::new(served).expect("a peer");
+        let text = Text { reply: Reply::new(ours.into(), Duration::ZERO).expect("a reply"), peer: &peer };
+        thread::scope(|scope| {
+            let job = scope.spawn(|| {
+                let end = pass_on(text, 1, &mut vec![0; PIECE], 0);
+                peer.hang_up();
+                end
+            });
+            jvm.write_all(b"0\n").and_then(|()| jvm.write_all(&vec![b'x'; LENGTH])).expect("somebody reads");
+            drop(jvm);
+            assert_eq!(output_on(client), LENGTH);
+            assert_eq!(job.join().expect("no panic").expect("an end").length, LENGTH as u64);
+        });
+    }
 
     fn fails(name: &str, code: i32, text: &str) -> bool {
         failed(&Command::like_jattach(name.as_bytes(), &[]).expect("no NUL"), code, text.as_bytes())

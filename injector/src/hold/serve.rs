@@ -5,6 +5,7 @@ use std::thread;
 
 use jattach_protocol::message::{End, Operation, Phase, Progress, Request, Started};
 use jattach_protocol::{Code, Failure, Identity, Message};
+use nix::errno::Errno;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::desk::{Desk, Order};
@@ -19,6 +20,7 @@ use crate::jvm::command::Command;
 use crate::list;
 use crate::process::{Target, identity};
 use crate::sys::Kernel;
+
 static KERNEL: Kernel = Kernel;
 
 /// Removes from our own /tmp what an earlier hold of this container could not.
@@ -54,17 +56,19 @@ pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Orde
             let last = job.run(&its_desk, request, &blocks);
             conclude(&its_desk, &job.peer, id, &blocks, &last);
         };
-        // Fails where the pod's limit on processes is reached.
-        thread::Builder::new().spawn(run).map_err(|error| {
-            Failure::new(Code::Other, "the injector cannot start a thread")
-                .evidence(error.to_string())
-                .remedy("the pod has reached its limit of processes")
-        })
+        thread::Builder::new().spawn(run).map_err(|error| no_thread(&error))
     });
     if let Err(failure) = started {
         let (peer, blocks) = witness;
         conclude(desk, &peer, id, &blocks, &Message::Failure(failure));
     }
+}
+
+/// Why a thread cannot be started: the pod's limit on processes is reached.
+pub(super) fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new(Code::Other, "the injector cannot start a thread")
+        .evidence(error.to_string())
+        .remedy("the pod has reached its limit of processes")
 }
 
 /// The process that a request means, held for as long as it takes.
@@ -136,6 +140,10 @@ impl Job {
         let result = self.peer.send(self.id, &Message::Started(started)).map_err(Failure::from);
         match result.and_then(|()| self.execute(desk, request.operation, blocks)) {
             Ok(end) => Message::End(end),
+            // What a JVM breaks off by its end looks like many another thing.
+            Err(Failure { code: Code::NoAnswer | Code::JvmFailed | Code::Other, .. }) if self.target.is_ending() => {
+                Message::Failure(self.target.ended(Errno::ESRCH))
+            }
             Err(failure) => Message::Failure(failure),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(super) fn new(stream: OwnedFd, silence: Duration) -> Result<Reply, Failure> {
+    pub(crate) fn new(stream: OwnedFd, silence: Duration) -> Result<Reply, Failure> {
         fcntl(&stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| failure(&errno.into()))?;
         Ok(Reply { stream: stream.into(), silence, head: Vec::new(), taken: None })
     }
