@@ -1,4 +1,4 @@
-//! Who is asking: client certificates, bearer tokens, impersonation.
+//! Who is asking: client certificates and bearer tokens.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -7,9 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     meta,
-    rbac::{self, Attributes},
     resource::SERVICE_ACCOUNTS,
-    status::{Answer, Failure, ResourceName},
+    status::{Answer, Failure},
     store::Store,
 };
 
@@ -92,42 +91,4 @@ pub fn authenticate(headers: &HeaderMap, certified: Option<&User>, tokens: &Toke
     let text = value.to_str().map_err(|_| Failure::unauthorized())?;
     let token = text.strip_prefix("Bearer ").map(str::trim).ok_or_else(Failure::unauthorized)?;
     tokens.user_of(token, store).ok_or_else(Failure::unauthorized)
-}
-
-/// The user whom `real` asks to be taken for, if it may; `real` itself where it asks nothing.
-pub fn impersonate(headers: &HeaderMap, real: User, store: &Store) -> Answer<User> {
-    let values = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
-    };
-    let groups = values("impersonate-group");
-    let Some(name) = values("impersonate-user").into_iter().next() else {
-        if groups.is_empty() {
-            return Ok(real);
-        }
-        return Err(Failure::internal(format!("requested {groups:?} without impersonating a user name")));
-    };
-    let mut user = User { name, groups: groups.clone() };
-    if let Some((namespace, account)) = user.as_service_account() {
-        permit(&real, "serviceaccounts", Some(namespace), account, store)?;
-        if groups.is_empty() {
-            user.groups = User::service_account(namespace, account).groups;
-        }
-    } else {
-        permit(&real, "users", None, &user.name, store)?;
-    }
-    for group in &groups {
-        permit(&real, "groups", None, group, store)?;
-    }
-    let User { name, groups } = user;
-    if name == "system:anonymous" { Ok(User::anonymous()) } else { Ok(User::authenticated(name, groups)) }
-}
-
-fn permit(real: &User, plural: &str, namespace: Option<&str>, name: &str, store: &Store) -> Answer<()> {
-    let attributes =
-        Attributes { verb: "impersonate", group: "", resource: plural, subresource: None, namespace, name: Some(name) };
-    if rbac::allows(store, real, &attributes) {
-        return Ok(());
-    }
-    let why = rbac::denial(real, &attributes);
-    Err(Failure::forbidden(ResourceName { group: "", plural }, Some(name), &why))
 }

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::{auth::Tokens, pki::Authority, store::Store, worker::Workers};
+use crate::{
+    auth::Tokens,
+    pki::{Authority, PkiError},
+    runtime,
+    store::Store,
+    worker::Workers,
+};
 
 /// How the lab differs from the cluster that was recorded; tests ask for it.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +29,18 @@ pub struct Cluster {
     pub tokens: Tokens,
     pub workers: Workers,
     pub authority: Authority,
+    /// The API server's, under each of its names.
+    pub tls: Arc<rustls::ServerConfig>,
     pub options: Options,
 }
 
 impl Cluster {
-    pub fn new(authority: Authority, options: Options) -> Arc<Self> {
+    pub fn new(options: Options) -> Result<Arc<Self>, PkiError> {
+        let authority = Authority::new()?;
+        let in_pods = runtime::API_SERVER.ip().to_string();
+        let tls = Arc::new(authority.server_config(&["127.0.0.1", &in_pods, "localhost", "kubernetes.default.svc"])?);
         let (store, tokens, workers) = (Store::default(), Tokens::default(), Workers::default());
-        let cluster = Self { store, tokens, workers, authority, options };
-        crate::api::namespaces::bootstrap(&cluster.store);
-        Arc::new(cluster)
+        crate::api::namespaces::bootstrap(&store);
+        Ok(Arc::new(Self { store, tokens, workers, authority, tls, options }))
     }
 }

@@ -3,7 +3,7 @@
 //! What a client's end does follows what was measured on a real cluster (WebSocket, containerd 2.1): the command is
 //! neither signalled nor told by its stdout, which nobody reads any more; only its stdin ends.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{
@@ -13,6 +13,7 @@ use futures::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::unix::pipe,
     sync::watch,
     task::JoinHandle,
 };
@@ -25,11 +26,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    runtime::{Error, ExecSpec},
-    worker::{
-        container::describe,
-        node::{Container, Exec},
-    },
+    runtime::{Container, Error, Exec, ExecSpec},
+    worker::container::describe,
 };
 
 const STDIN: u8 = 0;
@@ -77,7 +75,7 @@ pub struct Streams {
 /// One command in one container, over one connection.
 #[derive(Debug)]
 pub struct Session {
-    pub container: Arc<dyn Container>,
+    pub container: Container,
     pub spec: ExecSpec,
     pub streams: Streams,
     pub subprotocol: Subprotocol,
@@ -109,24 +107,24 @@ impl Session {
                 return self.end(sink, input, &start_failure(&error)).await;
             }
         };
-        let Exec { stdin, stdout, stderr, exit } = exec;
+        let Exec { stdin, stdout, stderr, process } = exec;
         let input = tokio::spawn(pump_input(source, stdin, self.subprotocol, gone));
         let mut output = Output { stdout: Some(stdout), stderr: Some(stderr), streams: self.streams, gone: gone_seen };
         match output.pump(&mut sink).await {
             Pumped::All => {
-                let code = exit.await;
+                let code = process.wait().await;
                 self.end(sink, input, &result(code)).await;
             }
             Pumped::ClientGone => {
                 // The connection goes, the pipes stay: the command blocks once they are full.
                 drop(sink);
-                exit.await;
+                process.wait().await;
                 input.abort();
             }
             Pumped::ClientStuck => {
                 drop(sink);
                 output.drain().await;
-                exit.await;
+                process.wait().await;
                 input.abort();
             }
         }
@@ -166,7 +164,7 @@ fn frame(channel: u8, data: &[u8]) -> Message {
 /// Client to command, until the client is gone.
 async fn pump_input<S>(
     mut source: SplitStream<WebSocketStream<S>>,
-    mut stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    mut stdin: Option<pipe::Sender>,
     subprotocol: Subprotocol,
     gone: watch::Sender<bool>,
 ) -> SplitStream<WebSocketStream<S>>
@@ -208,8 +206,8 @@ enum Pumped {
 }
 
 struct Output {
-    stdout: Option<Box<dyn AsyncRead + Send + Unpin>>,
-    stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
     streams: Streams,
     gone: watch::Receiver<bool>,
 }
@@ -258,7 +256,7 @@ impl Output {
 }
 
 /// Reads once; at the end the pipe is dropped and 0 comes back. Without a pipe it never resolves.
-async fn read(pipe: &mut Option<Box<dyn AsyncRead + Send + Unpin>>, buffer: &mut [u8]) -> usize {
+async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> usize {
     let Some(reader) = pipe else { return std::future::pending().await };
     let length = reader.read(buffer).await.unwrap_or(0);
     if length == 0 {

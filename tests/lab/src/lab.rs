@@ -13,8 +13,10 @@ use crate::{
     cluster::{Cluster, Options},
     http::server::Server,
     kubeconfig,
-    pki::{Authority, PkiError},
-    worker::{self, node::Node},
+    pki::PkiError,
+    rbac::MASTERS,
+    runtime::Runtime,
+    worker,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +41,11 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts a lab whose containers run on `node`. The admin's kubeconfig is written to `state`, which exists.
-    pub async fn start(state: &Path, node: Arc<dyn Node>, options: Options) -> Result<Self, StartError> {
-        let authority = Authority::new()?;
-        let tls = authority.server_config(&["127.0.0.1", "localhost", "kubernetes.default.svc"])?;
-        let admin = authority.client("kubernetes-admin", Some("system:masters"))?;
-        let cluster = Cluster::new(authority, options);
-        let server = Server::bind(cluster.clone(), tls).await.map_err(StartError::Listen)?;
+    /// Starts a lab over `runtime`. The admin's kubeconfig is written to `state`, which exists.
+    pub async fn start(state: &Path, runtime: Runtime, options: Options) -> Result<Self, StartError> {
+        let cluster = Cluster::new(options)?;
+        let admin = cluster.authority.client("kubernetes-admin", Some(MASTERS))?;
+        let server = Server::bind(cluster.clone()).await.map_err(StartError::Listen)?;
         let address = server.address().map_err(StartError::Listen)?;
         let path = state.join("kubeconfig");
         let authority_pem = cluster.authority.pem();
@@ -54,7 +54,7 @@ impl Lab {
         let (stop_api, stop_kubelet) = (watch::Sender::new(false), watch::Sender::new(false));
         Ok(Self {
             api: tokio::spawn(server.run(stop_api.subscribe())),
-            kubelet: tokio::spawn(worker::run(cluster.clone(), node, stop_kubelet.subscribe())),
+            kubelet: tokio::spawn(worker::run(cluster.clone(), runtime, stop_kubelet.subscribe())),
             kubeconfig: path,
             cluster,
             address,

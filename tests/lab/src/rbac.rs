@@ -6,6 +6,7 @@ use crate::{
     auth::{AUTHENTICATED, User},
     meta,
     resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES},
+    status::{Answer, Failure, ResourceName},
     store::Store,
 };
 
@@ -30,7 +31,8 @@ impl Attributes<'_> {
     }
 }
 
-const MASTERS: &str = "system:masters";
+/// The group that may do everything, whatever the roles say.
+pub const MASTERS: &str = "system:masters";
 
 /// Paths that every cluster shows to everybody who is authenticated, and those it shows to all.
 const DISCOVERY: &[&str] = &["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"];
@@ -62,19 +64,34 @@ pub fn allows_path(store: &Store, user: &User, verb: &str, path: &str) -> bool {
         })
 }
 
-/// The reason of a 403, as the API server words it.
-pub fn denial(user: &User, asked: &Attributes<'_>) -> String {
+/// 403 where the user may not.
+pub fn require(store: &Store, user: &User, asked: &Attributes<'_>) -> Answer<()> {
+    if allows(store, user, asked) { Ok(()) } else { Err(refusal(user, asked, None)) }
+}
+
+/// 403 where the user may not.
+pub fn require_path(store: &Store, user: &User, verb: &str, path: &str) -> Answer<()> {
+    if allows_path(store, user, verb, path) {
+        return Ok(());
+    }
+    Err(Failure::forbidden_path(&format!("User {:?} cannot {verb} path {path:?}", user.name)))
+}
+
+/// A 403 in the API server's words.
+pub fn refusal(user: &User, asked: &Attributes<'_>, reason: Option<&str>) -> Failure {
     let scope = match asked.namespace {
         Some(namespace) if !namespace.is_empty() => format!("in the namespace {namespace:?}"),
         _ => "at the cluster scope".to_owned(),
     };
-    format!(
-        "User {:?} cannot {} resource {:?} in API group {:?} {scope}",
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let why = format!(
+        "User {:?} cannot {} resource {:?} in API group {:?} {scope}{reason}",
         user.name,
         asked.verb,
         asked.combined(),
         asked.group,
-    )
+    );
+    Failure::forbidden(ResourceName { group: asked.group, plural: asked.resource }, asked.name, &why)
 }
 
 fn is_master(user: &User) -> bool {

@@ -10,12 +10,13 @@ use tokio_tungstenite::{
     tungstenite::{handshake::derive_accept_key, protocol::Role},
 };
 
-use super::{Call, authorise};
+use super::Call;
 use crate::{
     exec::{Session, Streams, Subprotocol},
     http::body::Body,
     meta,
     pod::find_container,
+    rbac,
     resource::PODS,
     runtime::ExecSpec,
     status::{Answer, Failure, ResourceName},
@@ -27,7 +28,7 @@ const DROP_STATUS: &str = "lab.jattach/drop-exec-status";
 pub(super) fn connect(call: &Call, mut request: Request<Incoming>) -> Answer<Response<Body>> {
     let name = call.name()?;
     // Since 1.35 a WebSocket's GET needs the right to create as well, and the server gives no reason.
-    if authorise(&call.cluster, &call.user, &call.target, "create").is_err() {
+    if !rbac::allows(&call.cluster.store, &call.user, &call.target.attributes("create")) {
         return Err(Failure::forbidden(ResourceName::of(&PODS), Some(name), ""));
     }
     let pod = call.cluster.store.get(&PODS, call.namespace(), name)?;

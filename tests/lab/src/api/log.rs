@@ -1,6 +1,6 @@
 //! A container's log: whole, its last lines, or followed.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures::stream;
@@ -13,9 +13,9 @@ use crate::{
     meta,
     pod::find_container,
     resource::PODS,
-    runtime::LogEntry,
+    runtime::{Container, LogEntry},
     status::{Answer, Failure},
-    worker::{container::describe, node::Container},
+    worker::container::describe,
 };
 
 /// How often a followed log is looked at.
@@ -73,7 +73,7 @@ fn start_of_tail(entries: &[LogEntry], lines: usize) -> usize {
 }
 
 struct Reading {
-    container: Arc<dyn Container>,
+    container: Container,
     timestamps: bool,
     follow: bool,
     /// Entries that need not be read again.

@@ -25,9 +25,10 @@ use crate::{
         body::{self, Body},
         request::{Query, ResourceRequest, Target},
     },
-    rbac::{self, Attributes},
+    impersonation::impersonate,
+    rbac,
     resource::Resource,
-    status::{Answer, Failure, ResourceName},
+    status::{Answer, Failure},
 };
 
 /// A request that passed authentication and authorisation.
@@ -63,41 +64,21 @@ async fn answer(cluster: Arc<Cluster>, certified: Option<User>, request: Request
     let real = auth::authenticate(request.headers(), certified.as_ref(), &cluster.tokens, &cluster.store)?;
     let query = Query::of(request.uri());
     let target = Target::parse(request.method(), request.uri(), &query)?;
-    let user = auth::impersonate(request.headers(), real, &cluster.store)?;
+    let user = impersonate(request.headers(), real, &target, &cluster.store)?;
     match target {
         Target::Path { path, verb } => {
-            if !rbac::allows_path(&cluster.store, &user, verb, &path) {
-                let why = format!("User {:?} cannot {verb} path {path:?}", user.name);
-                return Err(Failure::forbidden_path(&why));
-            }
+            rbac::require_path(&cluster.store, &user, verb, &path)?;
             if !matches!(*request.method(), Method::GET | Method::HEAD) {
                 return Err(Failure::method_not_allowed());
             }
             discovery::answer(&path, request.headers())
         }
         Target::Resource(target) => {
-            authorise(&cluster, &user, &target, target.verb)?;
+            rbac::require(&cluster.store, &user, &target.attributes(target.verb))?;
             let resource = target.resource.ok_or_else(Failure::no_such_path)?;
             route(Call { cluster, user, query, target, resource }, request).await
         }
     }
-}
-
-/// Whether the user may do this; 403 in the API server's words where not.
-fn authorise(cluster: &Cluster, user: &User, target: &ResourceRequest, verb: &str) -> Answer<()> {
-    let attributes = Attributes {
-        verb,
-        group: &target.group,
-        resource: &target.plural,
-        subresource: target.subresource.as_deref(),
-        namespace: target.namespace.as_deref(),
-        name: target.name.as_deref(),
-    };
-    if rbac::allows(&cluster.store, user, &attributes) {
-        return Ok(());
-    }
-    let resource = ResourceName { group: &target.group, plural: &target.plural };
-    Err(Failure::forbidden(resource, target.name.as_deref(), &rbac::denial(user, &attributes)))
 }
 
 async fn route(call: Call, request: Request<Incoming>) -> Answer<Response<Body>> {

@@ -1,6 +1,6 @@
 //! `lab --images DIR --state DIR`: runs a lab until stdin ends or a signal comes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -9,7 +9,6 @@ use jattach_lab::{
     image::ImageStore,
     lab::Lab,
     runtime::{Config, Runtime, SeccompDefault, program_beside_this},
-    worker::runc::RuncNode,
 };
 use tokio::{
     io::AsyncReadExt as _,
@@ -48,17 +47,15 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::fs::create_dir_all(&arguments.state)
         .with_context(|| format!("cannot create {}", arguments.state.display()))?;
     let state = arguments.state.canonicalize().context("cannot resolve the state directory")?;
-    let images = ImageStore::open(&arguments.images, &state.join("images"))?;
     let config = Config {
         state: state.join("runtime"),
-        images: images.clone(),
+        images: ImageStore::open(&arguments.images, &state.join("images"))?,
         seccomp_default: if arguments.seccomp_enosys { SeccompDefault::Enosys } else { SeccompDefault::Eperm },
         pause_program: program_beside_this().context("cannot find lab-pause")?,
     };
     let runtime = Runtime::start(config).await?;
-    let node = RuncNode { runtime: runtime.clone(), images };
     let options = Options { report_users: !arguments.no_status_user };
-    let lab = Lab::start(&state, Arc::new(node), options).await?;
+    let lab = Lab::start(&state, runtime.clone(), options).await?;
     println!("KUBECONFIG={}", lab.kubeconfig().display());
     tokio::select! {
         () = end_of_stdin() => {}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, Uri};
 
 use crate::{
+    rbac::Attributes,
     resource::{self, Resource},
     status::{Answer, Failure},
 };
@@ -111,6 +112,18 @@ impl Target {
 }
 
 impl ResourceRequest {
+    /// What authorisation is asked for it, under its own verb or another.
+    pub fn attributes<'a>(&'a self, verb: &'a str) -> Attributes<'a> {
+        Attributes {
+            verb,
+            group: &self.group,
+            resource: &self.plural,
+            subresource: self.subresource.as_deref(),
+            namespace: self.namespace.as_deref(),
+            name: self.name.as_deref(),
+        }
+    }
+
     /// The namespace that objects are stored under: none for cluster-wide resources, namespaces included.
     pub fn store_namespace(&self) -> &str {
         if self.resource.is_some_and(|resource| !resource.namespaced) {

@@ -15,15 +15,19 @@ use crate::{api, cluster::Cluster, pki};
 
 pub struct Server {
     listener: TcpListener,
-    tls: TlsAcceptor,
     cluster: Arc<Cluster>,
 }
 
 impl Server {
     /// Binds a free port of the loopback interface.
-    pub async fn bind(cluster: Arc<Cluster>, tls: rustls::ServerConfig) -> io::Result<Self> {
+    pub async fn bind(cluster: Arc<Cluster>) -> io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), cluster })
+        Ok(Self { listener, cluster })
+    }
+
+    /// Of a listener that somebody else made, and that does not block.
+    pub fn of(listener: std::net::TcpListener, cluster: Arc<Cluster>) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::from_std(listener)?, cluster })
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -33,11 +37,12 @@ impl Server {
     /// Serves until `stop` turns true; connections that are open then are cut.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
+        let tls = TlsAcceptor::from(self.cluster.tls.clone());
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, self.tls.clone(), self.cluster.clone()));
+                        connections.spawn(serve(stream, tls.clone(), self.cluster.clone()));
                     }
                     Err(error) => eprintln!("lab: cannot accept a connection: {error}"),
                 },

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
@@ -43,6 +44,19 @@ impl Layer {
     pub fn gzip(mut self) -> Self {
         self.gzip = true;
         self
+    }
+
+    /// This machine's static busybox as /bin, with all its applets, and a /tmp for everybody.
+    pub fn busybox() -> Self {
+        const PROGRAM: &str = "/bin/busybox";
+        let program = std::fs::read(PROGRAM).expect("busybox (apt install busybox-static)");
+        let list = Command::new(PROGRAM).arg("--list").output().expect("busybox runs").stdout;
+        let mut layer = Self::new().directory("bin", 0o755).directory("tmp", 0o1777);
+        layer = layer.file_with_mode("bin/busybox", 0o755, &program);
+        for applet in String::from_utf8_lossy(&list).lines().filter(|name| *name != "busybox") {
+            layer = layer.symlink(&format!("bin/{applet}"), "busybox");
+        }
+        layer
     }
 
     fn blob(&self) -> (&'static str, Vec<u8>) {
@@ -88,9 +102,10 @@ impl ImageBuilder {
         self
     }
 
-    /// Panics if `path` cannot be written: tests only.
+    /// Panics if `path` cannot be written: tests only. Another run of the tests may be reading a file of that name.
     pub fn write(&self, path: &Path) {
-        let mut tar = tar::Builder::new(File::create(path).expect("an archive to write"));
+        let partial = path.with_extension(std::process::id().to_string());
+        let mut tar = tar::Builder::new(File::create(&partial).expect("an archive to write"));
         let layers: Vec<Value> = self
             .layers
             .iter()
@@ -109,6 +124,7 @@ impl ImageBuilder {
         append(&mut tar, "index.json", tar::EntryType::Regular, 0o644, &index);
         append(&mut tar, "oci-layout", tar::EntryType::Regular, 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#);
         tar.finish().expect("an archive to write");
+        std::fs::rename(partial, path).expect("a place for the archive");
     }
 }
 

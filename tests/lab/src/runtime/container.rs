@@ -45,8 +45,6 @@ struct Inner {
 pub(super) struct Parts {
     pub(super) id: String,
     pub(super) spec: ContainerSpec,
-    pub(super) image_id: String,
-    pub(super) image_reference: String,
     pub(super) stop_signal: Option<String>,
     pub(super) user: User,
     pub(super) bundle: Bundle,
@@ -117,16 +115,6 @@ impl Container {
         &self.0.parts.spec.name
     }
 
-    /// `sha256:…`: `imageID` of the container's status.
-    pub fn image_id(&self) -> &str {
-        &self.0.parts.image_id
-    }
-
-    /// The full reference: `image` of the container's status.
-    pub fn image_reference(&self) -> &str {
-        &self.0.parts.image_reference
-    }
-
     /// Whom it really runs as: `user.linux` of the container's status.
     pub fn user(&self) -> &User {
         &self.0.parts.user
@@ -144,11 +132,6 @@ impl Container {
 
     pub fn state(&self) -> State {
         self.0.state.borrow().clone()
-    }
-
-    /// For whoever wants to see every change.
-    pub fn watch(&self) -> watch::Receiver<State> {
-        self.0.state.subscribe()
     }
 
     /// The log so far, oldest entry first.

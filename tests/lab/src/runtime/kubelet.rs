@@ -1,6 +1,7 @@
 //! The kubelet's part: from a pod as the API server holds it to what the runtime is asked for. Security contexts are
 //! merged, quantities become cgroup values, `$(NAME)` is expanded, and what this cluster cannot do is refused by name.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{
@@ -14,7 +15,11 @@ use super::limits;
 use super::quantity;
 use super::spec::{ContainerSpec, EmptyDir, PodSandboxSpec, SeccompProfile, SecurityContext, Termination, VolumeMount};
 
-/// The sandbox of `pod`, which needs a uid.
+/// Where containers find the API server: the lab listens there in each pod's own network, which has no interface but
+/// the loopback.
+pub const API_SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 96, 0, 1), 443);
+
+/// The sandbox of `pod`, which needs a uid. What is in its projected volumes is for the caller to add.
 pub fn pod_sandbox_spec(pod: &Pod) -> Result<PodSandboxSpec> {
     let spec = pod_spec(pod)?;
     let security = spec.security_context.clone().unwrap_or_default();
@@ -28,6 +33,7 @@ pub fn pod_sandbox_spec(pod: &Pod) -> Result<PodSandboxSpec> {
         fs_group: optional_id("fsGroup", security.fs_group)?,
         resources: limits::of_pod(spec)?,
         volumes: volumes(spec)?,
+        projected: Vec::new(),
     })
 }
 
@@ -95,7 +101,6 @@ fn name(pod: &Pod) -> String {
 fn volumes(spec: &PodSpec) -> Result<Vec<EmptyDir>> {
     let mut volumes = Vec::new();
     for volume in spec.volumes.iter().flatten() {
-        // The service account's token is mounted into every pod by default; nothing in the lab asks for it.
         if volume.projected.is_some() {
             continue;
         }
@@ -117,9 +122,6 @@ fn mounts(container: &Container) -> Result<Vec<VolumeMount>> {
         if mount.sub_path.is_some() || mount.sub_path_expr.is_some() {
             return Err(unsupported("subPath".to_owned()));
         }
-        if mount.mount_path.starts_with("/var/run/secrets/kubernetes.io/") {
-            continue;
-        }
         mounts.push(VolumeMount {
             volume: mount.name.clone(),
             path: PathBuf::from(&mount.mount_path),
@@ -137,12 +139,15 @@ fn termination(container: &Container) -> Termination {
     }
 }
 
-/// Variables may refer to those before them; the downward API gives the pod's own metadata.
+/// Variables may refer to those before them, the cluster's own included; the downward API gives the pod's own metadata.
 fn environment(pod: &Pod, variables: &[EnvVar], container: &Container) -> Result<Vec<(String, String)>> {
     if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
         return Err(unsupported("envFrom".to_owned()));
     }
-    let mut env = Vec::new();
+    let mut env = vec![
+        ("KUBERNETES_SERVICE_HOST".to_owned(), API_SERVER.ip().to_string()),
+        ("KUBERNETES_SERVICE_PORT".to_owned(), API_SERVER.port().to_string()),
+    ];
     for variable in variables {
         let value = match (&variable.value, &variable.value_from) {
             (_, Some(source)) => {
@@ -156,7 +161,8 @@ fn environment(pod: &Pod, variables: &[EnvVar], container: &Container) -> Result
     Ok(env)
 }
 
-fn pod_field(pod: &Pod, path: Option<&str>) -> Option<String> {
+/// What the downward API gives.
+pub fn pod_field(pod: &Pod, path: Option<&str>) -> Option<String> {
     match path? {
         "metadata.name" => pod.metadata.name.clone(),
         "metadata.namespace" => pod.metadata.namespace.clone(),

@@ -49,13 +49,13 @@ use std::sync::Arc;
 pub use container::{Container, State};
 pub use error::{Error, Result};
 pub use exec::{Exec, ExecProcess};
-pub use kubelet::{container_spec, ephemeral_container_spec, pod_sandbox_spec};
+pub use kubelet::{API_SERVER, container_spec, ephemeral_container_spec, pod_field, pod_sandbox_spec};
 pub use log::{LogEntry, Stream};
 pub use pause::program_beside_this;
 pub use sandbox::Sandbox;
 pub use spec::*;
 
-use crate::image::ImageStore;
+use crate::image::{Image, ImageStore};
 use shared::Shared;
 
 /// What a lab's runtime is given.
@@ -78,6 +78,11 @@ impl Runtime {
     /// all containers.
     pub async fn start(config: Config) -> Result<Self> {
         Ok(Self(Arc::new(Shared::prepare(config).await?)))
+    }
+
+    /// The image of that reference, unpacked.
+    pub async fn image(&self, reference: &str) -> Result<Image> {
+        self.0.image(reference).await
     }
 
     /// Makes a pod without containers. Its cgroup holds the pod's limits from the start.

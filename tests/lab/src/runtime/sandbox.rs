@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::net::SocketAddrV4;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use futures::future::join_all;
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType};
 use rustix::mount::MountFlags;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::cgroup::Cgroup;
 use super::config::{self, Bind, Inputs, namespace};
@@ -18,7 +19,7 @@ use super::error::{Error, IoContext, Result};
 use super::kernel_mounts::{overlay, tmpfs, unmount_below};
 use super::pause;
 use super::shared::Shared;
-use super::spec::{ContainerSpec, EmptyDir, PodSandboxSpec, SeccompProfile, User};
+use super::spec::{ContainerSpec, EmptyDir, PodSandboxSpec, ProjectedVolume, SeccompProfile, User};
 use super::{capabilities, user};
 use crate::image;
 
@@ -72,6 +73,9 @@ impl Sandbox {
         for volume in &spec.volumes {
             self.create_volume(volume)?;
         }
+        for volume in &spec.projected {
+            self.write_volume(volume)?;
+        }
         let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.0.1\t{}\n", self.hostname());
         for (file, content) in [("hosts", hosts), ("hostname", format!("{}\n", self.hostname()))] {
             let path = directory.join(file);
@@ -107,10 +111,7 @@ impl Sandbox {
 
     /// A container of this pod, which is still to be started.
     pub async fn create_container(&self, spec: &ContainerSpec) -> Result<Container> {
-        let images = self.0.shared.images.clone();
-        let reference = spec.image.clone();
-        let image = tokio::task::spawn_blocking(move || images.get(&reference)).await;
-        let image = image.map_err(std::io::Error::from).context("unpack", &spec.image)??;
+        let image = self.0.shared.image(&spec.image).await?;
         let namespaces = self.namespaces(spec)?;
         let binds = self.binds(spec)?;
         let container = self.make(spec, &image, namespaces, binds, false)?;
@@ -163,8 +164,6 @@ impl Sandbox {
         Container::new(Parts {
             id,
             spec: spec.clone(),
-            image_id: image.id.clone(),
-            image_reference: image.reference.clone(),
             stop_signal: image.config.stop_signal.clone(),
             user,
             bundle,
@@ -217,6 +216,20 @@ impl Sandbox {
         running.and_then(Container::pid).ok_or_else(gone)
     }
 
+    /// Listens in the pod's own network.
+    pub fn listen(&self, address: SocketAddrV4) -> Result<std::net::TcpListener> {
+        let network = PathBuf::from(format!("/proc/{}/ns/net", self.pause_pid()?));
+        // A thread of its own, which ends in there: a socket belongs to the network that it was made in.
+        let listening = std::thread::spawn(move || -> std::io::Result<_> {
+            move_into_link_name_space(fs::File::open(network)?.as_fd(), Some(LinkNameSpaceType::Network))?;
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        let listening = listening.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread panicked")));
+        listening.context("listen in the network of", &self.0.directory)
+    }
+
     fn running_pid(&self, id: &str) -> Result<i32> {
         let not_running = |state| Error::TargetNotRunning { id: id.to_owned(), state };
         let containers = self.0.containers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +247,7 @@ impl Sandbox {
             binds.push(Bind::new(self.0.directory.join(file), Path::new("/etc").join(file), read_only));
         }
         for mount in &spec.mounts {
-            if !self.0.spec.volumes.iter().any(|volume| volume.name == mount.volume) {
+            if !self.has_volume(&mount.volume) {
                 return Err(Error::UnknownVolume { id: spec.name.clone(), volume: mount.volume.clone() });
             }
             binds.push(Bind::new(self.volume(&mount.volume), &mount.path, mount.read_only));
@@ -257,6 +270,22 @@ impl Sandbox {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).context("change the mode of", path)
     }
 
+    fn write_volume(&self, volume: &ProjectedVolume) -> Result<()> {
+        for file in &volume.files {
+            let path = self.volume(&volume.name).join(&file.path);
+            let directory = path.parent().unwrap_or(&path);
+            fs::create_dir_all(directory).context("create", directory)?;
+            fs::write(&path, &file.content).context("write", &path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(file.mode)).context("change the mode of", path)?;
+        }
+        Ok(())
+    }
+
+    fn has_volume(&self, name: &str) -> bool {
+        let PodSandboxSpec { volumes, projected, .. } = &self.0.spec;
+        volumes.iter().any(|volume| volume.name == name) || projected.iter().any(|volume| volume.name == name)
+    }
+
     fn volume(&self, name: &str) -> PathBuf {
         self.0.directory.join("volumes").join(name)
     }
@@ -269,25 +298,14 @@ impl Sandbox {
         self.0.spec.name.chars().take(HOSTNAME_LIMIT).collect()
     }
 
-    /// By its id.
-    pub fn container(&self, id: &str) -> Option<Container> {
-        self.0.containers.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
     /// All that were created and not removed, ended ones included.
-    pub fn containers(&self) -> Vec<Container> {
+    fn containers(&self) -> Vec<Container> {
         self.0.containers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// The emptyDir volume's directory on this machine: a test meters what the pod wrote there.
     pub fn volume_dir(&self, name: &str) -> PathBuf {
         self.volume(name)
-    }
-
-    /// Stops all containers at once, each with the pod's grace period.
-    pub async fn stop(&self, grace: Duration) -> Result<()> {
-        let containers = self.containers();
-        join_all(containers.iter().map(|container| container.stop(grace))).await.into_iter().collect()
     }
 
     /// Kills what still runs and removes everything of the pod.

@@ -17,11 +17,11 @@ use super::pause;
 use super::runc::Runc;
 use super::seccomp::{PROFILE, Profile};
 use super::spec::SeccompDefault;
-use crate::image::ImageStore;
+use crate::image::{Image, ImageStore};
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) images: ImageStore,
+    images: ImageStore,
     pub(super) runc: Runc,
     pub(super) cgroup: Cgroup,
     pub(super) pods: PathBuf,
@@ -54,6 +54,12 @@ impl Shared {
         shared.sweep().await?;
         pause::create_root(&shared.pause_root)?;
         Ok(shared)
+    }
+
+    pub(super) async fn image(&self, reference: &str) -> Result<Image> {
+        let (images, wanted) = (self.images.clone(), reference.to_owned());
+        let image = tokio::task::spawn_blocking(move || images.get(&wanted)).await;
+        Ok(image.map_err(std::io::Error::from).context("unpack", reference)??)
     }
 
     pub(super) fn seccomp(&self, capabilities: &HashSet<Capability>) -> Result<LinuxSeccomp> {

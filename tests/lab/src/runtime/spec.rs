@@ -18,6 +18,7 @@ pub struct PodSandboxSpec {
     pub fs_group: Option<u32>,
     pub resources: Resources,
     pub volumes: Vec<EmptyDir>,
+    pub projected: Vec<ProjectedVolume>,
 }
 
 /// Limits of a cgroup; absent means unlimited, or the kernel's default.
@@ -41,6 +42,21 @@ pub struct EmptyDir {
     pub memory: bool,
     /// Bytes; binds only a tmpfs.
     pub size_limit: Option<u64>,
+}
+
+/// A volume with files that the kubelet writes.
+#[derive(Clone, Debug)]
+pub struct ProjectedVolume {
+    pub name: String,
+    pub files: Vec<ProjectedFile>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProjectedFile {
+    /// Relative to the volume.
+    pub path: PathBuf,
+    pub content: String,
+    pub mode: u32,
 }
 
 #[derive(Clone, Debug)]

@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use super::{
     events::About,
-    node::{Container, ImageName, Sandbox},
     pod::PodShared,
     status::{self, waiting},
     uid,
 };
 use crate::{
-    image, meta,
+    image::{self, Image},
+    meta,
     pod::find_container,
-    runtime::{self, ContainerSpec, Error, Exit},
+    runtime::{self, Container, ContainerSpec, Error, Exit, Sandbox},
 };
 
 #[derive(Debug)]
 pub struct ContainerWorker {
     pod: Arc<PodShared>,
-    sandbox: Arc<dyn Sandbox>,
+    sandbox: Sandbox,
     list: &'static str,
     name: String,
 }
@@ -55,7 +55,7 @@ impl BackOff {
 const PULL_ERROR_SHOWN: Duration = Duration::from_secs(1);
 
 impl ContainerWorker {
-    pub fn new(pod: &Arc<PodShared>, sandbox: &Arc<dyn Sandbox>, list: &'static str, name: &str) -> Self {
+    pub fn new(pod: &Arc<PodShared>, sandbox: &Sandbox, list: &'static str, name: &str) -> Self {
         Self { pod: pod.clone(), sandbox: sandbox.clone(), list, name: name.to_owned() }
     }
 
@@ -67,7 +67,7 @@ impl ContainerWorker {
             let container = self.create_and_start().await?;
             if self.pod.is_ending() {
                 // It came too late for the pod's own stop to find it running.
-                self.stop(&*container).await;
+                self.stop(&container).await;
             }
             let exit = container.wait().await;
             let again = self.restarts(&exit) && !self.pod.is_ending();
@@ -87,7 +87,7 @@ impl ContainerWorker {
         }
     }
 
-    async fn stop(&self, container: &dyn Container) {
+    async fn stop(&self, container: &Container) {
         if let Err(error) = container.stop(Duration::ZERO).await {
             eprintln!("lab: container {}: {}", self.name, describe(&error));
         }
@@ -149,7 +149,7 @@ impl ContainerWorker {
     }
 
     /// A container that runs; nothing where the pod ends, or the container's one attempt has failed for good.
-    async fn create_and_start(&self) -> Option<Arc<dyn Container>> {
+    async fn create_and_start(&self) -> Option<Container> {
         let mut back_off = BackOff::new();
         loop {
             if self.pod.is_ending() {
@@ -159,11 +159,11 @@ impl ContainerWorker {
             match self.create(&image).await {
                 Ok(container) => match container.start().await {
                     Ok(()) => {
-                        self.show_running(&*container);
+                        self.show_running(&container);
                         return Some(container);
                     }
                     Err(error) => {
-                        self.show_start_error(&*container, &error);
+                        self.show_start_error(&container, &error);
                         if self.list == "ephemeralContainers" {
                             return None;
                         }
@@ -179,11 +179,11 @@ impl ContainerWorker {
     }
 
     /// The image, however often it has to be asked for.
-    async fn image(&self, back_off: &mut BackOff) -> Option<ImageName> {
+    async fn image(&self, back_off: &mut BackOff) -> Option<Image> {
         loop {
             let spec = self.spec()?;
             let wanted = meta::text(&spec, "image").to_owned();
-            let error = match self.pod.node.image(&wanted).await {
+            let error = match self.pod.runtime.image(&wanted).await {
                 Ok(image) => {
                     let told = "already present on machine and can be accessed by the pod";
                     self.event("Normal", "Pulled", &format!("Container image {wanted:?} {told}"));
@@ -217,7 +217,7 @@ impl ContainerWorker {
         self.pod.change(&self.name, |status| status.state = waiting(reason, Some(message)));
     }
 
-    async fn create(&self, image: &ImageName) -> Result<Arc<dyn Container>, Obstacle> {
+    async fn create(&self, image: &Image) -> Result<Container, Obstacle> {
         let spec = self.container_spec()?;
         let pod = self.pod.pod();
         if let Some(before) = self.pod.cluster.workers.container(uid(&pod), &self.name) {
@@ -231,7 +231,7 @@ impl ContainerWorker {
             status.image.clone_from(&image.reference);
             status.image_id.clone_from(&image.id);
             container.id().clone_into(&mut status.container_id);
-            status.user = Some(container.user());
+            status.user = Some(container.user().clone());
             if status.state["terminated"].is_object() {
                 status.last_state = status.state.clone();
             }
@@ -273,7 +273,7 @@ impl ContainerWorker {
         }
     }
 
-    fn show_running(&self, container: &dyn Container) {
+    fn show_running(&self, container: &Container) {
         self.event("Normal", "Started", "Container started");
         self.pod.change(&self.name, |status| {
             status.state = status::running();
@@ -281,7 +281,7 @@ impl ContainerWorker {
         });
     }
 
-    fn show_start_error(&self, container: &dyn Container, error: &Error) {
+    fn show_start_error(&self, container: &Container, error: &Error) {
         let message = describe(error);
         let reason = error.reason();
         self.pod.change(&self.name, |status| {

@@ -2,9 +2,8 @@
 
 pub mod container;
 pub mod events;
-pub mod node;
 pub mod pod;
-pub mod runc;
+pub mod projected;
 pub mod status;
 
 use std::{
@@ -15,18 +14,16 @@ use std::{
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet};
 
-use self::{
-    node::{Container, Node},
-    pod::{PodWorker, Wanted},
-};
+use self::pod::{PodWorker, Wanted};
 use crate::{
     cluster::Cluster,
     meta,
     resource::PODS,
+    runtime::{Container, Runtime},
     store::{Change, ChangeKind},
 };
 
-type ByPod = HashMap<String, BTreeMap<String, Arc<dyn Container>>>;
+type ByPod = HashMap<String, BTreeMap<String, Container>>;
 
 /// The containers of the pods on this node, for exec and logs, by pod uid and container name.
 #[derive(Debug, Default)]
@@ -40,15 +37,15 @@ impl Workers {
     }
 
     /// The newest container of that name.
-    pub fn container(&self, pod_uid: &str, name: &str) -> Option<Arc<dyn Container>> {
+    pub fn container(&self, pod_uid: &str, name: &str) -> Option<Container> {
         self.lock().get(pod_uid)?.get(name).cloned()
     }
 
-    fn put(&self, pod_uid: &str, name: &str, container: Arc<dyn Container>) {
+    fn put(&self, pod_uid: &str, name: &str, container: Container) {
         self.lock().entry(pod_uid.to_owned()).or_default().insert(name.to_owned(), container);
     }
 
-    fn all(&self, pod_uid: &str) -> Vec<Arc<dyn Container>> {
+    fn all(&self, pod_uid: &str) -> Vec<Container> {
         self.lock().get(pod_uid).into_iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
@@ -58,7 +55,7 @@ impl Workers {
 }
 
 /// Runs until `stop` turns true; then every pod is ended without grace and taken away.
-pub async fn run(cluster: Arc<Cluster>, node: Arc<dyn Node>, mut stop: watch::Receiver<bool>) {
+pub async fn run(cluster: Arc<Cluster>, runtime: Runtime, mut stop: watch::Receiver<bool>) {
     let mut wanted: HashMap<String, watch::Sender<Wanted>> = HashMap::new();
     let mut workers = JoinSet::new();
     let (mut grown, mut revision) = (cluster.store.subscribe(), 0);
@@ -68,7 +65,7 @@ pub async fn run(cluster: Arc<Cluster>, node: Arc<dyn Node>, mut stop: watch::Re
         if let Ok((changes, now)) = cluster.store.changes_since(&PODS, None, revision) {
             revision = now;
             for change in changes {
-                follow(&cluster, &node, change, &mut wanted, &mut workers);
+                follow(&cluster, &runtime, change, &mut wanted, &mut workers);
             }
         }
         tokio::select! {
@@ -85,7 +82,7 @@ pub async fn run(cluster: Arc<Cluster>, node: Arc<dyn Node>, mut stop: watch::Re
 
 fn follow(
     cluster: &Arc<Cluster>,
-    node: &Arc<dyn Node>,
+    runtime: &Runtime,
     change: Change,
     wanted: &mut HashMap<String, watch::Sender<Wanted>>,
     workers: &mut JoinSet<()>,
@@ -96,7 +93,7 @@ fn follow(
         ChangeKind::Added => {
             let (sender, receiver) = watch::channel(Wanted { pod: change.object, grace });
             wanted.insert(uid, sender);
-            workers.spawn(PodWorker::new(cluster.clone(), node.clone(), receiver).run());
+            workers.spawn(PodWorker::new(cluster.clone(), runtime.clone(), receiver).run());
         }
         ChangeKind::Modified => {
             if let Some(worker) = wanted.get(&uid) {

@@ -16,11 +16,18 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     container::{ContainerWorker, describe},
     events::{self, About},
-    node::{Node, Sandbox},
+    projected,
     status::{self, ContainerStatus, PodFacts},
     uid,
 };
-use crate::{cluster::Cluster, kubeconfig::NAME, meta, resource::PODS, runtime};
+use crate::{
+    cluster::Cluster,
+    http::server::Server,
+    kubeconfig::NAME,
+    meta,
+    resource::PODS,
+    runtime::{self, Runtime, Sandbox},
+};
 
 /// What the API server wants of a pod.
 #[derive(Debug, Clone)]
@@ -34,7 +41,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct PodShared {
     pub cluster: Arc<Cluster>,
-    pub node: Arc<dyn Node>,
+    pub runtime: Runtime,
     pod: Mutex<Arc<Value>>,
     facts: Mutex<PodFacts>,
     containers: Mutex<Vec<ContainerStatus>>,
@@ -104,6 +111,24 @@ impl PodShared {
         self.publish();
     }
 
+    async fn create_sandbox(&self) -> runtime::Result<Sandbox> {
+        let pod = self.typed()?;
+        let mut spec = runtime::pod_sandbox_spec(&pod)?;
+        spec.projected = projected::volumes(&self.cluster, &pod)?;
+        self.runtime.create_pod(&spec).await
+    }
+
+    /// The API server where the pod's containers look for it, until the pod ends.
+    async fn serve_api(self: Arc<Self>, sandbox: Sandbox) {
+        let listening = sandbox.listen(runtime::API_SERVER).map_err(|error| describe(&error));
+        let server = listening
+            .and_then(|listener| Server::of(listener, self.cluster.clone()).map_err(|error| error.to_string()));
+        match server {
+            Ok(server) => server.run(self.ending.subscribe()).await,
+            Err(error) => eprintln!("lab: pod {} has no API server: {error}", meta::name(&self.pod())),
+        }
+    }
+
     fn publish(&self) {
         let seen = self.pod();
         let (facts, containers) = (lock(&self.facts).clone(), lock(&self.containers).clone());
@@ -128,11 +153,11 @@ impl PodShared {
 }
 
 impl PodWorker {
-    pub fn new(cluster: Arc<Cluster>, node: Arc<dyn Node>, wanted: watch::Receiver<Wanted>) -> Self {
+    pub fn new(cluster: Arc<Cluster>, runtime: Runtime, wanted: watch::Receiver<Wanted>) -> Self {
         let pod = wanted.borrow().pod.clone();
         let shared = PodShared {
             cluster,
-            node,
+            runtime,
             pod: Mutex::new(pod),
             facts: Mutex::new(PodFacts { started: meta::now(), ..PodFacts::default() }),
             containers: Mutex::default(),
@@ -156,6 +181,7 @@ impl PodWorker {
                 facts.ip = Some(next_ip());
             });
             let mut tasks = JoinSet::new();
+            tasks.spawn(shared.clone().serve_api(sandbox.clone()));
             tasks.spawn(run_containers(shared.clone(), sandbox.clone()));
             self.follow(&sandbox, &mut tasks).await;
             self.stop(&mut tasks).await;
@@ -167,13 +193,9 @@ impl PodWorker {
     }
 
     /// The sandbox, or nothing where the pod is to end before there is one.
-    async fn sandbox(&mut self) -> Option<Arc<dyn Sandbox>> {
+    async fn sandbox(&mut self) -> Option<Sandbox> {
         loop {
-            let made = match self.shared.typed().and_then(|pod| runtime::pod_sandbox_spec(&pod)) {
-                Ok(spec) => self.shared.node.create_pod(&spec).await,
-                Err(error) => Err(error),
-            };
-            match made {
+            match self.shared.create_sandbox().await {
                 Ok(sandbox) => return Some(sandbox),
                 Err(error) => {
                     let message = format!("Failed to create pod sandbox: {}", describe(&error));
@@ -188,7 +210,7 @@ impl PodWorker {
     }
 
     /// Starts the ephemeral containers that are added, until the pod is to end.
-    async fn follow(&mut self, sandbox: &Arc<dyn Sandbox>, tasks: &mut JoinSet<()>) {
+    async fn follow(&mut self, sandbox: &Sandbox, tasks: &mut JoinSet<()>) {
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
             *lock(&self.shared.pod) = wanted.pod.clone();
@@ -263,7 +285,7 @@ impl PodWorker {
 }
 
 /// Init containers one after the other, then all containers at once.
-async fn run_containers(shared: Arc<PodShared>, sandbox: Arc<dyn Sandbox>) {
+async fn run_containers(shared: Arc<PodShared>, sandbox: Sandbox) {
     let pod = shared.pod();
     let mut tasks = JoinSet::new();
     for container in meta::items(&pod["spec"], "initContainers") {

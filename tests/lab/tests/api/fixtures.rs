@@ -1,20 +1,25 @@
 //! The cluster as it was when the answers were recorded.
 
-use std::{path::Path, sync::Arc};
-
-use jattach_lab::{cluster::Options, lab::Lab};
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
-use super::{
-    client::{As, Client},
-    node::ProcessNode,
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
+
+use jattach_lab::{
+    cluster::Options,
+    image::{
+        ImageStore,
+        testing::{ImageBuilder, Layer},
+    },
+    lab::Lab,
+    runtime::{Config, Runtime, SeccompDefault},
+};
+use serde_json::{Value, json};
+
+use super::client::{As, Client};
 
 pub(crate) struct Cluster {
     pub client: Client,
-    lab: Lab,
-    _state: TempDir,
 }
 
 pub(crate) fn recording(name: &str) -> Value {
@@ -22,7 +27,7 @@ pub(crate) fn recording(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
 }
 
-pub(crate) fn recordings() -> std::path::PathBuf {
+pub(crate) fn recordings() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings")
 }
 
@@ -54,49 +59,99 @@ fn pod(name: &str) -> Value {
     })
 }
 
+/// The recorded pod of that namespace and name.
+fn recorded_pod(namespace: &str, name: &str) -> Value {
+    let mut pod = pod(name);
+    let spec = &mut pod["spec"];
+    match (namespace, name) {
+        (_, "user") => spec["containers"][0]["securityContext"] = hardened(),
+        ("fx", "root" | "w2") => {}
+        ("fx", "nonroot") => {
+            spec["securityContext"] = json!({"runAsUser": 10001, "runAsGroup": 10001, "runAsNonRoot": true});
+        }
+        ("fx", "shell") => {
+            spec["containers"] = json!([{
+                "name": "app",
+                "image": "jre17:lab",
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["/bin/sh", "-c", "sleep 100000"],
+            }]);
+        }
+        _ => panic!("no pod {namespace}/{name} was recorded"),
+    }
+    pod
+}
+
+/// The images of the recordings by name only: where the JVM was is a shell that sleeps whatever its arguments are, and
+/// where the injector was is a program that ends at once.
+fn images() -> &'static Path {
+    static IMAGES: OnceLock<PathBuf> = OnceLock::new();
+    IMAGES.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api-images");
+        std::fs::create_dir_all(&directory).unwrap();
+        let write = |name: &str, config: Value, layers: &[Layer]| {
+            let image = ImageBuilder::new(&format!("docker.io/library/{name}:lab")).config(config).layers(layers);
+            image.write(&directory.join(format!("{name}.tar")));
+        };
+        let sleeps = json!({"Env": ["PATH=/bin"], "Entrypoint": ["/bin/sh", "-c", "exec sleep 100000"]});
+        write("jre17", sleeps, &[Layer::busybox()]);
+        let ends = Layer::new().file_with_mode("bin/jattach", 0o755, b"#!/bin/sh\n");
+        write("jattach", json!({"Env": ["PATH=/bin"]}), &[Layer::busybox(), ends]);
+        directory
+    })
+}
+
+/// Runs a test in a cluster of its own, which is removed however the test ends. It has the namespaces `fx`,
+/// `fx-baseline`, `fx-restricted` and `jvms`, and the recorded pods that are named (`NAMESPACE/NAME`), all running.
+pub(crate) async fn in_cluster<F: Future<Output = ()> + Send + 'static>(
+    pods: &[&str],
+    test: impl FnOnce(Arc<Cluster>) -> F,
+) {
+    in_cluster_with(Options::default(), pods, test).await;
+}
+
+pub(crate) async fn in_cluster_with<F: Future<Output = ()> + Send + 'static>(
+    options: Options,
+    pods: &[&str],
+    test: impl FnOnce(Arc<Cluster>) -> F,
+) {
+    let state = tempfile::tempdir().unwrap();
+    let config = Config {
+        state: state.path().join("runtime"),
+        images: ImageStore::open(images(), &state.path().join("images")).unwrap(),
+        seccomp_default: SeccompDefault::default(),
+        pause_program: env!("CARGO_BIN_EXE_lab-pause").into(),
+    };
+    let runtime = Runtime::start(config).await.expect("a runtime (root, runc)");
+    let lab = Lab::start(state.path(), runtime.clone(), options).await.unwrap();
+    let cluster = Arc::new(Cluster { client: Client::of(lab.kubeconfig()) });
+    let pods: Vec<String> = pods.iter().map(|pod| (*pod).to_owned()).collect();
+    let prepared = cluster.clone();
+    let result = match tokio::spawn(async move { prepared.prepare(&pods).await }).await {
+        Ok(()) => tokio::spawn(test(cluster)).await,
+        failed => failed,
+    };
+    lab.shutdown().await;
+    runtime.shutdown().await.expect("a clean end");
+    if let Err(failed) = result {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+}
+
 impl Cluster {
-    /// Namespaces `fx`, `fx-baseline`, `fx-restricted` and `jvms` without anything in them.
-    pub(crate) async fn empty() -> Self {
-        let state = TempDir::new().unwrap();
-        let lab = Lab::start(state.path(), Arc::new(ProcessNode), Options::default()).await.unwrap();
-        let cluster = Self { client: Client::of(lab.kubeconfig()), lab, _state: state };
+    async fn prepare(&self, pods: &[String]) {
         for (name, level) in [("fx", ""), ("jvms", ""), ("fx-baseline", "baseline"), ("fx-restricted", "restricted")] {
             let mut namespace = json!({"metadata": {"name": name}});
             if !level.is_empty() {
                 namespace["metadata"]["labels"] = json!({"pod-security.kubernetes.io/enforce": level});
             }
-            cluster.create("/api/v1/namespaces", &namespace).await;
+            self.create("/api/v1/namespaces", &namespace).await;
         }
-        cluster
-    }
-
-    /// The same with the recorded pods, all running.
-    pub(crate) async fn with_pods() -> Self {
-        let cluster = Self::empty().await;
-        let mut shell = pod("shell");
-        shell["spec"]["containers"] = json!([{
-            "name": "app",
-            "image": "jre17:lab",
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/sh", "-c", "sleep 100000"],
-        }]);
-        let mut user = pod("user");
-        user["spec"]["containers"][0]["securityContext"] = hardened();
-        let mut nonroot = pod("nonroot");
-        nonroot["spec"]["securityContext"] = json!({"runAsUser": 10001, "runAsGroup": 10001, "runAsNonRoot": true});
-        let pods = [
-            ("fx", pod("root")),
-            ("fx", shell),
-            ("fx", nonroot),
-            ("fx", user.clone()),
-            ("fx", pod("w2")),
-            ("fx-baseline", user.clone()),
-            ("fx-restricted", user),
-        ];
-        for (namespace, pod) in pods {
-            cluster.start(namespace, &pod).await;
-        }
-        cluster
+        let pods = pods.iter().map(|pod| pod.split_once('/').expect("NAMESPACE/NAME"));
+        futures::future::join_all(pods.map(async |(namespace, name)| {
+            self.start(namespace, &recorded_pod(namespace, name)).await;
+        }))
+        .await;
     }
 
     /// Creates a pod and waits until it runs.
@@ -150,9 +205,5 @@ impl Cluster {
         let path = format!("/api/v1/namespaces/fx/serviceaccounts/{name}/token");
         let token = self.create(&path, &json!({"spec": {"audiences": []}})).await;
         As::Token(token["status"]["token"].as_str().unwrap().to_owned())
-    }
-
-    pub(crate) async fn stop(self) {
-        self.lab.shutdown().await;
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     client::As,
     compare::{differences, normalised},
-    fixtures::{Cluster, recording, recordings},
+    fixtures::{Cluster, in_cluster, recording, recordings},
     rules,
 };
 
@@ -103,76 +103,83 @@ async fn replay(cluster: &Cluster, name: &str, who: &As) {
 
 #[tokio::test]
 async fn plain_reads_answer_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    for name in READS {
-        replay(&cluster, name, &As::Admin).await;
-    }
-    cluster.stop().await;
+    in_cluster(&["fx/root", "fx/user", "fx/nonroot"], async |cluster| {
+        for name in READS {
+            replay(&cluster, name, &As::Admin).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_ephemeral_container_lives_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    for name in LIFE {
-        replay(&cluster, name, &As::Admin).await;
-        if *name == "ephemeral-patch-ok" {
-            let path = "/api/v1/namespaces/fx/pods?watch=true&fieldSelector=metadata.name%3Droot";
-            cluster
-                .until(path, |pod| pod["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"].is_object())
-                .await;
+    in_cluster(&["fx/root"], async |cluster| {
+        for name in LIFE {
+            replay(&cluster, name, &As::Admin).await;
+            if *name == "ephemeral-patch-ok" {
+                let path = "/api/v1/namespaces/fx/pods?watch=true&fieldSelector=metadata.name%3Droot";
+                cluster
+                    .until(path, |pod| {
+                        pod["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"].is_object()
+                    })
+                    .await;
+            }
         }
-    }
-    exec(&cluster, "exec-container-exited", &As::Admin).await;
-    cluster.stop().await;
+        exec(&cluster, "exec-container-exited", &As::Admin).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn patches_of_every_kind_are_answered_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    for name in OTHER_PATCHES {
-        replay(&cluster, name, &As::Admin).await;
-    }
-    cluster.stop().await;
+    in_cluster(&["fx/user", "fx/shell", "fx-baseline/user", "fx-restricted/user"], async |cluster| {
+        for name in OTHER_PATCHES {
+            replay(&cluster, name, &As::Admin).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn discovery_lists_what_the_lab_serves_as_recorded() {
-    let cluster = Cluster::empty().await;
-    let recording = recording("api-discovery-v1");
-    let (status, answered) = cluster.client.request(&As::Admin, "GET", "/api/v1", "", &Value::Null).await;
-    assert_eq!(json!(status), recording["response"]["status"]);
-    let list = |body: &Value| body["resources"].as_array().unwrap().clone();
-    for mut resource in list(&answered) {
-        let recorded = list(&recording["response"]["body"]);
-        let same = recorded.iter().find(|one| one["name"] == resource["name"]);
-        let mut same = same.unwrap_or_else(|| panic!("no cluster has {resource}")).clone();
-        let verbs = |of: &Value| -> BTreeSet<String> { serde_json::from_value(of["verbs"].clone()).unwrap() };
-        assert!(verbs(&resource).is_subset(&verbs(&same)), "{}: {resource}", rules::DISCOVERY_IS_A_SUBSET);
-        (resource["verbs"], same["verbs"]) = (Value::Null, Value::Null);
-        assert_same("api-discovery-v1", &same, &resource);
-    }
-    cluster.stop().await;
+    in_cluster(&[], async |cluster| {
+        let recording = recording("api-discovery-v1");
+        let (status, answered) = cluster.client.request(&As::Admin, "GET", "/api/v1", "", &Value::Null).await;
+        assert_eq!(json!(status), recording["response"]["status"]);
+        let list = |body: &Value| body["resources"].as_array().unwrap().clone();
+        for mut resource in list(&answered) {
+            let recorded = list(&recording["response"]["body"]);
+            let same = recorded.iter().find(|one| one["name"] == resource["name"]);
+            let mut same = same.unwrap_or_else(|| panic!("no cluster has {resource}")).clone();
+            let verbs = |of: &Value| -> BTreeSet<String> { serde_json::from_value(of["verbs"].clone()).unwrap() };
+            assert!(verbs(&resource).is_subset(&verbs(&same)), "{}: {resource}", rules::DISCOVERY_IS_A_SUBSET);
+            (resource["verbs"], same["verbs"]) = (Value::Null, Value::Null);
+            assert_same("api-discovery-v1", &same, &resource);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_deployment_answers_as_recorded_once_its_pods_are_ready() {
-    let cluster = Cluster::empty().await;
-    let recording = recording("deployment-get");
-    let applied =
-        &recording["response"]["body"]["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"];
-    let deployment: Value = serde_json::from_str(applied.as_str().unwrap()).unwrap();
-    cluster.create("/apis/apps/v1/namespaces/jvms/deployments", &deployment).await;
-    let mut ready = BTreeSet::new();
-    cluster
-        .until("/api/v1/namespaces/jvms/pods?watch=true&labelSelector=app%3Dweb", |pod| {
-            if pod["status"]["containerStatuses"][0]["ready"] == true {
-                ready.insert(pod["metadata"]["name"].to_string());
-            }
-            ready.len() == 3
-        })
-        .await;
-    replay(&cluster, "deployment-get", &As::Admin).await;
-    cluster.stop().await;
+    in_cluster(&[], async |cluster| {
+        let recording = recording("deployment-get");
+        let applied =
+            &recording["response"]["body"]["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"];
+        let deployment: Value = serde_json::from_str(applied.as_str().unwrap()).unwrap();
+        cluster.create("/apis/apps/v1/namespaces/jvms/deployments", &deployment).await;
+        let mut ready = BTreeSet::new();
+        cluster
+            .until("/api/v1/namespaces/jvms/pods?watch=true&labelSelector=app%3Dweb", |pod| {
+                if pod["status"]["containerStatuses"][0]["ready"] == true {
+                    ready.insert(pod["metadata"]["name"].to_string());
+                }
+                ready.len() == 3
+            })
+            .await;
+        replay(&cluster, "deployment-get", &As::Admin).await;
+    })
+    .await;
 }
 
 /// Replays an exec: the answer instead of an upgrade, or subprotocol, frames and close code.
@@ -231,28 +238,30 @@ async fn exec(cluster: &Cluster, name: &str, who: &As) {
 
 #[tokio::test]
 async fn commands_are_executed_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    for name in EXECS {
-        exec(&cluster, name, &As::Admin).await;
-    }
-    cluster.stop().await;
+    in_cluster(&["fx/shell"], async |cluster| {
+        for name in EXECS {
+            exec(&cluster, name, &As::Admin).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn who_may_not_is_told_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    let rule = |verb: &str| json!([{"apiGroups": [""], "resources": ["pods/exec"], "verbs": [verb]}]);
-    let nobody = cluster.account("nobody", &json!([])).await;
-    for name in ["rbac-denied-get-pod", "rbac-denied-ephemeral"] {
-        replay(&cluster, name, &nobody).await;
-    }
-    exec(&cluster, "rbac-denied-exec", &nobody).await;
-    let creator = cluster.account("xcreate", &rule("create")).await;
-    exec(&cluster, "rbac-exec-create-only", &creator).await;
-    let getter = cluster.account("xget", &rule("get")).await;
-    exec(&cluster, "rbac-exec-get-only", &getter).await;
-    exec(&cluster, "unauthorized", &As::Token("nobody's".to_owned())).await;
-    cluster.stop().await;
+    in_cluster(&["fx/root", "fx/shell"], async |cluster| {
+        let rule = |verb: &str| json!([{"apiGroups": [""], "resources": ["pods/exec"], "verbs": [verb]}]);
+        let nobody = cluster.account("nobody", &json!([])).await;
+        for name in ["rbac-denied-get-pod", "rbac-denied-ephemeral"] {
+            replay(&cluster, name, &nobody).await;
+        }
+        exec(&cluster, "rbac-denied-exec", &nobody).await;
+        let creator = cluster.account("xcreate", &rule("create")).await;
+        exec(&cluster, "rbac-exec-create-only", &creator).await;
+        let getter = cluster.account("xget", &rule("get")).await;
+        exec(&cluster, "rbac-exec-get-only", &getter).await;
+        exec(&cluster, "unauthorized", &As::Token("nobody's".to_owned())).await;
+    })
+    .await;
 }
 
 /// The states of ephemeral containers as a watch tells them, each once in a row.
@@ -292,37 +301,39 @@ fn recorded_states(recording: &Value, name: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_watch_tells_the_states_of_an_ephemeral_container_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    for name in WATCHES {
-        let recording = recording(name);
-        let container = recording["patch"]["spec"]["ephemeralContainers"][0]["name"].as_str().unwrap();
-        let expected = recorded_states(&recording, container);
-        let told = watched(&cluster, "w2", container, &recording["patch"], expected.len()).await;
-        assert_same(name, &json!(expected), &json!(told));
-    }
-    cluster.stop().await;
+    in_cluster(&["fx/w2"], async |cluster| {
+        for name in WATCHES {
+            let recording = recording(name);
+            let container = recording["patch"]["spec"]["ephemeralContainers"][0]["name"].as_str().unwrap();
+            let expected = recorded_states(&recording, container);
+            let told = watched(&cluster, "w2", container, &recording["patch"], expected.len()).await;
+            assert_same(name, &json!(expected), &json!(told));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn images_that_cannot_be_had_are_told_of_as_recorded() {
-    let cluster = Cluster::with_pods().await;
-    let pull = &recording("ephemeral-patch-bad-image")["request"]["body"];
-    let name = "watch-ephemeral-image-pull-failure";
-    let expected = recorded_states(&recording(name), "jattach-pull");
-    let told = watched(&cluster, "user", "jattach-pull", pull, expected.len()).await;
-    assert_same(name, &json!(expected), &json!(told));
+    in_cluster(&["fx/user"], async |cluster| {
+        let pull = &recording("ephemeral-patch-bad-image")["request"]["body"];
+        let name = "watch-ephemeral-image-pull-failure";
+        let expected = recorded_states(&recording(name), "jattach-pull");
+        let told = watched(&cluster, "user", "jattach-pull", pull, expected.len()).await;
+        assert_same(name, &json!(expected), &json!(told));
 
-    let mut never = pull.clone();
-    never["spec"]["ephemeralContainers"][0]["name"] = "jattach-never".into();
-    never["spec"]["ephemeralContainers"][0]["image"] = "absent:lab".into();
-    never["spec"]["ephemeralContainers"][0]["imagePullPolicy"] = "Never".into();
-    let name = "watch-ephemeral-image-never-present";
-    let expected = recorded_states(&recording(name), "jattach-never");
-    let told = watched(&cluster, "user", "jattach-never", &never, expected.len()).await;
-    assert_same(name, &json!(expected), &json!(told));
+        let mut never = pull.clone();
+        never["spec"]["ephemeralContainers"][0]["name"] = "jattach-never".into();
+        never["spec"]["ephemeralContainers"][0]["image"] = "absent:lab".into();
+        never["spec"]["ephemeralContainers"][0]["imagePullPolicy"] = "Never".into();
+        let name = "watch-ephemeral-image-never-present";
+        let expected = recorded_states(&recording(name), "jattach-never");
+        let told = watched(&cluster, "user", "jattach-never", &never, expected.len()).await;
+        assert_same(name, &json!(expected), &json!(told));
 
-    events_explain(&cluster).await;
-    cluster.stop().await;
+        events_explain(&cluster).await;
+    })
+    .await;
 }
 
 /// The events of the pod `user`: each kind that was recorded is there, and no other.
