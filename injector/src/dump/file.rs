@@ -67,6 +67,7 @@ impl Source for FileDump {
 /// Has the JVM dump its heap into the first place that will do.
 pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
     let expected = expected_size(order)?;
+    let room = if copies_the_heap(order)? { expected.saturating_mul(2) } else { expected };
     let mut refusals = Vec::new();
     // A JVM in a PID namespace below ours knows our pid as another's: its own /tmp is the one place both mean.
     let reaches_us = order.target.status()?.namespace_pids.len() == 1;
@@ -79,7 +80,7 @@ pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
                 continue;
             }
         };
-        match place.check(expected, order.storage_limit).and_then(|()| dump_at(&place, order, expected)) {
+        match place.check(expected, room, order.storage_limit).and_then(|()| dump_at(&place, order, expected)) {
             Ok(Outcome::Created(dump)) => return Ok(dump),
             Ok(Outcome::OutOfReach(text)) => refusals.push(not_created(&text)),
             // A limit of the pod or a full disk is none the better in the target's own filesystem.
@@ -179,15 +180,28 @@ fn not_created(text: &str) -> Failure {
     Failure::new(Code::JvmFailed, "the JVM could not write the heap dump").evidence(said)
 }
 
-/// How large the dump may become: what the JVM says its heap uses, else all the memory it has.
+/// How much larger than the heap a dump may be: it writes references in 8 bytes that the heap has in 4, and 25 bytes for
+/// the 12 of an object's head. Measured with lists, maps and arrays of references: 1.75 to 1.98.
+const DUMP_OF_HEAP: u64 = 2;
+
+/// Whether this JVM writes the heap beside the dump and copies it in at the end, as JDK 22 and newer do: those that offer
+/// `-parallel`.
+fn copies_the_heap(order: &Order<'_>) -> Result<bool, Failure> {
+    let question = Command::from_words("jcmd", &["help GC.heap_dump"])?;
+    let (_, text) = ask(order.peer, order.target, &question, MAX_TEXT)?;
+    Ok(String::from_utf8_lossy(&text).contains("-parallel"))
+}
+
+/// How large the dump may become: by what the JVM says its heap uses, else by all the memory it has.
 fn expected_size(order: &Order<'_>) -> Result<u64, Failure> {
     let question = Command::from_words("jcmd", &["GC.heap_info"])?;
     let (_, text) = ask(order.peer, order.target, &question, MAX_TEXT)?;
-    match heap_used(&String::from_utf8_lossy(&text)) {
+    let used = match heap_used(&String::from_utf8_lossy(&text)) {
         // JDK 8's older updates do not know the question.
-        0 => resident(order.target).map_err(|errno| order.target.ended(errno)),
-        used => Ok(used),
-    }
+        0 => resident(order.target).map_err(|errno| order.target.ended(errno))?,
+        used => used,
+    };
+    Ok(used.saturating_mul(DUMP_OF_HEAP))
 }
 
 /// The memory a process has, in bytes (the second number of statm, in pages).

@@ -127,12 +127,12 @@ impl Place {
         entries.filter_map(|entry| String::from_utf8(entry.file_name().as_bytes().to_vec()).ok())
     }
 
-    /// Whether a dump of `expected` bytes may lie here. `storage_limit` is the smallest ephemeral-storage limit of the
-    /// pod's containers, 0 for none.
+    /// Whether something of `expected` bytes may lie here that takes `room` bytes while it is written. `storage_limit` is
+    /// the smallest ephemeral-storage limit of the pod's containers, 0 for none.
     ///
     /// # Errors
     /// [`Code::NoSpace`], with the numbers.
-    pub(crate) fn check(&self, expected: u64, storage_limit: u64) -> Result<(), Failure> {
+    pub(crate) fn check(&self, expected: u64, room: u64, storage_limit: u64) -> Result<(), Failure> {
         let refuse = |why: &str| Failure::new(Code::NoSpace, format!("no room for the heap dump: {why}"));
         let stat = fstatfs(self.directory.as_fd()).map_err(|errno: Errno| refuse(&describe(errno)))?;
         if memory_backed(stat.filesystem_type()) {
@@ -144,15 +144,14 @@ impl Place {
         }
         let block = u64::try_from(stat.block_size()).unwrap_or(0);
         let (free, total) = (stat.blocks_available().saturating_mul(block), stat.blocks().saturating_mul(block));
-        // Twice: JDK 22 and newer write the heap beside the dump and copy it in at the end.
-        if free.saturating_sub(expected.saturating_mul(2)) < total / 5 {
+        if free.saturating_sub(room) < total / 5 {
             return Err(refuse("less than 20 % of the node's disk would stay free")
                 .evidence(format!(
-                    "{}: {} free of {}, the dump may take {}",
+                    "{}: {} free of {}, it may take {}",
                     self.whose,
                     mebibytes(free),
                     mebibytes(total),
-                    mebibytes(expected)
+                    mebibytes(room)
                 ))
                 .remedy("free some of the node's disk: the kubelet evicts pods when it runs full"));
         }
@@ -245,11 +244,11 @@ mod tests {
 
     #[test]
     fn a_dump_is_refused_in_memory_on_a_full_disk_and_under_a_small_limit() {
-        let cause = |place: &Place, expected, limit| place.check(expected, limit).expect_err("refused").cause;
+        let cause = |place: &Place, expected, limit| place.check(expected, expected, limit).expect_err("refused").cause;
         assert!(cause(&at("/dev/shm".as_ref()), 1, 0).contains("the pod's memory"));
         let disk = at("/var".as_ref());
         assert!(cause(&disk, u64::MAX, 0).contains("20 %"));
         assert!(cause(&disk, 1 << 20, (4 << 20) - 1).contains("ephemeral-storage"));
-        assert_eq!(disk.check(1, 4), Ok(()));
+        assert_eq!(disk.check(1, 1, 4), Ok(()));
     }
 }

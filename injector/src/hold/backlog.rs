@@ -137,7 +137,7 @@ impl State {
 /// A file without a name, where there is room for one.
 fn spill() -> Option<File> {
     let place = Place::own().ok()?;
-    place.check(FILE, 0).ok()?;
+    place.check(FILE, FILE, 0).ok()?;
     let name = Place::name().ok()?;
     let file = place.create(&name).ok()?;
     place.unlink(&name);

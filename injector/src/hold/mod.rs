@@ -154,7 +154,7 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
 fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut Arc<Inbox>) -> Result<(), Failure> {
     desk.stay(request.ttl);
     match request.operation {
-        Operation::List => return serve::list(peer, id),
+        Operation::List => return serve::list(peer, id, &request.container),
         Operation::Shutdown => {
             // Answered first: the process may be gone soon after the desk is closed.
             let answered = serve::end(peer, id);

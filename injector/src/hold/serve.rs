@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use jattach_protocol::message::{End, Operation, Phase, Progress, Request, Started};
+use jattach_protocol::message::{End, Jvm, Operation, Phase, Progress, Request, Started};
 use jattach_protocol::{Code, Failure, Identity, Message};
 use nix::errno::Errno;
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,7 +18,7 @@ use crate::dump::place::Place;
 use crate::dump::{file, send};
 use crate::jvm::command::Command;
 use crate::list;
-use crate::process::{Target, identity};
+use crate::process::{Target, container_id, identity};
 use crate::sys::Kernel;
 
 static KERNEL: Kernel = Kernel;
@@ -37,8 +37,8 @@ pub(super) fn end(peer: &Peer, id: u32) -> Result<(), Failure> {
 }
 
 /// Answers a request for the list of JVMs. It needs no turn: nobody is attached to.
-pub(super) fn list(peer: &Peer, id: u32) -> Result<(), Failure> {
-    for jvm in list::jvms(&KERNEL) {
+pub(super) fn list(peer: &Peer, id: u32, container: &str) -> Result<(), Failure> {
+    for jvm in jvms_of(container) {
         peer.send(id, &Message::Jvm(jvm))?;
     }
     end(peer, id)
@@ -73,7 +73,25 @@ pub(super) fn no_thread(error: &std::io::Error) -> Failure {
 
 /// The process that a request means, held for as long as it takes.
 pub(super) fn target(request: &Request) -> Result<Target<'static>, Failure> {
-    choose(request).and_then(|pid| Target::open(&KERNEL, pid))
+    let target = Target::open(&KERNEL, choose(request)?)?;
+    let its = target.control_groups().ok().and_then(|groups| container_id(&groups));
+    match its {
+        Some(its) if !request.container.is_empty() && its != request.container => {
+            Err(Failure::new(Code::Usage, format!("process {} runs in another container", target.pid()))
+                .evidence(format!("its container is {its}, the one asked for is {}", request.container))
+                .remedy("name its container with -c; `kubectl describe pod` shows the ids"))
+        }
+        _ => Ok(target),
+    }
+}
+
+/// The JVMs of a container. Where containers can be told apart at all, a process without one is the node's (hostPID).
+fn jvms_of(container: &str) -> Vec<Jvm> {
+    let mut jvms = list::jvms(&KERNEL);
+    if !container.is_empty() && find::containers_are_visible(&KERNEL) {
+        jvms.retain(|jvm| jvm.container == container);
+    }
+    jvms
 }
 
 /// Becomes the target's user at the first job, and stays it: what root may do for one JVM must not be what serves another.
@@ -100,12 +118,7 @@ fn choose(request: &Request) -> Result<u32, Failure> {
     if request.pid != 0 {
         return Ok(request.pid);
     }
-    let mut jvms = list::jvms(&KERNEL);
-    // Where containers can be told apart at all, a process without one is the node's (hostPID).
-    if !request.container.is_empty() && find::containers_are_visible(&KERNEL) {
-        jvms.retain(|jvm| jvm.container == request.container);
-    }
-    match &jvms[..] {
+    match &jvms_of(&request.container)[..] {
         [jvm] => Ok(jvm.pid),
         [] => {
             Err(Failure::new(Code::NoJvm, "no JVM runs in this container").evidence(find::processes(&KERNEL)).remedy(
@@ -113,7 +126,7 @@ fn choose(request: &Request) -> Result<u32, Failure> {
             ))
         }
         several => {
-            let line = |jvm: &jattach_protocol::message::Jvm| format!("{} {}", jvm.pid, jvm.main);
+            let line = |jvm: &Jvm| format!("{} {}", jvm.pid, jvm.main);
             let lines: Vec<String> = several.iter().map(line).collect();
             Err(Failure::new(Code::SeveralJvms, "several JVMs run in this container")
                 .evidence(lines.join(", "))
