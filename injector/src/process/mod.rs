@@ -167,6 +167,12 @@ impl<'s> Target<'s> {
         self.sys.kill(self.pid, signal)
     }
 
+    /// Whether it has ended or is about to. A process that is killed closes its connections while its state still says that
+    /// it runs.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.read("stat").map_or(true, |stat| status::is_exiting(&stat))
+    }
+
     /// The failure for an errno of a read that is always permitted: the process has ended.
     pub(crate) fn ended(&self, errno: Errno) -> Failure {
         Failure::new(Code::TargetEnded, format!("process {} ended", self.pid)).evidence(format!(

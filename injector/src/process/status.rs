@@ -67,12 +67,21 @@ impl Status {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`: clock ticks from boot to the start of the process. The name in field 2 may hold blanks
-/// and brackets, so it is counted from the last bracket.
+/// Field 22 of `/proc/PID/stat`: clock ticks from boot to the start of the process.
 pub(crate) fn start_time(stat: &[u8]) -> Option<u64> {
+    number(stat, 22)
+}
+
+/// Whether field 9 of `/proc/PID/stat`, the kernel's flags, holds PF_EXITING (linux/sched.h).
+pub(super) fn is_exiting(stat: &[u8]) -> bool {
+    number(stat, 9).is_none_or(|flags| flags & 4 != 0)
+}
+
+/// A field of `/proc/PID/stat`, counted from 1. The name in field 2 may hold blanks and brackets: the last bracket ends it.
+fn number(stat: &[u8], field: usize) -> Option<u64> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = stat[end_of_name + 1..].split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-    str::from_utf8(fields.nth(19)?).ok()?.parse().ok()
+    str::from_utf8(fields.nth(field.checked_sub(3)?)?).ok()?.parse().ok()
 }
 
 /// The value of `name:`, without the white space around it. The first one counts: the kernel escapes newlines in names.
@@ -133,5 +142,13 @@ mod tests {
         assert_eq!(start_time(stat), Some(4242));
         assert_eq!(start_time(b"12 (a) S 1 2"), None);
         assert_eq!(start_time(b""), None);
+    }
+
+    #[test]
+    fn a_process_that_is_being_killed_is_known_before_its_state_says_so() {
+        let running = b"12 (java) S 1 12 12 0 -1 4194560 1 2 3";
+        let killed = b"12 (java) S 1 12 12 0 -1 4194564 1 2 3";
+        assert!(!is_exiting(running));
+        assert!(is_exiting(killed) && is_exiting(b""));
     }
 }

@@ -14,7 +14,8 @@ enum Mask {
     Exact,
     /// The date in the first comment of a list of properties.
     Date,
-    /// Every number, addresses and times among them, and the blanks that line them up.
+    /// Every number, addresses and times among them, and the blanks that line them up; and what the listener that answers
+    /// was doing when it was looked at.
     Numbers,
     /// The same, the order of lines, which is by size, and the gaps that a collector fills with arrays.
     Histogram,
@@ -53,6 +54,7 @@ fn masked(text: &str, mask: Mask) -> Vec<String> {
             Mask::Exact => {}
             Mask::Date if index == 2 && line.starts_with('#') => *line = "#".to_string(),
             Mask::Date => {}
+            Mask::Numbers if line.starts_with("\"Attach Listener\"") => line.truncate("\"Attach Listener\"".len()),
             Mask::Numbers | Mask::Histogram => *line = without_numbers(line),
         }
     }

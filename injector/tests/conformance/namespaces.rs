@@ -29,7 +29,8 @@ fn contained(home: &Path, mount: &str) -> Jvm {
             .arg(home.join("bin/java"))
             .args(arguments(&[])),
     );
-    assert_eq!(jvm.line(), "READY");
+    // JDK 28 warns of a /tmp that it cannot write to before.
+    jvm.wait_for("READY");
     jvm.adopt_grandchild();
     jvm
 }
@@ -74,7 +75,9 @@ fn list_shows_both_pids_and_whom_the_jvm_belongs_to() {
             for part in ["\"kind\": \"HotSpot\"", "\"main\": \"Fixture\"", "\"attachable\": true", "\"version\": \""] {
                 assert!(line.contains(part), "{part} is not in {line}");
             }
-            assert!(!line.contains("\"version\": \"\""), "{line}");
+            // A user without a name has no performance data, and Debian's JDK 8 no release file.
+            let known = home.join("release").exists();
+            assert_eq!(!line.contains("\"version\": \"\""), known, "{line}");
         }
     }
 }

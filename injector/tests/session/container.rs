@@ -1,10 +1,11 @@
-//! A container as small as it gets: PID and mount namespaces and a /tmp of its own, and a JVM in it.
+//! A container as small as it gets: PID and mount namespaces, a /tmp of its own, and a JVM in it.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
 /// Holds as many random bytes as its argument says, says so, and goes when its stdin ends.
@@ -26,7 +27,29 @@ fn injector() -> PathBuf {
     std::env::var_os("JATTACH_INJECTOR").map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from)
 }
 
+/// More than what these tests have on the disk at once, and what hold wants to see free for it, in bytes.
+const ROOM: u64 = 2 << 30;
+
+/// How a container's /tmp is mounted, and its JVM started, by a shell: $0 is the fixture's directory, $@ are the JVM's words.
+pub(crate) struct Shape {
+    tmp: &'static str,
+    java: &'static str,
+}
+
 /// The JVM is pid 1, so that everything in here dies with it, as in a pod.
+pub(crate) const PLAIN: Shape = Shape { tmp: r#"mount --bind "$0" /tmp"#, java: r#"exec java "$@""# };
+
+/// The JVM is run by a user without a name and any privilege.
+pub(crate) const AS_USER: Shape =
+    Shape { java: r#"exec setpriv --reuid 4242 --regid 4242 --clear-groups java "$@""#, ..PLAIN };
+
+/// The JVM is a child of pid 1, which outlives it, as where the containers of a pod share their processes.
+pub(crate) const UNDER_INIT: Shape = Shape { java: r#"java "$@" || test $? = 137 && read end"#, ..PLAIN };
+
+/// Its /tmp lies in memory.
+pub(crate) const IN_MEMORY: Shape = Shape { tmp: "mount -t tmpfs none /tmp", ..PLAIN };
+
+/// PID and mount namespaces, and a JVM in them.
 pub(crate) struct Container {
     pub(crate) tmp: TempDir,
     unshare: Child,
@@ -34,38 +57,37 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Starts a JVM with `megabytes` of live heap.
+    /// Starts a plain one whose JVM has `megabytes` of live heap.
     pub(crate) fn start(megabytes: u32) -> Container {
-        Container::start_with("", megabytes)
+        Container::shaped(&PLAIN, megabytes)
     }
 
-    /// The same with a JVM that a user without a name and any privilege runs.
-    pub(crate) fn start_as_user(megabytes: u32) -> Container {
-        Container::start_with("setpriv --reuid 4242 --regid 4242 --clear-groups", megabytes)
-    }
-
-    fn start_with(wrapper: &str, megabytes: u32) -> Container {
+    /// Starts one of that shape.
+    pub(crate) fn shaped(shape: &Shape, megabytes: u32) -> Container {
         // Not in /tmp, which may be a tmpfs: no dump is written there.
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a directory");
+        require_room(tmp.path());
         std::fs::write(tmp.path().join("Hoard.java"), HOARD).expect("the source");
         let compiled = Command::new("javac").arg("Hoard.java").current_dir(tmp.path()).status().expect("javac");
         assert!(compiled.success());
         // A build folder below /tmp is out of sight in there.
         std::fs::copy(injector(), tmp.path().join("Hoard-injector")).expect("the injector's copy");
-        let script = format!(
-            "mount --bind {} /tmp && cd /tmp && chmod 1777 . && exec {wrapper} java -Xmx512m -XX:-UsePerfData -cp /tmp Hoard {megabytes}",
-            tmp.path().display()
-        );
-        let mut unshare = Command::new("unshare")
-            .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare");
-        let lines = BufReader::new(unshare.stdout.take().expect("piped"));
+        let (unshare, lines) = unshare(tmp.path(), shape, megabytes);
         let mut container = Container { tmp, unshare, lines };
         container.await_line("ready");
         container
+    }
+
+    /// Starts it again when its JVM has ended, with what lies in its /tmp, as a kubelet does.
+    pub(crate) fn restart(&mut self, megabytes: u32) {
+        self.unshare.wait().expect("the JVM's end");
+        (self.unshare, self.lines) = unshare(self.tmp.path(), &PLAIN, megabytes);
+        self.await_line("ready");
+    }
+
+    /// The pid of its first process.
+    pub(crate) fn init(&self) -> u32 {
+        child_of(self.unshare.id())
     }
 
     fn await_line(&mut self, wanted: &str) {
@@ -93,16 +115,16 @@ impl Container {
 
     /// A program in the container's namespaces.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = enter(child_of(self.unshare.id()));
+        let mut command = enter(self.init());
         command.arg(program);
         command
     }
 
-    /// What lies in its /tmp, but for the fixture's own files and the JVM's socket.
+    /// What lies in its /tmp, but for the fixture's own files and JVMs' sockets.
     pub(crate) fn left_behind(&self) -> Vec<String> {
         let names = std::fs::read_dir(&self.tmp).expect("/tmp").map(|entry| entry.expect("an entry").file_name());
         let names = names.map(|name| name.into_string().expect("UTF-8"));
-        names.filter(|name| !name.starts_with("Hoard") && name != ".java_pid1").collect()
+        names.filter(|name| !name.starts_with("Hoard") && !name.starts_with(".java_pid")).collect()
     }
 }
 
@@ -111,6 +133,36 @@ impl Drop for Container {
         let _ = self.unshare.kill();
         let _ = self.unshare.wait();
     }
+}
+
+fn unshare(directory: &Path, shape: &Shape, megabytes: u32) -> (Child, BufReader<ChildStdout>) {
+    let script = format!(r#"{} && chmod 1777 "$0" /tmp && cd /tmp && {}"#, shape.tmp, shape.java);
+    let mut unshare = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
+        .arg(directory)
+        .args(["-Xmx1g", "-XX:-UsePerfData", "-cp"])
+        .arg(directory)
+        .args(["Hoard", &megabytes.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare");
+    let lines = BufReader::new(unshare.stdout.take().expect("piped"));
+    (unshare, lines)
+}
+
+/// hold refuses a dump that would leave less than a fifth of the disk free. Said here, in one way for all of these tests.
+fn require_room(directory: &Path) {
+    let disk = statvfs(directory).expect("its file system");
+    let (free, total) = (disk.blocks_available() * disk.fragment_size(), disk.blocks() * disk.fragment_size());
+    assert!(
+        free >= total / 5 + ROOM,
+        "these tests need a disk with 20 % and {} MiB free at {}: {} of {} MiB are",
+        ROOM >> 20,
+        directory.display(),
+        free >> 20,
+        total >> 20
+    );
 }
 
 /// To be completed with a program: it runs in the namespaces of a process.

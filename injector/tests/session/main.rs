@@ -3,6 +3,8 @@
 
 mod client;
 mod container;
+mod killed;
+mod place;
 mod rendezvous;
 
 use std::io::{BufRead, BufReader, Read};

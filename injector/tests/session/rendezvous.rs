@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::Hold;
 use crate::client::{Client, attach};
-use crate::container::{Container, child_of, enter};
+use crate::container::{AS_USER, Container, child_of, enter};
 
 #[test]
 fn a_user_who_has_no_inotify_instance_left_finds_a_hold_that_runs() {
@@ -24,7 +24,7 @@ const ROOT: &str = "--bounding-set=-all,+chown,+dac_override,+kill,+setgid,+setu
 
 #[test]
 fn root_is_served_in_dev_shm_by_a_hold_that_has_become_the_targets_user() {
-    let mut container = Container::start_as_user(1);
+    let mut container = Container::shaped(&AS_USER, 1);
     let script = "mount -t tmpfs none /dev/shm && mount -t tmpfs -o ro none /tmp && echo && exec \"$@\"";
     let mut command = container.command("unshare");
     command.args(["--mount", "sh", "-c", script, "sh", "setpriv", ROOT]).arg(container.injector()).arg("hold");

@@ -1,0 +1,122 @@
+//! What is left when somebody is killed while the JVM writes a dump.
+
+use jattach_protocol::message::{Phase, Progress};
+use jattach_protocol::{Code, Message};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Hold;
+use crate::client::{Client, attach, dump_heap};
+use crate::container::{Container, UNDER_INIT, child_of};
+
+/// As much heap as a JVM writes for a while.
+const LARGE: u32 = 300;
+
+/// The JVM's first file of a dump, as soon as it is there.
+struct DumpFiles(Inotify);
+
+impl DumpFiles {
+    fn watch(container: &Container) -> DumpFiles {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).expect("an inotify instance");
+        inotify.add_watch(container.tmp.path(), AddWatchFlags::IN_CREATE).expect("watched");
+        DumpFiles(inotify)
+    }
+
+    fn wait(&self) {
+        loop {
+            let events = self.0.read_events().expect("an event");
+            let is_dump = |name: &str| name.starts_with(".jattach-") && !name.contains(".sock");
+            if events.iter().any(|event| event.name.as_ref().and_then(|name| name.to_str()).is_some_and(is_dump)) {
+                return;
+            }
+        }
+    }
+}
+
+fn end(pid: u32) {
+    kill(Pid::from_raw(pid.try_into().expect("a pid")), Signal::SIGKILL).expect("it runs");
+}
+
+fn only_sockets(names: &[String]) -> bool {
+    names.iter().all(|name| name.ends_with(".sock"))
+}
+
+#[test]
+fn a_jvm_that_is_killed_while_it_dumps_is_said_to_have_ended_and_its_file_is_gone() {
+    let container = Container::shaped(&UNDER_INIT, LARGE);
+    let _hold = Hold::start(&container);
+    let files = DumpFiles::watch(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    files.wait();
+    end(child_of(container.init()));
+    let failure = client.answer().failure();
+    assert_eq!(failure.code, Code::TargetEnded, "{failure}");
+    let left = container.left_behind();
+    assert!(only_sockets(&left), "{left:?}");
+}
+
+#[test]
+fn a_jvm_that_is_killed_before_it_dumps_is_said_to_have_ended() {
+    let container = Container::shaped(&UNDER_INIT, 1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    client.receive(|message| matches!(message, Message::Started(_)));
+    end(child_of(container.init()));
+    let failure = client.answer().failure();
+    assert_eq!(failure.code, Code::TargetEnded, "{failure}");
+    let left = container.left_behind();
+    assert!(only_sockets(&left), "{left:?}");
+}
+
+#[test]
+fn a_dump_that_is_written_arrives_whole_without_its_jvm() {
+    let container = Container::shaped(&UNDER_INIT, 40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    let sending = |message: Message<'_>| matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. }));
+    assert!(client.receive(sending));
+    end(child_of(container.init()));
+    assert!(client.answer().whole().len() > 40 << 20);
+}
+
+#[test]
+fn what_is_left_of_a_dump_when_the_container_is_killed_the_next_injector_sweeps() {
+    let mut container = Container::start(LARGE);
+    let hold = Hold::start(&container);
+    let files = DumpFiles::watch(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    files.wait();
+    end(container.init());
+    assert!(!client.receive(|message| matches!(message, Message::End(_))), "the session has died with the container");
+    drop(hold);
+    container.restart(1);
+    let _hold = Hold::start(&container);
+    Client::connect(&container).ask(attach("properties", &[])).whole();
+    let left = container.left_behind();
+    assert!(only_sockets(&left), "{left:?}");
+    container.assert_unharmed();
+}
+
+#[test]
+fn what_a_jvm_writes_for_a_hold_that_is_killed_the_next_one_sweeps() {
+    let mut container = Container::start(LARGE);
+    let hold = Hold::start(&container);
+    let files = DumpFiles::watch(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    files.wait();
+    hold.signal(Signal::SIGKILL);
+    assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
+    drop(hold);
+    let _next = Hold::start(&container);
+    // Served when the JVM has finished the dump that nobody wants any more.
+    Client::connect(&container).ask(attach("properties", &[])).whole();
+    let left = container.left_behind();
+    assert!(only_sockets(&left), "{left:?}");
+    container.assert_unharmed();
+}

@@ -1,0 +1,66 @@
+//! Where a dump lies, where the usual place will not do.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use jattach_protocol::Code;
+
+use crate::client::{Client, dump_heap};
+use crate::container::{Container, IN_MEMORY, PLAIN, Shape, child_of, enter};
+
+/// A read-only root filesystem, and the pod's /dev/shm.
+const READ_ONLY: &str = r#"mount -t tmpfs none /dev/shm && mount -o remount,bind,ro / &&
+    mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp && echo && exec "$1" hold"#;
+
+/// A container with a hold that may write nowhere but in /dev/shm.
+struct ReadOnly {
+    container: Container,
+    nsenter: Child,
+    _own: tempfile::TempDir,
+}
+
+impl ReadOnly {
+    fn start(shape: &Shape) -> ReadOnly {
+        let container = Container::shaped(shape, 20);
+        let own = tempfile::tempdir_in("/var/tmp").expect("a directory");
+        let mut command = container.command("unshare");
+        command.args(["--mount", "sh", "-c", READ_ONLY]).arg(own.path()).arg(container.injector());
+        let mut nsenter = command.stdout(Stdio::piped()).spawn().expect("hold");
+        let mut line = String::new();
+        BufReader::new(nsenter.stdout.take().expect("piped")).read_line(&mut line).expect("its mounts are there");
+        ReadOnly { container, nsenter, _own: own }
+    }
+
+    fn client(&self) -> Client {
+        let mut session = enter(child_of(self.nsenter.id()));
+        session.arg(self.container.injector());
+        Client::connect_through(session)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = self.nsenter.kill();
+        let _ = self.nsenter.wait();
+    }
+}
+
+#[test]
+fn a_dump_goes_through_the_targets_tmp_where_the_injectors_root_is_read_only() {
+    let mut pod = ReadOnly::start(&PLAIN);
+    let dump = pod.client().ask(dump_heap()).whole();
+    assert!(dump.len() > 20 << 20);
+    assert!(dump.ends_with(&[0x2c, 0, 0, 0, 0, 0, 0, 0, 0]), "HEAP_DUMP_END");
+    assert_eq!(pod.container.left_behind(), [""; 0], "hold's own socket is in /dev/shm");
+    pod.container.assert_unharmed();
+}
+
+#[test]
+fn a_dump_that_would_lie_in_the_pods_memory_is_refused() {
+    let mut pod = ReadOnly::start(&IN_MEMORY);
+    let refused = pod.client().ask(dump_heap()).failure();
+    assert_eq!(refused.code, Code::NoSpace, "{refused}");
+    assert!(refused.cause.contains("the pod's memory"), "{refused}");
+    assert!(refused.evidence.contains("the target's /tmp is a tmpfs"), "{refused}");
+    pod.container.assert_unharmed();
+}
