@@ -81,7 +81,11 @@ impl Lab {
         }
         let status = self.child.wait().context("failed to wait for the lab")?;
         ensure!(status.success(), "the lab ended with {status}; {}", self.last_words());
-        fs::remove_file(&self.log).with_context(|| format!("failed to remove {}", self.log.display()))
+        // The lab has removed its own kubeconfig; what may still be there is our copy of it.
+        for path in [&self.log, &self.kubeconfig].into_iter().filter(|path| path.exists()) {
+            fs::remove_file(path).with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// Ends it after the work that it was started for, and keeps both failures where there are two.
