@@ -1,5 +1,6 @@
 //! The connection to the API server, as kubectl would make it.
 
+mod credentials;
 pub(crate) mod explain;
 mod kubeconfig;
 mod proxy;
@@ -46,7 +47,8 @@ impl Cluster {
         // Of the kubeconfig or the service account, if no flag names it.
         name::check("namespace", &namespace)?;
         tracing::debug!(%server, %namespace, proxy = config.proxy_url.is_some(), "configuration");
-        let client = client(config).await.map_err(|error| explain::no_client(&error, &server))?;
+        let plugin = config.auth_info.exec.clone();
+        let client = client(config).await.map_err(|error| explain::no_client(&error, &server, plugin.as_ref()))?;
         Ok(Cluster { client, place: Place { namespace, server }, request_timeout: connection.request_timeout })
     }
 

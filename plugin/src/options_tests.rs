@@ -115,7 +115,6 @@ fn verbosity_is_kubectls_level_or_stands_alone() {
 fn the_last_of_two_equal_flags_counts_except_for_groups() {
     assert_eq!(options("-n a x ps -n b").connection.namespace.as_deref(), Some("b"));
     assert_eq!(options("x ps --as u --as-group a --as-group b").connection.impersonate_groups, ["a", "b"]);
-    assert!(cause("x ps --as-group a").contains("needs --as"));
 }
 
 #[test]
@@ -184,7 +183,9 @@ fn a_namespace_or_container_that_would_lead_to_another_path_is_refused() {
 
 #[test]
 fn a_format_is_refused_where_there_is_nothing_to_format() {
-    for line in ["x threaddump -o json", "-o yaml x dumpheap", "x clean -o json", "-o json x jcmd VM.flags"] {
+    for line in
+        ["x threaddump -o json", "-o yaml x dumpheap", "x clean -o json --dry-run=client", "-o json x jcmd VM.flags"]
+    {
         assert!(cause(line).contains("nothing to format"), "{line}");
     }
     for line in ["x ps -o json", "version -o yaml", "x dumpheap --dry-run=client -o json"] {

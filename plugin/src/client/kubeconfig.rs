@@ -1,27 +1,41 @@
 //! The configuration as kubectl finds it: `--kubeconfig`, else the files of `$KUBECONFIG`, else `~/.kube/config`, else the
 //! pod's own service account; with the context, cluster, user and impersonation that the flags name.
 
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use kube::Config;
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext};
-use secrecy::{ExposeSecret, SecretString};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext};
+use secrecy::ExposeSecret;
 
-use super::proxy;
+use super::{credentials, proxy};
 use crate::error::{Exit, Failure, Result};
 use crate::options::Connection;
+
+/// What makes a container one with a service account, for kubectl.
+const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// The configuration for a connection.
 pub(super) async fn load(connection: &Connection) -> Result<Config> {
     let files = files(connection.kubeconfig.as_deref(), |name| std::env::var_os(name));
     let kubeconfig = match (&connection.kubeconfig, read(&files)?) {
-        (_, Some(kubeconfig)) => kubeconfig,
         (Some(named), None) => {
             return Err(broken(format!("the kubeconfig {} does not exist", named.display()))
                 .remedy("name another with --kubeconfig"));
         }
         (None, None) => return in_cluster(connection, &files),
+        // As for kubectl, a file that chooses no cluster does not stand before the pod's own account.
+        (_, Some(kubeconfig)) if is_in_pod() && !chooses(&kubeconfig, connection) => {
+            return in_cluster(connection, &files);
+        }
+        (_, Some(kubeconfig)) => kubeconfig,
     };
+    let known = Known::of(&kubeconfig, &files);
+    if let Some(user) = &connection.user
+        && !kubeconfig.auth_infos.iter().any(|named| named.name == *user)
+    {
+        return Err(known.no_user(user));
+    }
     let kubeconfig = with_context_of_flags(kubeconfig, connection);
     let proxy_url = cluster_proxy(&kubeconfig, connection);
     let options = KubeConfigOptions {
@@ -29,16 +43,18 @@ pub(super) async fn load(connection: &Connection) -> Result<Config> {
         cluster: connection.cluster.clone(),
         user: connection.user.clone(),
     };
-    if let Some(user) = &connection.user
-        && !kubeconfig.auth_infos.iter().any(|named| named.name == *user)
-    {
-        return Err(broken(format!("the kubeconfig has no user \"{user}\""))
-            .evidence(names_of(&files))
-            .remedy("name one of them with --user: kubectl config get-users lists them"));
-    }
-    let known = Known::of(&kubeconfig, &files);
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| known.explain(&error))?;
+    if config.accept_invalid_certs && config.root_cert.is_some() {
+        return Err(broken("the kubeconfig's cluster asks for a certificate authority and for none".to_owned())
+            .evidence("certificate-authority and insecure-skip-tls-verify are both set; kubectl refuses that, too")
+            .remedy("remove insecure-skip-tls-verify"));
+    }
     finish(config, connection, proxy_url.as_deref())
+}
+
+/// Whether a file or a flag says which cluster.
+fn chooses(kubeconfig: &Kubeconfig, connection: &Connection) -> bool {
+    kubeconfig.current_context.is_some() || connection.context.is_some() || connection.cluster.is_some()
 }
 
 /// The files to merge, in their order. A file that is named by a flag is the only one.
@@ -63,14 +79,42 @@ fn read(files: &[PathBuf]) -> Result<Option<Kubeconfig>> {
             )
         };
         let mut next = Kubeconfig::read_from(file).map_err(|error| cannot(&error))?;
-        // An empty string is what `kubectl config unset` leaves; it names nothing.
-        next.current_context = next.current_context.filter(|context| !context.is_empty());
+        normalise(&mut next);
         merged = Some(match merged {
             None => next,
             Some(before) => before.merge(next).map_err(|error| cannot(&error))?,
         });
     }
     Ok(merged)
+}
+
+/// What kube takes as it stands and kubectl does not: an empty string, as `kubectl config unset` and templates leave it, is
+/// nothing, and a server without a scheme speaks plain HTTP.
+fn normalise(kubeconfig: &mut Kubeconfig) {
+    let empty = |text: &mut Option<String>| *text = text.take().filter(|text| !text.is_empty());
+    // Relative to the kubeconfig's folder, an empty path has become that folder.
+    let empty_path = |path: &mut Option<String>| *path = path.take().filter(|path| !path.ends_with(MAIN_SEPARATOR));
+    empty(&mut kubeconfig.current_context);
+    for context in kubeconfig.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
+        empty(&mut context.namespace);
+    }
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        empty(&mut cluster.server);
+        if let Some(server) = cluster.server.as_mut().filter(|server| !server.contains("://")) {
+            server.insert_str(0, "http://");
+        }
+        empty(&mut cluster.certificate_authority_data);
+        empty_path(&mut cluster.certificate_authority);
+        empty(&mut cluster.proxy_url);
+        empty(&mut cluster.tls_server_name);
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        empty(&mut user.client_certificate_data);
+        empty_path(&mut user.client_certificate);
+        empty_path(&mut user.client_key);
+        empty_path(&mut user.token_file);
+        user.client_key_data = user.client_key_data.take().filter(|key| !key.expose_secret().is_empty());
+    }
 }
 
 /// `--cluster` alone is enough for kubectl, where there is no context to take it from.
@@ -95,56 +139,46 @@ fn cluster_proxy(kubeconfig: &Kubeconfig, connection: &Connection) -> Option<Str
         || Some(&kubeconfig.contexts.iter().find(|named| named.name == *context)?.context.as_ref()?.cluster);
     let name = connection.cluster.as_ref().or_else(of_context)?;
     let cluster = kubeconfig.clusters.iter().find(|named| named.name == *name)?.cluster.as_ref()?;
-    cluster.proxy_url.clone().filter(|url| !url.is_empty())
+    cluster.proxy_url.clone()
+}
+
+/// Whether this looks like a pod with a service account, to kubectl too.
+fn is_in_pod() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set("KUBERNETES_SERVICE_HOST") && is_set("KUBERNETES_SERVICE_PORT") && Path::new(ACCOUNT_TOKEN).is_file()
 }
 
 /// The service account of the pod that this process runs in.
 fn in_cluster(connection: &Connection, files: &[PathBuf]) -> Result<Config> {
-    let config = Config::incluster().map_err(|error| {
+    let named = [("context", &connection.context), ("cluster", &connection.cluster), ("user", &connection.user)];
+    if let Some((kind, name)) = named.iter().find_map(|(kind, name)| Some((kind, name.as_ref()?))) {
+        return Err(broken(format!("there is no {kind} \"{name}\""))
+            .evidence(format!("{} holds none", names_of(files)))
+            .remedy("name a kubeconfig with --kubeconfig or KUBECONFIG"));
+    }
+    let mut config = Config::incluster().map_err(|error| {
         broken("there is no kubeconfig, and this is no pod with a service account".to_owned())
             .evidence(format!("{} not found; {error}", names_of(files)))
             .remedy("name a kubeconfig with --kubeconfig or KUBECONFIG")
     })?;
+    // client-go asks the variable first, and takes no line feed into the name.
+    let of_variable = std::env::var("POD_NAMESPACE").ok().filter(|namespace| !namespace.is_empty());
+    config.default_namespace = of_variable.unwrap_or_else(|| config.default_namespace.trim().to_owned());
     finish(config, connection, None)
 }
 
 fn finish(mut config: Config, connection: &Connection, proxy_url: Option<&str>) -> Result<Config> {
     config.proxy_url = proxy::for_server(&config.cluster_url, proxy_url, |name| std::env::var(name).ok())?;
-    credentials(&mut config.auth_info)?;
-    if connection.impersonate.is_some() {
-        config.auth_info.impersonate.clone_from(&connection.impersonate);
-        config.auth_info.impersonate_groups = Some(connection.impersonate_groups.clone());
-    }
+    credentials::settle(&mut config.auth_info, std::io::stdin().is_terminal())?;
+    credentials::impersonate(&mut config.auth_info, connection)?;
     Ok(config)
-}
-
-/// What kube reads in another way than kubectl: an empty string is nothing, a token file counts more than a token, and
-/// a line feed at its end is not part of it.
-fn credentials(user: &mut AuthInfo) -> Result<()> {
-    user.token = user.token.take().filter(|token| !token.expose_secret().is_empty());
-    user.token_file = user.token_file.take().filter(|file| !file.is_empty());
-    let Some(file) = &user.token_file else { return Ok(()) };
-    match std::fs::read_to_string(file) {
-        // kube takes the file as it is and reads it again when a minute is over; a line feed would spoil its header.
-        Ok(token) if token.trim() == token => user.token = None,
-        Ok(token) => {
-            user.token = Some(SecretString::from(token.trim()));
-            user.token_file = None;
-        }
-        Err(error) if user.token.is_none() => {
-            return Err(broken(format!("the token file {file} cannot be read"))
-                .evidence(error.to_string())
-                .remedy("correct tokenFile of the kubeconfig's user, or choose another --user"));
-        }
-        Err(_) => user.token_file = None,
-    }
-    Ok(())
 }
 
 /// What the kubeconfig holds, for an error that names it.
 struct Known {
     contexts: Vec<String>,
     clusters: Vec<String>,
+    users: Vec<String>,
     files: String,
 }
 
@@ -153,8 +187,15 @@ impl Known {
         Known {
             contexts: kubeconfig.contexts.iter().map(|named| named.name.clone()).collect(),
             clusters: kubeconfig.clusters.iter().map(|named| named.name.clone()).collect(),
+            users: kubeconfig.auth_infos.iter().map(|named| named.name.clone()).collect(),
             files: names_of(files),
         }
+    }
+
+    fn no_user(&self, user: &str) -> Failure {
+        broken(format!("the kubeconfig has no user \"{user}\""))
+            .evidence(format!("{} has the users {}", self.files, list(&self.users)))
+            .remedy("name one of them with --user")
     }
 
     fn explain(&self, error: &KubeconfigError) -> Failure {

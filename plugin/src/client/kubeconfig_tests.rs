@@ -93,13 +93,49 @@ async fn without_a_current_context_a_cluster_is_enough() {
 }
 
 #[tokio::test]
-async fn impersonation_of_the_flags_replaces_that_of_the_file() {
-    let file = WHOLE.replace("token: secret", "token: secret, as: filed, as-groups: [g]");
-    let config = loaded(&file, |_| ()).await.unwrap();
-    assert_eq!(config.auth_info.impersonate.as_deref(), Some("filed"));
-    let config = loaded(&file, |connection| connection.impersonate = Some("jane".into())).await.unwrap();
-    assert_eq!(config.auth_info.impersonate.as_deref(), Some("jane"));
-    assert_eq!(config.auth_info.impersonate_groups, Some(Vec::new()));
+async fn what_is_empty_is_not_there() {
+    let empty = "
+clusters: [{name: c, cluster: {server: 'http://c.example', certificate-authority: '', certificate-authority-data: '',
+    proxy-url: ''}}]
+users: [{name: u, user: {token: '', tokenFile: '', client-certificate: '', client-certificate-data: '', client-key: '',
+    client-key-data: ''}}]
+contexts: [{name: x, context: {cluster: c, user: u, namespace: ''}}]
+current-context: x
+";
+    let config = loaded(empty, |_| ()).await.unwrap();
+    assert_eq!((config.default_namespace.as_str(), config.root_cert, config.proxy_url), ("default", None, None));
+    let user = config.auth_info;
+    assert!(user.token.is_none() && user.token_file.is_none() && user.client_key_data.is_none());
+    assert_eq!((user.client_certificate, user.client_certificate_data, user.client_key), (None, None, None));
+}
+
+#[tokio::test]
+async fn a_server_without_a_scheme_speaks_http() {
+    for server in ["c.example", "c.example:8080", "10.0.0.1:8080"] {
+        let config = loaded(&WHOLE.replace("http://c.example", server), |_| ()).await.unwrap();
+        assert_eq!(config.cluster_url.to_string(), format!("http://{server}/"));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_authority_beside_its_opposite_is_refused() {
+    let both = "{server: 'https://c.example', insecure-skip-tls-verify: true, certificate-authority-data: ''}";
+    let file = WHOLE.replace("{server: 'http://c.example'}", both);
+    assert!(loaded(&file, |_| ()).await.unwrap().accept_invalid_certs);
+    // What it holds does not matter.
+    let failure = loaded(&file.replace("data: ''", "data: Cg=="), |_| ()).await.unwrap_err();
+    assert!(failure.evidence.contains("insecure-skip-tls-verify"), "{failure}");
+}
+
+#[tokio::test]
+async fn paths_are_relative_to_the_file_that_names_them() {
+    let user = "{tokenFile: secret, exec: {apiVersion: v1, command: ./bin/login, interactiveMode: Never}}";
+    let text = WHOLE.replace("{token: secret}", user);
+    let directory = directory(&[("config", &text), ("secret", "filed")]);
+    let connection = Connection { kubeconfig: Some(directory.path().join("config")), ..no_flags() };
+    let user = load(&connection).await.unwrap().auth_info;
+    let path = |name: &str| Some(directory.path().join(name).to_str().unwrap().to_owned());
+    assert_eq!((user.token_file, user.exec.unwrap().command), (path("secret"), path("./bin/login")));
 }
 
 #[tokio::test]
@@ -107,33 +143,4 @@ async fn a_kubeconfig_that_a_flag_names_has_to_be_there() {
     let connection = Connection { kubeconfig: Some("/no/such/kubeconfig".into()), ..no_flags() };
     let failure = load(&connection).await.unwrap_err();
     assert!(failure.cause.contains("/no/such/kubeconfig does not exist"), "{failure}");
-}
-
-fn token_of(file: &str, token: Option<&str>) -> (Option<String>, bool) {
-    let directory = directory(&[("token", file)]);
-    let path = directory.path().join("token").to_str().unwrap().to_owned();
-    let mut user = AuthInfo { token: token.map(SecretString::from), token_file: Some(path), ..AuthInfo::default() };
-    credentials(&mut user).unwrap();
-    (user.token.map(|token| token.expose_secret().to_owned()), user.token_file.is_some())
-}
-
-#[test]
-fn a_token_file_counts_before_a_token_and_without_its_line_feed() {
-    assert_eq!(token_of("filed", Some("inline")), (None, true));
-    assert_eq!(token_of("filed\n", Some("inline")), (Some("filed".into()), false));
-}
-
-#[test]
-fn a_token_file_that_is_missing_matters_only_without_a_token() {
-    let missing = |token: Option<&str>| {
-        let mut user = AuthInfo {
-            token: token.map(SecretString::from),
-            token_file: Some("/no/such/token".into()),
-            ..AuthInfo::default()
-        };
-        credentials(&mut user).map(|()| user.token_file.is_some())
-    };
-    assert!(missing(None).unwrap_err().cause.contains("/no/such/token"));
-    assert!(missing(Some("")).is_err(), "an empty token is none");
-    assert!(!missing(Some("inline")).unwrap());
 }

@@ -3,11 +3,20 @@
 use std::error::Error;
 
 use kube::client::AuthError;
+use kube::config::ExecConfig;
 
 use crate::error::{Exit, Failure};
 
-/// The connection could not even be prepared.
-pub(crate) fn no_client(error: &kube::Error, server: &str) -> Failure {
+const INSTALL: &str = "install it, and see that it is on the PATH";
+
+/// The connection could not even be prepared. `plugin`: the credential plugin of the kubeconfig's user.
+pub(crate) fn no_client(error: &kube::Error, server: &str, plugin: Option<&ExecConfig>) -> Failure {
+    if let (Some(AuthError::AuthExecStart(error)), Some(plugin)) = (find(error), plugin) {
+        let command = plugin.command.as_deref().unwrap_or_default();
+        return Failure::new(Exit::Other, "no credentials for the API server")
+            .evidence(format!("the credential plugin {command} cannot be started: {error}"))
+            .remedy(plugin.install_hint.as_deref().unwrap_or(INSTALL));
+    }
     match error {
         kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) => {
             Failure::new(Exit::Other, "the certificates or the key in the kubeconfig cannot be used")
@@ -80,7 +89,7 @@ fn credentials(error: &AuthError) -> Failure {
             .remedy("run any kubectl command to log in, then try again"),
         AuthError::AuthExecStart(error) => failure
             .evidence(format!("the credential plugin of the kubeconfig's user cannot be started: {error}"))
-            .remedy("install it, and see that it is on the PATH"),
+            .remedy(INSTALL),
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
             failure.evidence("the credential plugin's output is no ExecCredential").remedy(
                 "run any kubectl command to see whether it works there; users[].user.exec.apiVersion in the kubeconfig \
@@ -89,7 +98,7 @@ fn credentials(error: &AuthError) -> Failure {
         }
         AuthError::AuthExec(message) => failure
             .evidence(message)
-            .remedy("auth-provider is out of date: use a credential plugin (exec) in the kubeconfig's user"),
+            .remedy("run any kubectl command, which renews auth-provider, or use a credential plugin (exec) instead"),
         other => failure
             .evidence(root_cause(other))
             .remedy("kubectl auth whoami shows whether kubectl gets through; correct the user in the kubeconfig"),
@@ -158,6 +167,16 @@ mod tests {
             let failure = credentials(&error);
             assert!(!failure.remedy.is_empty(), "{failure}");
         }
+    }
+
+    #[test]
+    fn a_credential_plugin_that_is_missing_is_named_with_the_hint_of_the_kubeconfig() {
+        let error = kube::Error::Auth(AuthError::AuthExecStart(io::ErrorKind::NotFound.into()));
+        let plugin = ExecConfig { command: Some("corp-login".into()), ..ExecConfig::default() };
+        let failure = no_client(&error, "https://k8s.example", Some(&plugin));
+        assert!(failure.evidence.contains("corp-login") && failure.remedy.contains("PATH"), "{failure}");
+        let plugin = ExecConfig { install_hint: Some("ask the helpdesk".into()), ..plugin };
+        assert_eq!(no_client(&error, "https://k8s.example", Some(&plugin)).remedy, "ask the helpdesk");
     }
 
     #[cfg(unix)]
