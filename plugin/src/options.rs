@@ -143,9 +143,6 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     if let Some(namespace) = &connection.namespace {
         name::check("namespace", namespace)?;
     }
-    if connection.impersonate.is_none() && !connection.impersonate_groups.is_empty() {
-        return Err(Failure::usage("--as-group needs --as").remedy("name the user to impersonate with --as USER"));
-    }
     let injector = Injector {
         image: image(raw.injector.image)?,
         pull_policy: raw.injector.image_pull_policy,
