@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use jattach_protocol::message::Jvm;
+use jattach_protocol::{Code, Failure};
 
 use crate::jvm::detect::detect;
 use crate::process::{Target, identity};
@@ -19,6 +20,19 @@ pub(crate) fn jvms(sys: &dyn Sys) -> Vec<Jvm> {
 fn jvm(sys: &dyn Sys, pid: u32) -> Option<Jvm> {
     let target = Target::open(sys, pid).ok()?;
     identity::with_file_access_of(&target, || detect(&target))
+}
+
+/// Why nothing can be told of any of them, where that is our identity's fault.
+pub(crate) fn out_of_sight(sys: &dyn Sys, jvms: &[Jvm]) -> Option<Failure> {
+    if jvms.iter().any(|jvm| !jvm.kind.is_empty()) {
+        return None;
+    }
+    let refusal = |jvm: &Jvm| {
+        let target = Target::open(sys, jvm.pid).ok()?;
+        let errno = target.libraries().err()?;
+        Some(identity::explain_refusal(&target, &format!("/proc/{}/maps", jvm.pid), errno))
+    };
+    jvms.iter().filter_map(refusal).find(|failure| failure.code == Code::WrongIdentity)
 }
 
 /// Prints them.

@@ -116,7 +116,7 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     let mut local = Local::prepare(target, action)?;
     let mut debugger = debugger::ensure(cluster, target, &options.injector, None, notes).await?;
     let mut opened = Session::open(cluster, &debugger).await;
-    if opened.is_err() && debugger.reused {
+    if debugger.reused && opened.as_ref().is_err_and(is_the_injectors) {
         tracing::info!(container = %debugger.container, "the running injector does not answer; starting another");
         let gone = debugger.container.clone();
         debugger = debugger::ensure(cluster, target, &options.injector, Some(&gone), notes).await?;
@@ -144,6 +144,14 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
             }
         }
         _ => Err(explained(context, &debugger, action, error).await.into()),
+    }
+}
+
+/// Whether the injector itself does not answer, and not the way to it: only then does another one do better.
+fn is_the_injectors(error: &session::Error) -> bool {
+    match error {
+        session::Error::Injector(_) => true,
+        session::Error::Transfer(failure) => matches!(failure.exit, Exit::Injector | Exit::Transfer),
     }
 }
 

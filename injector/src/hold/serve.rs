@@ -38,7 +38,12 @@ pub(super) fn end(peer: &Peer, id: u32) -> Result<(), Failure> {
 
 /// Answers a request for the list of JVMs. It needs no turn: nobody is attached to.
 pub(super) fn list(peer: &Peer, id: u32, container: &str) -> Result<(), Failure> {
-    for jvm in jvms_of(container) {
+    let jvms = jvms_of(container);
+    // The client makes another injector then, which sees more.
+    if let Some(failure) = list::out_of_sight(&KERNEL, &jvms) {
+        return Err(failure);
+    }
+    for jvm in jvms {
         peer.send(id, &Message::Jvm(jvm))?;
     }
     end(peer, id)

@@ -102,7 +102,8 @@ fn where_the_pod_does_not_tell_the_uid_a_second_container_fits() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
     let told = pod.get()["status"]["containerStatuses"][0]["user"].is_object();
-    let ran = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+    // What the first one cannot see must not be taken for what it is.
+    let ran = pod.jattach(["ps"]).succeeded().prints("HotSpot");
     if told {
         assert_eq!(pod.ephemeral_containers().len(), 1, "{ran}");
         return skip("this cluster's status tells the uid of every container");
@@ -110,6 +111,28 @@ fn where_the_pod_does_not_tell_the_uid_a_second_container_fits() {
     let _ = ran.says("The JVM runs as 0:0").says("takes a second debug container");
     serves(&pod);
     assert_eq!(pod.ephemeral_containers().len(), 2);
+}
+
+#[test]
+fn of_two_containers_that_share_a_process_namespace_each_shows_its_own_jvm() {
+    let namespace = Namespace::new();
+    let java = |name: &str, port: &str| {
+        manifest::restricted(manifest::jvm_with(name, &["--thread", &format!("thread-of-{name}"), "--port", port]))
+    };
+    let mut pod = manifest::pod("x", &[java("red", "7070"), java("blue", "7071")]);
+    pod["spec"]["shareProcessNamespace"] = true.into();
+    let pod = namespace.start(&pod);
+    pod.wait_for_line("blue", "ready");
+    let pid_of = |container: &str| {
+        let listed = pod.jattach(["-c", container, "ps", "-o", "json"]).succeeded().json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed:#}");
+        let _ = pod.jattach(["-c", container, "threaddump"]).succeeded().prints(&format!("thread-of-{container}"));
+        listed[0]["pid"].to_string()
+    };
+    let [reds, blues] = ["red", "blue"].map(pid_of);
+    assert_ne!(reds, blues);
+    let other = pod.jattach(["-c", "red", "--pid", &blues, "threaddump"]).ended_with(2).explains();
+    let _ = other.says("runs in another container");
 }
 
 #[test]

@@ -98,6 +98,17 @@ fn each_right_that_is_missing_is_named_with_its_remedy() {
 }
 
 #[test]
+fn who_may_not_exec_gets_no_second_injector_beside_the_one_that_runs() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let _ = pod.jattach(["ps"]).succeeded();
+    let account = ServiceAccount::with_rules(&namespace, "joe", &rules("pods/exec"));
+    let joe = As::of(&namespace, &account.kubeconfig());
+    let _ = joe.jattach(&["pod/x", "ps"]).ended_with(4).explains().says("may not get and create pods/exec");
+    assert_eq!(pod.ephemeral_containers().len(), 1);
+}
+
+#[test]
 fn nobody_may_do_anything() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
