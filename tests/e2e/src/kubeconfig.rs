@@ -64,7 +64,13 @@ impl Kubeconfig {
     /// A field of the user that holds base64, decoded.
     #[must_use]
     pub fn user_data(&self, field: &str) -> Option<Vec<u8>> {
-        STANDARD.decode(self.user[field].as_str()?).ok()
+        decoded(&self.user[field])
+    }
+
+    /// The certificates that the server's is checked by, if it names any.
+    #[must_use]
+    pub fn certificate_authority(&self) -> Option<Vec<u8>> {
+        decoded(&self.cluster["certificate-authority-data"])
     }
 
     /// The whole as a file's content.
@@ -85,6 +91,10 @@ impl Kubeconfig {
     pub fn write(&self, directory: &Path) -> PathBuf {
         write(directory, "config", &self.document())
     }
+}
+
+fn decoded(field: &Value) -> Option<Vec<u8>> {
+    STANDARD.decode(field.as_str()?).ok()
 }
 
 /// Writes a kubeconfig, or a part of one.

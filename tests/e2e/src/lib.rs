@@ -11,10 +11,12 @@ pub mod manifest;
 pub mod namespace;
 pub mod proxy;
 pub mod rbac;
+pub mod relay;
 pub mod run;
 
 pub use cluster::{Cluster, cluster, skip};
 pub use kubeconfig::Kubeconfig;
 pub use namespace::{Namespace, Pod};
 pub use proxy::{Fault, Proxy};
+pub use relay::Relay;
 pub use run::{Program, Ran, Running};

@@ -1,6 +1,7 @@
 //! Namespaces that go with the test that made them, and the pods in them.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -172,6 +173,19 @@ impl Pod<'_> {
     #[must_use]
     pub fn plugin<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Program {
         self.namespace.plugin().arg(format!("pod/{}", self.name)).args(arguments)
+    }
+
+    /// The plugin's command on this pod, told no cluster.
+    #[must_use]
+    pub fn plugin_of_image<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Program {
+        let program = cluster().plugin_of_image().args(["-n", &self.namespace.name]);
+        program.arg(format!("pod/{}", self.name)).args(arguments)
+    }
+
+    /// The plugin's command on this pod by another kubeconfig than the given one.
+    #[must_use]
+    pub fn plugin_by<'a>(&self, kubeconfig: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Program {
+        self.plugin_of_image([]).arg("--kubeconfig").arg(kubeconfig).args(arguments)
     }
 
     /// Runs a command in a container of the pod by kubectl.

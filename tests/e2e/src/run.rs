@@ -77,6 +77,13 @@ impl Program {
         self
     }
 
+    /// The same, started by another program: the last words of that.
+    #[must_use]
+    pub fn under(self, starter: Program) -> Program {
+        let starter = starter.arg(&self.program).args(self.arguments);
+        Program { program: starter.program, arguments: starter.arguments, ..self }
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics

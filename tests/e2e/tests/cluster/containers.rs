@@ -66,3 +66,17 @@ fn a_sidecar_among_the_init_containers_is_a_target() {
     pod.wait_for_line("side", "ready");
     let _ = pod.jattach(["-c", "side", "threaddump"]).succeeded().prints("thread-of-side");
 }
+
+#[test]
+fn an_init_container_that_still_runs_is_a_target() {
+    let namespace = Namespace::new();
+    let mut pod = manifest::pod("x", &[java("app", "7070")]);
+    pod["spec"]["initContainers"] = json!([java("init", "7071")]);
+    namespace.create(&pod);
+    let pod = namespace.pod("x");
+    pod.wait_for("jsonpath={.status.initContainerStatuses[0].state.running}");
+    pod.wait_for_line("init", "ready");
+    let _ = pod.jattach(["-c", "init", "threaddump"]).succeeded().prints("thread-of-init");
+    // The application itself has not been started yet.
+    let _ = pod.jattach(["-c", "app", "threaddump"]).ended_with(3).explains().says("PodInitializing");
+}

@@ -1,6 +1,6 @@
 //! What would be sent, printed instead.
 
-use jattach_e2e::Namespace;
+use jattach_e2e::{Namespace, manifest};
 
 #[test]
 fn dry_run_prints_the_patch_and_changes_nothing() {
@@ -31,9 +31,10 @@ fn what_dry_run_prints_is_what_kubectl_can_send() {
 #[test]
 fn dry_run_at_the_server_shows_its_refusal() {
     let namespace = Namespace::new();
-    let pod = namespace.start_jvm("x");
+    let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
+    // Too late for the pod, and not for who joins it.
     namespace.kubectl(["label", "namespace", &namespace.name, "pod-security.kubernetes.io/enforce=restricted"]);
-    let ran = pod.jattach(["ps", "--dry-run=server", "-o", "yaml"]);
-    // The pod itself is restricted, and so is what joins it.
-    let _ = ran.succeeded().prints("runAsNonRoot: true");
+    let _ = pod.jattach(["ps", "--dry-run=client", "-o", "yaml"]).succeeded();
+    let _ = pod.jattach(["ps", "--dry-run=server", "-o", "yaml"]).ended_with(4).explains().says("restricted");
+    assert!(pod.ephemeral_containers().is_empty());
 }

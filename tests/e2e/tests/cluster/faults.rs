@@ -212,6 +212,48 @@ fn a_jvm_that_ends_in_mid_dump_is_told_of_and_its_successor_is_dumped() {
     assert_eq!(pod.ephemeral_containers().len(), 2);
 }
 
+/// Kills the JVM as soon as it has the file of a dump open.
+const KILL_THE_WRITER: &str = "jvm=$(busybox pidof java)
+    until ls -l /proc/$jvm/fd | grep -q /.jattach-; do :; done
+    kill -KILL $jvm";
+
+/// A pod in which the JVM is no first process, which could not be killed from inside: `start` starts it, and the pod may
+/// share its process namespace.
+fn is_told_of_a_jvm_killed_while_it_writes(start: &str, shared: bool) {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let java = "java -Xmx96m -XX:+UseSerialGC -cp /app App --heap-mb 40 --content random";
+    let app = manifest::container("app", image, &["sh", "-c", &start.replace("JAVA", java)]);
+    let mut pod = manifest::pod("x", &[manifest::restricted(app)]);
+    pod["spec"]["shareProcessNamespace"] = shared.into();
+    let pod = namespace.start(&pod);
+    let directory = tempdir().expect("a directory");
+    let exec = namespace.kubectl_program().args(["exec", "x", "-c", "app", "--", "sh", "-c", KILL_THE_WRITER]);
+    let killer = exec.start();
+    // A dump that is over before it was seen has harmed nobody: the next one will be seen.
+    let dump = || pod.plugin(["dumpheap", "--force"]).arg(directory.path().join("x.hprof")).run();
+    let ran = std::iter::repeat_with(dump).take(20).find(|ran| ran.code() != Some(0));
+    let ran = ran.expect("a dump during which the JVM was killed").ended_with(3).explains();
+    // The shell itself may have ended with the process namespace.
+    killer.kill();
+    assert_eq!(dump::names(directory.path()), [""; 0], "{ran}");
+}
+
+#[test]
+fn a_jvm_that_is_killed_while_it_writes_the_dump_is_told_of() {
+    is_told_of_a_jvm_killed_while_it_writes("JAVA & wait; exec sleep 86400", false);
+}
+
+#[test]
+fn a_container_that_ends_while_its_jvm_writes_the_dump_is_told_of() {
+    is_told_of_a_jvm_killed_while_it_writes("JAVA & wait", false);
+}
+
+#[test]
+fn a_jvm_that_is_killed_beside_a_process_namespace_that_stays_is_told_of() {
+    is_told_of_a_jvm_killed_while_it_writes("exec JAVA", true);
+}
+
 #[test]
 fn a_command_that_takes_longer_than_its_limit_is_ended() {
     let namespace = Namespace::new();

@@ -7,7 +7,7 @@ use std::process::Command;
 use jattach_e2e::{Namespace, jvm, manifest, shell_image_or_skip, skip};
 use tempfile::tempdir;
 
-/// An agent that leaves what it was told where `agentProperties` shows it: nowhere else does it need a header of the JDK.
+/// An agent that writes what it was told into the application's log, for which it needs no header of the JDK.
 const AGENT: &str = r#"
 #include <stdio.h>
 #include <unistd.h>
@@ -36,7 +36,7 @@ fn a_library_in_the_target_is_loaded_by_its_path() {
     let pod = namespace.start_jvm("x");
     let home = pod.jattach(["properties"]).succeeded().text();
     let home = home.lines().find_map(|line| line.strip_prefix("java.home=")).expect("a java.home").to_owned();
-    // The agent that reads no options: it opens its port only when it is told to.
+    // It has no such entry: found, opened, and refused by the JVM.
     let path = format!("{home}/lib/libmanagement_agent.so");
     let _ = pod.jattach(["load", &path]).ended_with(7).says("Agent_OnAttach");
     let _ = pod.jattach(["load", "/nowhere/agent.so"]).ended_with(7).says("/nowhere/agent.so");

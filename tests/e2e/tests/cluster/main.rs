@@ -2,15 +2,19 @@
 
 mod commands;
 mod containers;
+mod credentials;
 mod dry_run;
 mod dumpheap;
+mod exec_v4;
 mod faults;
 mod identities;
+mod in_cluster;
 mod injector;
 mod jvms;
 mod kubeconfigs;
 mod kubectl;
 mod load;
+mod proxies;
 mod rbac;
 mod restricted;
 mod start;

@@ -1,0 +1,27 @@
+//! A server that knows only the fourth version of the exec protocol, where stdin alone cannot be closed.
+
+use jattach_e2e::{Kubeconfig, Namespace, Relay, cluster, dump, jvm};
+use serde_json::json;
+use tempfile::tempdir;
+
+#[test]
+fn the_fourth_version_of_exec_is_enough() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let directory = tempdir().expect("a directory");
+    // Plain HTTP to any cluster, where the offer of the fifth version can be taken out of the request.
+    let mut proxy = cluster().kubectl().args(["proxy", "--port=0", "--reject-paths=^$"]).start();
+    let line = proxy.line_with("Starting to serve on ").expect("kubectl proxy serves");
+    let relay = Relay::without_v5(line.trim_start_matches("Starting to serve on "));
+    let server = json!({"server": format!("http://{}", relay.address())});
+    let config = Kubeconfig { cluster: server, user: json!({}) }.write(directory.path());
+
+    let _ = pod.plugin_by(&config, ["threaddump"]).run().succeeded().prints("Full thread dump");
+    let file = directory.path().join("x.hprof");
+    let _ = pod.plugin_by(&config, ["dumpheap"]).arg(&file).run().succeeded();
+    dump::verify(&file);
+    let _ = pod.plugin_by(&config, ["jcmd", "No.such_command"]).run().ended_with(7).explains();
+    assert_eq!(relay.count(), 3);
+    jvm::answers(&pod, "app");
+    assert_eq!(jvm::leftovers(&pod, "app"), [""; 0]);
+}
