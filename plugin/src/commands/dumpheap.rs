@@ -74,12 +74,8 @@ pub(super) async fn run(context: &Context, mut session: Session, live: bool, to:
                 Some(file) => file,
                 None => DumpFile::create(path, *force)?,
             };
-            let kept = Kept { part: file.part().to_owned(), notes: &context.notes };
-            let result = fetch(session, file, &mut show).await;
-            if result.is_ok() {
-                std::mem::forget(kept);
-            }
-            result
+            let _kept = Kept { part: file.part().to_owned(), notes: &context.notes };
+            fetch(session, file, &mut show).await
         }
     };
     drop(progress);

@@ -4,6 +4,7 @@
 //! the while, up to the protocol's window, because an exec stream that nobody reads loses data.
 
 mod dump;
+mod file;
 mod store;
 
 use std::sync::mpsc::{Sender, channel};
@@ -15,7 +16,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::{Exit, Failure};
 use crate::session::{Error, Session};
-pub(crate) use dump::{Dump, DumpFile, Target};
+pub(crate) use dump::{Dump, Target};
+pub(crate) use file::DumpFile;
 use store::Report;
 
 /// How long the thread that stores may take to let its sink go after a failure.
@@ -77,7 +79,7 @@ async fn feed<T>(
             report = reports.recv() => match report {
                 Some(Report::Stored { offset, cost }) => {
                     queue.bytes -= cost;
-                    outgoing.send(request, &Message::Ack(offset));
+                    outgoing.acknowledge(request, offset);
                     progress(Told::Stored(offset));
                 }
                 Some(Report::Done(result)) => return result.map_err(Error::Transfer),
