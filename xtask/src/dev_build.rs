@@ -4,6 +4,7 @@
 //! kube once for each selection.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -121,17 +122,24 @@ pub(crate) fn build(workspace: &Workspace, extent: Extent) -> Result<Built> {
     Ok(built)
 }
 
-/// Runs test programs with these variables and words, each in its package's folder. All are run, then the first
-/// failure is told.
-pub(crate) fn run_tests(tests: &[&TestProgram], variables: &[(&str, PathBuf)], words: &[String]) -> Result<()> {
+/// Runs test programs through `runner` (see [`crate::tools::root`]) with these variables and words, each in its
+/// package's folder. All are run, then those that failed are named.
+pub(crate) fn run_tests(
+    runner: &str,
+    tests: &[&TestProgram],
+    variables: &[(&str, OsString)],
+    words: &[String],
+) -> Result<()> {
     let mut failed = Vec::new();
     for test in tests {
         eprintln!("     Running {} {} ({})", test.package, test.kind, test.name);
-        let mut command = Command::new(&test.path);
-        command.current_dir(&test.folder).stdin(Stdio::null()).args(words);
         // As under cargo: some tests look for their package's files.
-        command.env("CARGO_MANIFEST_DIR", &test.folder).env("CARGO", env::var_os("CARGO").unwrap_or_default());
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        let cargo =
+            [("CARGO_MANIFEST_DIR", OsString::from(&test.folder)), ("CARGO", env::var_os("CARGO").unwrap_or_default())];
+        let mut command = Command::new(runner);
+        command.current_dir(&test.folder).stdin(Stdio::null());
+        command.args(cargo.iter().chain(variables).map(|(name, value)| assignment(name, value)));
+        command.arg(&test.path).args(words);
         let status = command.status().with_context(|| format!("failed to start {}", test.path.display()))?;
         if !status.success() {
             failed.push(format!("{} {}", test.package, test.name));
@@ -141,6 +149,14 @@ pub(crate) fn run_tests(tests: &[&TestProgram], variables: &[(&str, PathBuf)], w
         bail!("red: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// A word that sets a variable for the command after it.
+fn assignment(name: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(name);
+    word.push("=");
+    word.push(value);
+    word
 }
 
 fn package_name(manifest: &Path) -> Result<String> {

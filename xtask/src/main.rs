@@ -23,7 +23,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     match commands::run(&cli::Cli::parse()) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: the end-to-end tests against any cluster; without one, against the lab.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -12,20 +13,22 @@ use crate::images::{injector, jvm};
 use crate::lab::Lab;
 use crate::static_build;
 use crate::tools::kubectl;
+use crate::tools::root::AS_IT_IS;
 use crate::workspace::Workspace;
 
 /// Runs them.
 pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<()> {
-    if arguments.kubeconfig.is_none() {
-        let jdk = super::install(workspace, &[], yes)?;
-        let binary = static_build::build(workspace, Arch::host(), None, yes)?;
-        injector::write(workspace, Arch::host(), &binary)?;
-        let images = jvm::write(workspace, &jdk, yes)?;
+    if let Some(kubeconfig) = &arguments.kubeconfig {
+        let cluster = Cluster::of(workspace, kubeconfig, arguments)?;
         let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
-        return in_lab(workspace, &built, &images, &arguments.filter, yes);
+        return run_tests(workspace, &built, &cluster, &arguments.filter, yes);
     }
+    let jdk = super::install(workspace, &[], yes)?;
+    let binary = static_build::build(workspace, Arch::host(), None, yes)?;
+    injector::write(workspace, Arch::host(), &binary)?;
+    let images = jvm::write(workspace, &jdk, yes)?;
     let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
-    run_tests(workspace, &built, &Cluster::of(workspace, arguments)?, &arguments.filter, yes)
+    in_lab(workspace, &built, &images, &arguments.filter, yes)
 }
 
 /// Runs them in a lab of their own, whose images are in target/images; and those of identities once more in one whose pods
@@ -89,8 +92,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn of(workspace: &Workspace, arguments: &E2e) -> Result<Cluster> {
-        let kubeconfig = arguments.kubeconfig.clone().context("a kubeconfig")?;
+    fn of(workspace: &Workspace, kubeconfig: &Path, arguments: &E2e) -> Result<Cluster> {
         let kubeconfig =
             kubeconfig.canonicalize().with_context(|| format!("no kubeconfig at {}", kubeconfig.display()))?;
         let jvm_image = arguments.jvm_image.clone().with_context(|| {
@@ -116,20 +118,20 @@ impl Cluster {
 fn run_tests(workspace: &Workspace, built: &Built, cluster: &Cluster, filter: &[String], yes: bool) -> Result<()> {
     let tests = built.tests(|test| test.package == "jattach-e2e" && test.kind == "test")?;
     let mut variables = vec![
-        ("JATTACH_E2E_KUBECONFIG", cluster.kubeconfig.clone()),
-        ("JATTACH_E2E_INJECTOR_IMAGE", PathBuf::from(&cluster.injector_image)),
-        ("JATTACH_E2E_JVM_IMAGE", PathBuf::from(&cluster.jvm_image)),
-        ("JATTACH_E2E_PULL_POLICY", PathBuf::from(&cluster.pull_policy)),
-        ("JATTACH_PLUGIN", built.program("kubectl-jattach")?.to_path_buf()),
-        ("JATTACH_KUBECTL", kubectl::ensure(workspace, yes)?),
+        ("JATTACH_E2E_KUBECONFIG", OsString::from(&cluster.kubeconfig)),
+        ("JATTACH_E2E_INJECTOR_IMAGE", OsString::from(&cluster.injector_image)),
+        ("JATTACH_E2E_JVM_IMAGE", OsString::from(&cluster.jvm_image)),
+        ("JATTACH_E2E_PULL_POLICY", OsString::from(&cluster.pull_policy)),
+        ("JATTACH_PLUGIN", OsString::from(built.program("kubectl-jattach")?)),
+        ("JATTACH_KUBECTL", OsString::from(kubectl::ensure(workspace, yes)?)),
     ];
     let optional = [
         ("JATTACH_E2E_CONTEXT", &cluster.context),
         ("JATTACH_E2E_JVM_SHELL_IMAGE", &cluster.jvm_shell_image),
         ("JATTACH_E2E_JVM_USER_IMAGE", &cluster.jvm_user_image),
     ];
-    variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, PathBuf::from(value.as_ref()?)))));
-    dev_build::run_tests(&tests, &variables, filter)
+    variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, OsString::from(value.as_ref()?)))));
+    dev_build::run_tests(AS_IT_IS, &tests, &variables, filter)
 }
 
 #[cfg(test)]

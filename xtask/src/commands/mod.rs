@@ -6,8 +6,6 @@ mod image;
 mod injector;
 mod test;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 use crate::cli::{Cli, Command};
@@ -17,17 +15,16 @@ use crate::tools::jdk::{self, Jdk};
 use crate::tools::{self, Package, apt, python, root};
 use crate::workspace::Workspace;
 
-/// Runs the command and returns what to exit with.
-pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
+/// Runs the command.
+pub(crate) fn run(cli: &Cli) -> Result<()> {
     let workspace = Workspace::find()?;
     match &cli.command {
-        Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes)?,
-        Command::Image(arguments) => image::run(&workspace, arguments, cli.yes)?,
-        Command::Test(arguments) => test::run(&workspace, arguments, cli.yes)?,
-        Command::Demo => demo::run(&workspace, cli.yes)?,
-        Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes)?,
+        Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes),
+        Command::Image(arguments) => image::run(&workspace, arguments, cli.yes),
+        Command::Test(arguments) => test::run(&workspace, arguments, cli.yes),
+        Command::Demo => demo::run(&workspace, cli.yes),
+        Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Installs what the lab and the images in it are made of, and `more`; one question for all of it.

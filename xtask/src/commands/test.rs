@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must be green before a change lands.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use xshell::cmd;
@@ -13,6 +14,7 @@ use crate::images::{injector, jvm};
 use crate::static_build;
 use crate::steps::Steps;
 use crate::tools::jdk::Jdk;
+use crate::tools::root::{self, AS_IT_IS};
 use crate::tools::{Package, find, jdk, kubectl};
 use crate::workspace::Workspace;
 
@@ -60,10 +62,11 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
     steps.step(CONFORMANCE_DEBUG, || conformance(&built, &jdk, built.program("injector")?))?;
     steps.step(LAB, || {
         let variables = [
-            ("JATTACH_KUBECTL", kubectl::ensure(workspace, yes)?),
-            ("JATTACH_PLUGIN", built.program("kubectl-jattach")?.to_path_buf()),
+            ("JATTACH_KUBECTL", OsString::from(kubectl::ensure(workspace, yes)?)),
+            ("JATTACH_PLUGIN", OsString::from(built.program("kubectl-jattach")?)),
         ];
-        dev_build::run_tests(&built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
+        let runner = root::runner(&workspace.shell()?)?;
+        dev_build::run_tests(runner, &built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
     })?;
     steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
     Ok(())
@@ -117,7 +120,7 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
             let needs_more = |test: &TestProgram| {
                 ["jattach-injector", "jattach-lab", "jattach-e2e"].iter().any(|package| is(test, package, "test"))
             };
-            dev_build::run_tests(&built.tests(|test| !needs_more(test))?, &[], &[])
+            dev_build::run_tests(AS_IT_IS, &built.tests(|test| !needs_more(test))?, &[], &[])
         })?;
     }
     let sh = workspace.shell()?;
@@ -128,8 +131,8 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
 
 /// The injector against real JVMs and beside the reference implementation.
 fn conformance(built: &Built, jdk: &Jdk, injector: &Path) -> Result<()> {
-    let variables = [("JATTACH_INJECTOR", PathBuf::from(injector)), ("JAVA_HOME", jdk.home.clone())];
-    dev_build::run_tests(&built.tests(|test| is(test, "jattach-injector", "test"))?, &variables, &[])
+    let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
+    dev_build::run_tests(AS_IT_IS, &built.tests(|test| is(test, "jattach-injector", "test"))?, &variables, &[])
 }
 
 fn is(test: &TestProgram, package: &str, kind: &str) -> bool {

@@ -5,18 +5,20 @@ use xshell::{Shell, cmd};
 
 use super::find;
 
-/// The program that gives it.
+/// Runs a command as root, and takes assignments of variables before it.
 pub(crate) const SUDO: &str = "sudo";
+/// Does the same for the user that this process is.
+pub(crate) const AS_IT_IS: &str = "env";
 
 /// Whether this process is root's.
 pub(crate) fn is_root(sh: &Shell) -> bool {
     cmd!(sh, "id -u").quiet().read().is_ok_and(|uid| uid == "0")
 }
 
-/// What runs a command as root, and takes assignments of variables before it.
+/// Which of the two runs a command as root here.
 pub(crate) fn runner(sh: &Shell) -> Result<&'static str> {
     if is_root(sh) {
-        return Ok("env");
+        return Ok(AS_IT_IS);
     }
     if find(SUDO).is_some() {
         return Ok(SUDO);
