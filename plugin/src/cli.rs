@@ -69,7 +69,7 @@ pub(crate) struct TargetFlags {
     #[arg(short, long, global = true, value_name = "CONTAINER")]
     pub(crate) container: Option<String>,
     /// The JVM's process id as the container sees it, where there are several
-    #[arg(long, global = true, value_name = "PID")]
+    #[arg(long, global = true, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pid: Option<u32>,
 }
 

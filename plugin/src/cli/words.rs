@@ -44,7 +44,13 @@ pub(crate) fn order(args: impl IntoIterator<Item = OsString>, definitions: &clap
 struct Flags {
     longs: HashMap<String, bool>,
     shorts: HashMap<char, String>,
-    commands: Vec<String>,
+    commands: Vec<Known>,
+}
+
+/// A command of ours.
+struct Known {
+    name: String,
+    needs_argument: bool,
 }
 
 impl Flags {
@@ -60,12 +66,29 @@ impl Flags {
                 }
             }
         }
-        flags.commands = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        flags.commands = root.get_subcommands().map(Known::of).collect();
         flags
     }
 
+    fn command(&self, word: &OsStr) -> Option<&Known> {
+        self.commands.iter().find(|command| OsStr::new(&command.name) == word)
+    }
+
     fn is_command(&self, word: &OsStr) -> bool {
-        self.commands.iter().any(|command| OsStr::new(command) == word)
+        self.command(word).is_some()
+    }
+
+    /// The commands but for the reserved words, as a person reads them.
+    fn on_targets(&self) -> String {
+        let names = self.commands.iter().map(|command| command.name.as_str());
+        names.filter(|name| !RESERVED.contains(name)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Known {
+    fn of(command: &clap::Command) -> Known {
+        let needs_argument = command.get_positionals().any(clap::Arg::is_required_set);
+        Known { name: command.get_name().to_owned(), needs_argument }
     }
 }
 
@@ -226,7 +249,7 @@ impl Scan {
             "help" => match self.plain.get(1) {
                 Some(topic) if !self.flags.is_command(topic) => {
                     Err(Failure::usage(format!("no help on \"{}\"", topic.to_string_lossy()))
-                        .remedy(format!("the commands are {}", self.flags.commands.join(", "))))
+                        .remedy(format!("the commands are {}, version", self.flags.on_targets())))
                 }
                 topic => Ok(Some(help(topic.cloned()))),
             },
@@ -252,19 +275,24 @@ impl Scan {
 
     /// That the command is where it belongs. An unknown one is left to clap, which knows the similar ones.
     fn check_command(&self, target: Option<&str>) -> Result<()> {
-        let target_is_command = target.is_some_and(|target| self.flags.is_command(OsStr::new(target)));
-        match (target, self.plain.first()) {
-            (Some(target), None) if target_is_command => Err(Failure::usage(format!("no TARGET before \"{target}\""))
-                .remedy(format!("{NAME} TARGET {target}, for example {NAME} pod/x {target}"))),
-            (_, None) => Err(Failure::usage("no COMMAND")
-                .remedy(format!("one of {} after the target", self.flags.commands.join(", ")))),
-            (Some(target), Some(word)) if target_is_command && !self.flags.is_command(word) => {
-                let word = word.to_string_lossy();
-                Err(Failure::usage(format!("TARGET stands before the command \"{target}\""))
-                    .remedy(format!("{NAME} {word} {target}")))
+        let command = target.and_then(|target| self.flags.command(OsStr::new(target)));
+        match (command, self.plain.first()) {
+            (Some(Known { name, .. }), None) => Err(Failure::usage(format!("no TARGET before \"{name}\""))
+                .remedy(format!("{NAME} TARGET {name}, for example {NAME} pod/x {name}"))),
+            (None, None) => {
+                Err(Failure::usage("no COMMAND").remedy(format!("one of {} after the target", self.flags.on_targets())))
             }
-            (None, Some(word))
-                if !self.flags.is_command(word)
+            (Some(Known { name, needs_argument: true }), Some(word)) if !self.flags.is_command(word) => {
+                Err(Failure::usage(format!("no TARGET before \"{name}\"")).remedy(format!("{NAME} TARGET {name} …")))
+            }
+            (Some(Known { name, .. }), Some(word)) if !self.flags.is_command(word) => {
+                let word = word.to_string_lossy();
+                Err(Failure::usage(format!("TARGET stands before the command \"{name}\""))
+                    .remedy(format!("{NAME} {word} {name}")))
+            }
+            (_, Some(word))
+                if target.is_none()
+                    && !self.flags.is_command(word)
                     && self.plain.get(1).is_some_and(|word| self.flags.is_command(word)) =>
             {
                 Err(Failure::usage(format!("TARGET \"{}\" and a selector exclude each other", word.to_string_lossy()))

@@ -107,6 +107,7 @@ orders! {
     a_selector_without_a_command: "-l a=b" => "no COMMAND";
     a_command_without_a_target: "threaddump" => "no TARGET before \"threaddump\"";
     a_command_before_the_target: "threaddump pod/x" => "TARGET stands before the command \"threaddump\"";
+    a_commands_argument_is_not_taken_for_its_target: "jcmd VM.flags -all" => "no TARGET before \"jcmd\"";
     an_unknown_command_is_left_to_clap: "x threadump" => "x | threadump";
     an_unknown_long_flag_is_left_to_clap: "x ps --nope" => "x | ps --nope";
     an_unknown_short_flag_is_left_to_clap: "x ps -z" => "x | ps -z";
