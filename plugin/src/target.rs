@@ -8,7 +8,7 @@ mod workload;
 
 use k8s_openapi::api::core::v1::Pod;
 
-pub(crate) use container::{identity_of, spec_of, status_of};
+pub(crate) use container::{candidates, identity_of, spec_of, status_of};
 pub(crate) use refuse::vanished;
 pub(crate) use storage::storage_limit;
 
@@ -70,11 +70,13 @@ impl Name {
         if name.is_empty() || name.contains('/') {
             return Err(Failure::usage(format!("\"{target}\" names no target")).remedy("write it as pod/x or deploy/x"));
         }
-        if matches!(kind, "pod" | "pods" | "po") {
+        // As for kubectl, Deployment/x and deployment/x are the same.
+        let kind = kind.to_ascii_lowercase();
+        if matches!(kind.as_str(), "pod" | "pods" | "po") {
             name::check("pod", &name)?;
             return Ok(Name::Pod(name));
         }
-        match workload::Kind::parse(kind) {
+        match workload::Kind::parse(&kind) {
             Some(kind) => {
                 name::check(kind.singular(), &name)?;
                 Ok(Name::Workload { kind, name })

@@ -13,6 +13,7 @@ use crate::render::document::document;
 use crate::render::stdout::print;
 use crate::render::table::Table;
 use crate::session::{Error, Session};
+use crate::target::{Target, candidates};
 
 /// One JVM, as `-o json` shows it.
 #[derive(Serialize)]
@@ -37,12 +38,11 @@ struct Row<'a> {
 pub(super) async fn run(context: &Context, session: &mut Session) -> Result<(), Error> {
     session.request(context.request(Operation::List));
     let jvms = receive::jvms(session).await?;
-    let format = context.options.output.format;
-    show(&jvms, format, &context.target.container, &mut std::io::stdout()).map_err(Error::from)
+    show(&jvms, context.options.output.format, &context.target, &mut std::io::stdout()).map_err(Error::from)
 }
 
 /// Prints what there is, and fails where that is nothing: a script reads a document either way.
-fn show(jvms: &[Jvm], format: Option<OutputFormat>, container: &str, to: &mut impl Write) -> Result<(), Failure> {
+fn show(jvms: &[Jvm], format: Option<OutputFormat>, target: &Target, to: &mut impl Write) -> Result<(), Failure> {
     let rows: Vec<Row<'_>> = jvms.iter().map(row).collect();
     match format {
         Some(format) => print(&document(&rows, format)?, to)?,
@@ -50,7 +50,8 @@ fn show(jvms: &[Jvm], format: Option<OutputFormat>, container: &str, to: &mut im
         None => print(&table(&rows), to)?,
     }
     if rows.is_empty() {
-        return Err(Failure::new(Exit::Target, format!("no JVM runs in container {container}"))
+        return Err(Failure::new(Exit::Target, format!("no JVM runs in container \"{}\"", target.container))
+            .evidence(candidates(&target.pod))
             .remedy("name the container that runs it with -c"));
     }
     Ok(())
@@ -86,11 +87,19 @@ fn table(rows: &[Row<'_>]) -> String {
 mod tests {
     use super::*;
 
+    fn target() -> Target {
+        let pod =
+            serde_json::json!({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "app"}, {"name": "side"}]}});
+        let pod = serde_json::from_value(pod).unwrap();
+        Target { namespace: "shop".into(), pod, container: "app".into(), pid: None }
+    }
+
     #[test]
     fn where_no_jvm_runs_a_script_reads_an_empty_list_and_sees_the_same_exit_code_as_a_person() {
         for (format, printed) in [(None, ""), (Some(OutputFormat::Json), "[]\n"), (Some(OutputFormat::Yaml), "[]\n")] {
             let mut to = Vec::new();
-            let failure = show(&[], format, "app", &mut to).unwrap_err();
+            let failure = show(&[], format, &target(), &mut to).unwrap_err();
+            assert_eq!(failure.evidence, "the containers of pod/x are app, side");
             assert_eq!((failure.exit, String::from_utf8(to).unwrap().as_str()), (Exit::Target, printed));
         }
     }
@@ -100,7 +109,7 @@ mod tests {
     fn a_list_that_finds_no_space_is_a_failure() {
         let jvm = Jvm { pid: 1, ..Jvm::default() };
         let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let failure = show(&[jvm], None, "app", &mut full).unwrap_err();
+        let failure = show(&[jvm], None, &target(), &mut full).unwrap_err();
         assert_eq!(failure.cause, "cannot write to standard output");
     }
 }

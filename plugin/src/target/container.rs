@@ -21,14 +21,11 @@ pub(crate) enum Kind {
 pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<String> {
     let names = names(pod);
     if let Some(wanted) = wanted {
+        let refused = |cause| no_target(cause).evidence(candidates(pod)).remedy("name one of them with -c");
         return match names.iter().find(|(name, _)| *name == wanted) {
-            Some((_, Kind::Ephemeral)) => Err(no_target(format!("container \"{wanted}\" is an ephemeral container"))
-                .evidence(list(&names))
-                .remedy("name the container that runs the JVM")),
+            Some((_, Kind::Ephemeral)) => Err(refused(format!("container \"{wanted}\" is an ephemeral container"))),
             Some(_) => Ok(wanted.to_owned()),
-            None => Err(no_target(format!("pod/{} has no container \"{wanted}\"", name_of(pod)))
-                .evidence(format!("its containers are {}", list(&names)))
-                .remedy("name one of them with -c")),
+            None => Err(refused(format!("pod/{} has no container \"{wanted}\"", name_of(pod)))),
         };
     }
     let annotation = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DEFAULT_CONTAINER));
@@ -41,12 +38,15 @@ pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<S
     let Some((first, _)) = names.iter().find(|(_, kind)| *kind == Kind::Main) else {
         return Err(no_target(format!("pod/{} has no containers", name_of(pod))).remedy("name another pod"));
     };
-    // Without the ephemeral ones, our own among them: they can be no target.
-    let candidates: Vec<_> = names.iter().copied().filter(|(_, kind)| *kind != Kind::Ephemeral).collect();
-    if candidates.len() > 1 {
-        notes.say(&format!("Defaulted container \"{first}\" out of: {}", list(&candidates)));
+    if names.iter().filter(|(_, kind)| *kind != Kind::Ephemeral).count() > 1 {
+        notes.say(&format!("Defaulted container \"{first}\" out of: {}", list(&names)));
     }
     Ok((*first).to_owned())
+}
+
+/// What there is to choose from, for a person.
+pub(crate) fn candidates(pod: &Pod) -> String {
+    format!("the containers of pod/{} are {}", name_of(pod), list(&names(pod)))
 }
 
 /// All containers, in kubectl's order.
@@ -58,13 +58,14 @@ fn names(pod: &Pod) -> Vec<(&str, Kind)> {
     main.chain(ephemeral).chain(init).collect()
 }
 
+/// Without the ephemeral ones, our own among them: they can be no target.
 fn list(names: &[(&str, Kind)]) -> String {
     let named = |(name, kind): &(&str, Kind)| match kind {
-        Kind::Main => (*name).to_owned(),
-        Kind::Init => format!("{name} (init)"),
-        Kind::Ephemeral => format!("{name} (ephem)"),
+        Kind::Main => Some((*name).to_owned()),
+        Kind::Init => Some(format!("{name} (init)")),
+        Kind::Ephemeral => None,
     };
-    names.iter().map(named).collect::<Vec<_>>().join(", ")
+    names.iter().filter_map(named).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn name_of(pod: &Pod) -> &str {

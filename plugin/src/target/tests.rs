@@ -14,12 +14,12 @@ fn parsed(target: &str) -> String {
 
 #[test]
 fn every_spelling_of_every_kind_is_known() {
-    for pod in ["x", "pod/x", "po/x", "pods/x"] {
+    for pod in ["x", "pod/x", "po/x", "pods/x", "Pod/x"] {
         assert_eq!(parsed(pod), "pod x");
     }
     let kinds = [
-        ("deployments.apps", ["deploy", "deployment", "deployments", "deployments.apps"]),
-        ("statefulsets.apps", ["sts", "statefulset", "statefulsets", "statefulsets.apps"]),
+        ("deployments.apps", ["deploy", "Deployment", "deployments", "deployments.apps"]),
+        ("statefulsets.apps", ["sts", "statefulset", "statefulsets", "statefulset.apps"]),
         ("daemonsets.apps", ["ds", "daemonset", "daemonsets", "daemonsets.apps"]),
         ("replicasets.apps", ["rs", "replicaset", "replicasets", "replicasets.apps"]),
         ("jobs.batch", ["job", "jobs", "job.batch", "jobs.batch"]),
@@ -99,4 +99,6 @@ fn a_named_container_counts_before_everything_else() {
     assert_eq!(chosen(&pod(|_| ()), Some("setup")).0, "setup");
     assert_eq!(chosen(&pod(|_| ()), Some("nope")).0, "pod/x has no container \"nope\"");
     assert_eq!(chosen(&pod(|_| ()), Some("debugger-1")).0, "container \"debugger-1\" is an ephemeral container");
+    let refused = container::choose(&pod(|_| ()), Some("nope"), &Notes::silent()).unwrap_err();
+    assert_eq!(refused.evidence, "the containers of pod/x are app, side, setup (init)");
 }

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 
 use super::no_target;
 use crate::client::Cluster;
-use crate::client::explain::Call;
+use crate::client::explain::{Call, answer};
 use crate::error::{Failure, Result};
 use crate::render::Notes;
 
@@ -23,16 +23,25 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// kubectl's names for it: short, singular, plural, and the plural with its API group.
+    const ALL: [Kind; 5] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job];
+
+    /// kubectl's names for it: short, singular and plural, these two also with the API group.
     pub(super) fn parse(word: &str) -> Option<Kind> {
-        Some(match word {
-            "deploy" | "deployment" | "deployments" | "deployment.apps" | "deployments.apps" => Kind::Deployment,
-            "sts" | "statefulset" | "statefulsets" | "statefulset.apps" | "statefulsets.apps" => Kind::StatefulSet,
-            "ds" | "daemonset" | "daemonsets" | "daemonset.apps" | "daemonsets.apps" => Kind::DaemonSet,
-            "rs" | "replicaset" | "replicasets" | "replicaset.apps" | "replicasets.apps" => Kind::ReplicaSet,
-            "job" | "jobs" | "job.batch" | "jobs.batch" => Kind::Job,
-            _ => return None,
+        Kind::ALL.into_iter().find(|kind| {
+            let (_, group) = kind.resource().split_once('.').unwrap_or_default();
+            let name = word.strip_suffix(group).and_then(|name| name.strip_suffix('.')).unwrap_or(word);
+            word == kind.short() || name.strip_suffix('s').unwrap_or(name) == kind.singular()
         })
+    }
+
+    fn short(self) -> &'static str {
+        match self {
+            Kind::Deployment => "deploy",
+            Kind::StatefulSet => "sts",
+            Kind::DaemonSet => "ds",
+            Kind::ReplicaSet => "rs",
+            Kind::Job => "job",
+        }
     }
 
     /// `deployments.apps`, as RBAC and `kubectl create role` name it.
@@ -93,7 +102,16 @@ pub(super) async fn newest(cluster: &Cluster, kind: Kind, name: &str, notes: &No
 /// The pods that a selector selects.
 pub(super) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> {
     let params = ListParams::default().labels(selector);
-    Ok(cluster.call(&Call::list("pods", selector), cluster.pods().list(&params)).await?.items)
+    let call = Call::list("pods", selector);
+    match cluster.attempt(&call, cluster.pods().list(&params)).await {
+        Ok(pods) => Ok(pods.items),
+        Err(error) => match error.status().filter(|status| status.code == 400) {
+            Some(status) => Err(Failure::usage(format!("\"{selector}\" is no label selector"))
+                .evidence(answer(status))
+                .remedy("write it as for kubectl get: -l app=api,tier!=web or -l 'app in (api,web)'")),
+            None => Err(error.explain(&call, cluster.place())),
+        },
+    }
 }
 
 /// The newest ready pod; where none is ready, the newest running one: a JVM that hangs is not ready, and is why people
