@@ -114,6 +114,11 @@ fn phase_evidence(pod: &Pod, phase: &str) -> String {
         let message = condition.message.as_deref().or(condition.reason.as_deref())?;
         Some(format!("{}: {message}", condition.type_))
     }));
+    let statuses = status.into_iter().flat_map(|status| [&status.init_container_statuses, &status.container_statuses]);
+    lines.extend(statuses.flatten().flatten().filter_map(|status| {
+        let state = status.state.as_ref().map(one_state).filter(|state| !state.is_empty())?;
+        Some(format!("container \"{}\" is {state}", status.name))
+    }));
     lines.join("\n")
 }
 
@@ -202,6 +207,16 @@ mod tests {
             ]});
         });
         assert!(text.contains("is not running yet") && text.contains("PodScheduled: 0/3 nodes"), "{text}");
+    }
+
+    #[test]
+    fn a_pending_pod_is_refused_with_what_its_containers_wait_for() {
+        let text = refusal(|pod| {
+            pod["status"]["phase"] = json!("Pending");
+            pod["status"]["containerStatuses"][0]["state"] =
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+        });
+        assert!(text.contains("container \"app\" is waiting: ImagePullBackOff (no such image)"), "{text}");
     }
 
     #[test]
