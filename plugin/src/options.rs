@@ -156,7 +156,11 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
         Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
     let timeout = limit("--timeout", raw.output.timeout, None)?;
     let action = action(raw.command)?;
-    let is_data = matches!(action, None | Some(Action::Ps)) || injector.dry_run.is_some();
+    let is_data = match action {
+        None | Some(Action::Ps) => true,
+        Some(Action::Clean) => false,
+        _ => injector.dry_run.is_some(),
+    };
     if output.format.is_some() && !is_data {
         return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
             .remedy("leave it out; -o json|yaml goes with ps, with version and with --dry-run"));
