@@ -143,8 +143,12 @@ impl PodShared {
         });
     }
 
+    /// Init containers come first: where a pod has any, the kubelet tells of all its containers that it initialises.
     fn add(&self, list: &'static str, container: &Value) {
-        lock(&self.containers).push(ContainerStatus::new(list, container));
+        let mut containers = lock(&self.containers);
+        let initialises = list == "initContainers" || containers.iter().any(|one| one.list == "initContainers");
+        let reason = if initialises { "PodInitializing" } else { "ContainerCreating" };
+        containers.push(ContainerStatus::new(list, container, reason));
     }
 
     fn knows(&self, name: &str) -> bool {

@@ -27,13 +27,11 @@ pub struct ContainerStatus {
 }
 
 impl ContainerStatus {
-    pub fn new(list: &'static str, container: &Value) -> Self {
-        let initial =
-            if list == "containers" || list == "ephemeralContainers" { "ContainerCreating" } else { "PodInitializing" };
+    pub fn new(list: &'static str, container: &Value, reason: &str) -> Self {
         Self {
             name: meta::text(container, "name").to_owned(),
             list,
-            state: waiting(initial, None),
+            state: waiting(reason, None),
             last_state: json!({}),
             restarts: 0,
             image: meta::text(container, "image").to_owned(),
