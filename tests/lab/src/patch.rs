@@ -18,8 +18,7 @@ impl PatchType {
         match media_type {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" => Ok(Self::StrategicMerge),
-            other => Err(Failure::unsupported_media_type(
-                other,
+            _ => Err(Failure::unsupported_media_type(
                 "application/merge-patch+json, application/strategic-merge-patch+json",
             )),
         }

@@ -349,6 +349,17 @@ mod tests {
         assert!(one_more.await.is_err());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_kept() {
+        let (proxy, target) = (Proxy::start().await.unwrap(), sender(100_000).await);
+        proxy.set_fault(Fault::Rate(1000));
+        let mut client = connected(&proxy, target).await;
+        let (mut received, begun) = (Vec::new(), tokio::time::Instant::now());
+        client.read_to_end(&mut received).await.unwrap();
+        // The clock of the test, which jumps wherever all wait for it.
+        assert_eq!((received.len(), begun.elapsed().as_secs()), (100_000, 100));
+    }
+
     #[tokio::test]
     async fn what_is_released_arrives_whole() {
         let target = sender(100_000).await;

@@ -172,13 +172,16 @@ impl Failure {
         )
     }
 
-    pub fn unsupported_media_type(given: &str, accepted: &str) -> Self {
+    pub fn not_acceptable(accepted: &str) -> Self {
+        let message = format!("only the following media types are accepted: {accepted}");
+        Self::status(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message, None)
+    }
+
+    pub fn unsupported_media_type(accepted: &str) -> Self {
         Self::status(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format ({given}) - accepted media types include: {accepted}"
-            ),
+            format!("the body of the request was in an unknown format - accepted media types include: {accepted}"),
             None,
         )
     }

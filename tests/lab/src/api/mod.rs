@@ -76,6 +76,7 @@ async fn answer(cluster: Arc<Cluster>, certified: Option<User>, request: Request
         Target::Resource(target) => {
             rbac::require(&cluster.store, &user, &target.attributes(target.verb))?;
             let resource = target.resource.ok_or_else(Failure::no_such_path)?;
+            body::check_accept(request.headers())?;
             route(Call { cluster, user, query, target, resource }, request).await
         }
     }

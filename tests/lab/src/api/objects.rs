@@ -25,17 +25,13 @@ pub(super) fn with_kind(resource: &Resource, object: &Value) -> Value {
 
 pub(super) fn get(call: &Call) -> Answer<Response<Body>> {
     let object = call.cluster.store.get(call.resource, call.namespace(), call.name()?)?;
-    Ok(found(call.resource, &workloads::with_status(call, &object)))
+    Ok(found(call.resource, &object))
 }
 
 pub(super) fn list(call: &Call) -> Answer<Response<Body>> {
     let selector = selector(call)?;
     let (objects, revision) = call.cluster.store.list(call.resource, call.target.namespace.as_deref());
-    let items: Vec<Value> = objects
-        .iter()
-        .filter(|object| selector.matches(object))
-        .map(|object| workloads::with_status(call, object))
-        .collect();
+    let items: Vec<&Value> = objects.iter().map(AsRef::as_ref).filter(|object| selector.matches(object)).collect();
     let list = json!({
         "kind": call.resource.list_kind(),
         "apiVersion": call.resource.api_version(),

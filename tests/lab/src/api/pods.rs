@@ -12,7 +12,7 @@ use crate::{
     cluster::Cluster,
     http::body::{self, Body},
     meta,
-    pod::{defaults, ephemeral, security, validation},
+    pod::{defaults, ephemeral, security, unsupported, validation},
     resource::{NAMESPACES, PODS, SERVICE_ACCOUNTS},
     status::{Answer, Cause, Failure, ResourceName},
 };
@@ -43,6 +43,7 @@ pub(super) fn admit_new(cluster: &Cluster, mut pod: Value) -> Answer<Value> {
         return Err(Failure::invalid(&PODS, meta::name(&pod), &causes));
     }
     check_security(&*cluster.store.get(&NAMESPACES, "", meta::namespace(&pod))?, &pod)?;
+    check_supported(&pod)?;
     pod["metadata"]["generation"] = 1.into();
     pod["status"] = json!({"phase": "Pending", "qosClass": defaults::qos_class(&pod)});
     Ok(pod)
@@ -54,6 +55,12 @@ fn check_security(namespace: &Value, pod: &Value) -> Answer<()> {
         Some(why) => Err(Failure::forbidden(ResourceName::of(&PODS), Some(meta::name(pod)), &why)),
         None => Ok(()),
     }
+}
+
+fn check_supported(pod: &Value) -> Answer<()> {
+    let Some(field) = unsupported::field(pod) else { return Ok(()) };
+    let why = format!("{field} is not supported by this cluster");
+    Err(Failure::forbidden(ResourceName::of(&PODS), Some(meta::name(pod)), &why))
 }
 
 pub(super) async fn patch(call: &Call, request: Request<Incoming>) -> Answer<Response<Body>> {
@@ -102,6 +109,7 @@ async fn change(
         }
         if pod["spec"] != patched["spec"] {
             check_security(&home, &patched)?;
+            check_supported(&patched)?;
             let generation = patched["metadata"]["generation"].as_i64().unwrap_or(0);
             patched["metadata"]["generation"] = (generation + 1).into();
         }

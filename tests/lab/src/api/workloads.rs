@@ -1,12 +1,10 @@
-//! Workloads. There are no controllers: the pods are made together with the workload and never again, and the status
-//! is counted when it is asked for.
+//! Workloads. There are no controllers: the pods are made together with the workload and never again.
 
 use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{Call, created, objects, pods};
 use crate::{
@@ -14,10 +12,13 @@ use crate::{
     http::body::Body,
     meta,
     pod::{defaults, validation},
-    resource::{PODS, REPLICA_SETS, Resource, WORKLOADS},
+    resource::{PODS, REPLICA_SETS, Resource},
     selector::Selector,
     status::{Answer, Cause, Failure},
-    worker::events::{self, About},
+    worker::{
+        events::{self, About},
+        workload::{hash, status_of},
+    },
 };
 
 pub(super) async fn create(call: &Call, request: Request<Incoming>) -> Answer<Response<Body>> {
@@ -30,6 +31,7 @@ pub(super) async fn create(call: &Call, request: Request<Incoming>) -> Answer<Re
         return Err(Failure::invalid(call.resource, meta::name(&workload), &causes));
     }
     workload["metadata"]["generation"] = 1.into();
+    workload["status"] = status_of(call.resource, &workload, &[]);
     if call.query.is_dry_run() {
         return Ok(created(call.resource, &workload));
     }
@@ -155,15 +157,9 @@ fn replica_set(deployment: &Value) -> Value {
         },
         "spec": {"replicas": deployment["spec"]["replicas"], "selector": selector, "template": template},
     });
+    set["status"] = status_of(&REPLICA_SETS, &set, &[]);
     meta::stamp(&mut set, Some(meta::namespace(deployment)));
     set
-}
-
-/// Ten characters that stand for a template, as `pod-template-hash` does.
-fn hash(template: &Value) -> String {
-    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    let digest = Sha256::digest(template.to_string().as_bytes());
-    digest[..10].iter().map(|byte| char::from(ALPHABET[usize::from(byte % 27)])).collect()
 }
 
 fn owner(api_version: &str, kind: &str, owner: &Value) -> Value {
@@ -193,99 +189,6 @@ fn make_pod(cluster: &Cluster, resource: &Resource, workload: &Value, name: &str
         let message = format!("Error creating: {}", failure.message());
         events::record(cluster, workload, About::Owner(resource.kind), "Warning", "FailedCreate", &message);
     }
-}
-
-/// The workload with its status as it is now; other objects as they are.
-pub(super) fn with_status(call: &Call, object: &Value) -> Value {
-    let mut object = object.clone();
-    if !WORKLOADS.iter().any(|workload| workload.kind == call.resource.kind) {
-        return object;
-    }
-    let selector = Selector::of_workload(&object["spec"]["selector"]);
-    let (all, _) = call.cluster.store.list(&PODS, Some(meta::namespace(&object)));
-    let pods: Vec<&Arc<Value>> = all.iter().filter(|pod| selector.matches(pod)).collect();
-    let count = |matches: &dyn Fn(&Value) -> bool| pods.iter().filter(|pod| matches(pod)).count();
-    let is_ready = |pod: &Value| {
-        meta::items(&pod["status"], "conditions").iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
-    };
-    let (total, ready) = (pods.len(), count(&is_ready));
-    let ended = |phase: &'static str| count(&|pod: &Value| pod["status"]["phase"] == phase);
-    object["status"] = match call.resource.kind {
-        "Deployment" => deployment_status(&object, total, ready),
-        "Job" => {
-            let (succeeded, failed) = (ended("Succeeded"), ended("Failed"));
-            json!({
-                "active": total - succeeded - failed,
-                "ready": ready,
-                "succeeded": succeeded,
-                "failed": failed,
-                "startTime": object["metadata"]["creationTimestamp"],
-            })
-        }
-        "DaemonSet" => json!({
-            "observedGeneration": 1,
-            "currentNumberScheduled": total,
-            "desiredNumberScheduled": 1,
-            "numberMisscheduled": 0,
-            "numberReady": ready,
-            "numberAvailable": ready,
-            "updatedNumberScheduled": total,
-        }),
-        "StatefulSet" => json!({
-            "observedGeneration": 1,
-            "replicas": total,
-            "readyReplicas": ready,
-            "availableReplicas": ready,
-            "currentReplicas": total,
-            "updatedReplicas": total,
-        }),
-        _ => json!({
-            "observedGeneration": 1,
-            "replicas": total,
-            "fullyLabeledReplicas": total,
-            "readyReplicas": ready,
-            "availableReplicas": ready,
-        }),
-    };
-    object
-}
-
-fn deployment_status(deployment: &Value, total: usize, ready: usize) -> Value {
-    let since = &deployment["metadata"]["creationTimestamp"];
-    let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-    let available = ready as u64 >= wanted;
-    let condition = |kind: &str, truth: bool, reason: &str, message: &str| {
-        json!({
-            "type": kind,
-            "status": if truth { "True" } else { "False" },
-            "lastUpdateTime": since,
-            "lastTransitionTime": since,
-            "reason": reason,
-            "message": message,
-        })
-    };
-    let set = format!("{}-{}", meta::name(deployment), hash(&deployment["spec"]["template"]));
-    let progress = if available {
-        let message = format!("ReplicaSet {set:?} has successfully progressed.");
-        condition("Progressing", true, "NewReplicaSetAvailable", &message)
-    } else {
-        condition("Progressing", true, "ReplicaSetUpdated", &format!("ReplicaSet {set:?} is progressing."))
-    };
-    let availability = if available {
-        condition("Available", true, "MinimumReplicasAvailable", "Deployment has minimum availability.")
-    } else {
-        let message = "Deployment does not have minimum availability.";
-        condition("Available", false, "MinimumReplicasUnavailable", message)
-    };
-    json!({
-        "observedGeneration": 1,
-        "replicas": total,
-        "updatedReplicas": total,
-        "readyReplicas": ready,
-        "availableReplicas": ready,
-        "terminatingReplicas": 0,
-        "conditions": [progress, availability],
-    })
 }
 
 /// Deletes what a deleted object owned, pods with their grace.

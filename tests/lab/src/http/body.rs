@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::Stream;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use serde_json::Value;
@@ -53,6 +53,21 @@ pub fn content_type<B>(request: &Request<B>) -> &str {
     given.split(';').next().unwrap_or_default().trim()
 }
 
+/// 406 where the client takes no JSON, like a server without protobuf for its type.
+pub fn check_accept(headers: &HeaderMap) -> Answer<()> {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+    let takes_json = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let json = matches!(parts.next(), Some("*/*" | "application/*" | "application/json"));
+        // With `as` it asks for another object, a Table mostly, and plain JSON stands beside it as a second choice.
+        json && !parts.any(|parameter| parameter.starts_with("as="))
+    };
+    if accepted.split(',').any(takes_json) {
+        return Ok(());
+    }
+    Err(Failure::not_acceptable("application/json"))
+}
+
 /// The body as JSON; YAML is taken too, where it says so. An empty body is `null`.
 pub async fn read_json(request: Request<Incoming>) -> Answer<Value> {
     let media_type = content_type(&request).to_owned();
@@ -69,6 +84,6 @@ pub async fn read_json(request: Request<Incoming>) -> Answer<Value> {
         "application/yaml" | "application/apply-patch+yaml" => {
             serde_yaml::from_slice(&bytes).map_err(|error| not_json(&error))
         }
-        other => Err(Failure::unsupported_media_type(other, "application/json, application/yaml")),
+        _ => Err(Failure::unsupported_media_type("application/json, application/yaml")),
     }
 }

@@ -4,6 +4,7 @@ pub mod defaults;
 pub mod ephemeral;
 pub mod names;
 pub mod security;
+pub mod unsupported;
 pub mod validation;
 
 use serde_json::Value;

@@ -40,7 +40,7 @@ pub fn pod_sandbox_spec(pod: &Pod) -> Result<PodSandboxSpec> {
 /// A container of `pod`, init containers included.
 pub fn container_spec(pod: &Pod, container: &Container) -> Result<ContainerSpec> {
     let spec = pod_spec(pod)?;
-    let env = environment(pod, container.env.as_deref().unwrap_or_default(), container)?;
+    let env = environment(pod, container.env.as_deref().unwrap_or_default())?;
     let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
         words.iter().flatten().map(|word| expand(word, &env)).collect()
     };
@@ -79,7 +79,6 @@ fn as_container(ephemeral: &EphemeralContainer) -> Container {
         command: ephemeral.command,
         args: ephemeral.args,
         env: ephemeral.env,
-        env_from: ephemeral.env_from,
         security_context: ephemeral.security_context,
         stdin: ephemeral.stdin,
         termination_message_path: ephemeral.termination_message_path,
@@ -140,10 +139,7 @@ fn termination(container: &Container) -> Termination {
 }
 
 /// Variables may refer to those before them, the cluster's own included; the downward API gives the pod's own metadata.
-fn environment(pod: &Pod, variables: &[EnvVar], container: &Container) -> Result<Vec<(String, String)>> {
-    if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
-        return Err(unsupported("envFrom".to_owned()));
-    }
+fn environment(pod: &Pod, variables: &[EnvVar]) -> Result<Vec<(String, String)>> {
     let mut env = vec![
         ("KUBERNETES_SERVICE_HOST".to_owned(), API_SERVER.ip().to_string()),
         ("KUBERNETES_SERVICE_PORT".to_owned(), API_SERVER.port().to_string()),

@@ -5,6 +5,7 @@ pub mod events;
 pub mod pod;
 pub mod projected;
 pub mod status;
+pub mod workload;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -61,12 +62,12 @@ pub async fn run(cluster: Arc<Cluster>, runtime: Runtime, mut stop: watch::Recei
     let (mut grown, mut revision) = (cluster.store.subscribe(), 0);
     loop {
         grown.borrow_and_update();
-        // The history is longer than what can happen between two turns of this loop.
-        if let Ok((changes, now)) = cluster.store.changes_since(&PODS, None, revision) {
-            revision = now;
-            for change in changes {
-                follow(&cluster, &runtime, change, &mut wanted, &mut workers);
-            }
+        let changes = cluster.store.changes_since(&PODS, None, revision);
+        let (changes, now) = changes.expect("less happens between two turns of this loop than the history holds");
+        revision = now;
+        for change in changes {
+            workload::count_again(&cluster.store, &change.object);
+            follow(&cluster, &runtime, change, &mut wanted, &mut workers);
         }
         tokio::select! {
             _ = grown.changed() => {}

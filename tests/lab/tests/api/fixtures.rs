@@ -107,14 +107,6 @@ pub(crate) async fn in_cluster<F: Future<Output = ()> + Send + 'static>(
     pods: &[&str],
     test: impl FnOnce(Arc<Cluster>) -> F,
 ) {
-    in_cluster_with(Options::default(), pods, test).await;
-}
-
-pub(crate) async fn in_cluster_with<F: Future<Output = ()> + Send + 'static>(
-    options: Options,
-    pods: &[&str],
-    test: impl FnOnce(Arc<Cluster>) -> F,
-) {
     let state = tempfile::tempdir().unwrap();
     let config = Config {
         state: state.path().join("runtime"),
@@ -123,7 +115,7 @@ pub(crate) async fn in_cluster_with<F: Future<Output = ()> + Send + 'static>(
         pause_program: env!("CARGO_BIN_EXE_lab-pause").into(),
     };
     let runtime = Runtime::start(config).await.expect("a runtime (root, runc)");
-    let lab = Lab::start(state.path(), runtime.clone(), options).await.unwrap();
+    let lab = Lab::start(state.path(), runtime.clone(), Options::default()).await.unwrap();
     let cluster = Arc::new(Cluster { client: Client::of(lab.kubeconfig()) });
     let pods: Vec<String> = pods.iter().map(|pod| (*pod).to_owned()).collect();
     let prepared = cluster.clone();

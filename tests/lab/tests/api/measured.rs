@@ -11,12 +11,12 @@ use super::{
 
 const PODS: &str = "/api/v1/namespaces/fx/pods";
 
-fn exec_path(pod: &str, script: &str) -> String {
+fn exec_path(pod: &str, container: &str, script: &str) -> String {
     let command: String = ["/bin/sh", "-c", script]
         .iter()
         .map(|word| format!("command={}&", form_urlencoded::byte_serialize(word.as_bytes()).collect::<String>()))
         .collect();
-    format!("{PODS}/{pod}/exec?{command}container=app&stdin=true&stdout=true&stderr=true")
+    format!("{PODS}/{pod}/exec?{command}container={container}&stdin=true&stdout=true&stderr=true")
 }
 
 fn v5() -> Vec<String> {
@@ -29,19 +29,19 @@ async fn a_client_that_dies_ends_the_commands_stdin_and_leaves_it_running() {
         // A writer that nobody drains, and beside it a reader of stdin.
         let script = "mkfifo /tmp/eof; exec 3<&0; (cat <&3 >/dev/null; echo ended >/tmp/eof) & \
                       echo $$ >/tmp/pid; exec yes";
-        let mut socket = cluster.client.open(&As::Admin, &exec_path("shell", script), &v5()).await;
+        let mut socket = cluster.client.open(&As::Admin, &exec_path("shell", "app", script), &v5()).await;
         while !matches!(socket.next().await.unwrap().unwrap(), Message::Binary(data) if data.len() > 1) {}
         drop(socket);
         // The FIFO has a writer once stdin has ended.
-        assert_eq!(stdout(&cluster, "cat /tmp/eof").await, "ended\n");
-        assert_eq!(stdout(&cluster, "cat /proc/$(cat /tmp/pid)/comm").await, "yes\n");
+        assert_eq!(stdout(&cluster, "shell", "app", "cat /tmp/eof").await, "ended\n");
+        assert_eq!(stdout(&cluster, "shell", "app", "cat /proc/$(cat /tmp/pid)/comm").await, "yes\n");
     })
     .await;
 }
 
-/// What a script in the pod `shell` wrote.
-async fn stdout(cluster: &Cluster, script: &str) -> String {
-    let exec = cluster.client.exec(&As::Admin, &exec_path("shell", script), &v5(), &[]).await;
+/// What a script in a container wrote.
+async fn stdout(cluster: &Cluster, pod: &str, container: &str, script: &str) -> String {
+    let exec = cluster.client.exec(&As::Admin, &exec_path(pod, container, script), &v5(), &[]).await;
     let bytes = exec.frames.into_iter().filter(|(channel, _)| *channel == 1).flat_map(|(_, bytes)| bytes);
     String::from_utf8(bytes.collect()).unwrap()
 }
@@ -51,7 +51,7 @@ async fn on_v5_stdin_can_end_alone_and_output_still_comes() {
     in_cluster(&["fx/shell"], async |cluster| {
         let script = "cat; echo after; exit 5";
         let sent = [b"\0in ".to_vec(), vec![255, 0]];
-        let exec = cluster.client.exec(&As::Admin, &exec_path("shell", script), &v5(), &sent).await;
+        let exec = cluster.client.exec(&As::Admin, &exec_path("shell", "app", script), &v5(), &sent).await;
         let out: Vec<u8> = exec.frames.iter().filter(|frame| frame.0 == 1).flat_map(|frame| frame.1.clone()).collect();
         assert_eq!(String::from_utf8(out).unwrap(), "in after\n");
         let status: Value = serde_json::from_slice(&exec.frames.last().unwrap().1).unwrap();
@@ -65,7 +65,7 @@ async fn an_annotation_makes_the_status_of_an_exec_disappear() {
     in_cluster(&["fx/shell"], async |cluster| {
         let patch = json!({"metadata": {"annotations": {"lab.jattach/drop-exec-status": "true"}}});
         cluster.strategic_patch(&format!("{PODS}/shell"), &patch).await;
-        let exec = cluster.client.exec(&As::Admin, &exec_path("shell", "echo x"), &v5(), &[]).await;
+        let exec = cluster.client.exec(&As::Admin, &exec_path("shell", "app", "echo x"), &v5(), &[]).await;
         assert!(exec.frames.iter().all(|frame| frame.0 != 3), "{exec:?}");
         assert_eq!(exec.close, Some(1000));
     })
@@ -75,7 +75,7 @@ async fn an_annotation_makes_the_status_of_an_exec_disappear() {
 #[tokio::test]
 async fn what_is_no_websocket_is_told_how_exec_is_served() {
     in_cluster(&["fx/shell"], async |cluster| {
-        let path = exec_path("shell", "true");
+        let path = exec_path("shell", "app", "true");
         let (status, body) = cluster.client.request(&As::Admin, "POST", &path, "", &Value::Null).await;
         assert_eq!(status, 400);
         assert!(body["message"].as_str().unwrap().contains("WebSocket"), "{body}");
@@ -163,6 +163,78 @@ async fn the_target_of_an_ephemeral_container_has_to_run() {
         let pod = cluster.until(&watch, waiting).await;
         let message = &pod["status"]["ephemeralContainerStatuses"][0]["state"]["waiting"]["message"];
         assert!(message.as_str().unwrap().contains("is not running - in state CONTAINER_EXITED"), "{message}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sidecars_and_running_init_containers_can_be_targets() {
+    in_cluster(&[], async |cluster| {
+        let stages = json!({
+            "metadata": {"name": "stages"},
+            "spec": {
+                "initContainers": [
+                    {"name": "sidecar", "image": "jre17:lab", "restartPolicy": "Always"},
+                    {"name": "init", "image": "jre17:lab"},
+                ],
+                "containers": [{"name": "app", "image": "jre17:lab"}],
+            },
+        });
+        cluster.create(PODS, &stages).await;
+        let watch = format!("{PODS}?watch=true&fieldSelector=metadata.name%3Dstages");
+        for (index, target) in ["init", "sidecar"].into_iter().enumerate() {
+            let runs = |pod: &Value| pod["status"]["initContainerStatuses"][index]["state"]["running"].is_object();
+            cluster.until(&watch, runs).await;
+            let name = format!("of-{target}");
+            let container = json!({"name": name, "image": "jre17:lab", "targetContainerName": target});
+            let patch = json!({"spec": {"ephemeralContainers": [container]}});
+            cluster.strategic_patch(&format!("{PODS}/stages/ephemeralcontainers"), &patch).await;
+            let runs = |pod: &Value| {
+                let mut all = pod["status"]["ephemeralContainerStatuses"].as_array().into_iter().flatten();
+                all.any(|status| status["name"] == *name && status["state"]["running"].is_object())
+            };
+            let pod = cluster.until(&watch, runs).await;
+            assert_eq!(pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"], "PodInitializing");
+            let processes = "readlink /proc/self/ns/pid";
+            let joined = stdout(&cluster, "stages", &name, processes).await;
+            assert_eq!(joined, stdout(&cluster, "stages", target, processes).await);
+            assert!(joined.starts_with("pid:["), "{joined}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_this_cluster_has_not_is_refused_by_name() {
+    in_cluster(&[], async |cluster| {
+        let probe = json!({"httpGet": {"port": 80}});
+        let app = json!({"name": "app", "image": "jre17:lab", "readinessProbe": probe});
+        let pod = json!({"metadata": {"name": "probed"}, "spec": {"containers": [app]}});
+        let (status, body) = cluster.client.request(&As::Admin, "POST", PODS, "application/json", &pod).await;
+        let expected = "pods \"probed\" is forbidden: spec.containers{app}.readinessProbe is not supported by this \
+                        cluster";
+        assert_eq!((status, body["message"].as_str()), (403, Some(expected)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_json_is_spoken_as_by_a_server_that_has_no_protobuf_for_a_type() {
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    in_cluster(&[], async |cluster| {
+        for (accept, expected) in [
+            (PROTOBUF.to_owned(), 406),
+            (TABLE.to_owned(), 406),
+            (format!("{PROTOBUF},application/json"), 200),
+            (format!("{TABLE},application/json"), 200),
+            ("*/*".to_owned(), 200),
+        ] {
+            let (status, body) = cluster.client.request_with(&As::Admin, PODS, &[("accept", &accept)]).await;
+            assert_eq!(status, expected, "{accept}: {body}");
+        }
+        let (status, body) = cluster.client.request(&As::Admin, "POST", PODS, PROTOBUF, &json!({})).await;
+        assert_eq!((status, body["reason"].as_str()), (415, Some("UnsupportedMediaType")), "{body}");
     })
     .await;
 }

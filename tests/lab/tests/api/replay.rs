@@ -168,13 +168,9 @@ async fn a_deployment_answers_as_recorded_once_its_pods_are_ready() {
             &recording["response"]["body"]["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"];
         let deployment: Value = serde_json::from_str(applied.as_str().unwrap()).unwrap();
         cluster.create("/apis/apps/v1/namespaces/jvms/deployments", &deployment).await;
-        let mut ready = BTreeSet::new();
         cluster
-            .until("/api/v1/namespaces/jvms/pods?watch=true&labelSelector=app%3Dweb", |pod| {
-                if pod["status"]["containerStatuses"][0]["ready"] == true {
-                    ready.insert(pod["metadata"]["name"].to_string());
-                }
-                ready.len() == 3
+            .until("/apis/apps/v1/namespaces/jvms/deployments?watch=true", |deployment| {
+                deployment["status"]["readyReplicas"] == 3
             })
             .await;
         replay(&cluster, "deployment-get", &As::Admin).await;

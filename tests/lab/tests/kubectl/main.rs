@@ -18,25 +18,37 @@ struct Lab {
     directory: TempDir,
 }
 
-/// One image, `localhost/lab/shell:1`: a static busybox with a shell.
+/// `localhost/lab/shell:1`, a static busybox with a shell, and `localhost/lab/kubectl:1`, which has a kubectl besides.
 fn images() -> &'static Path {
     static IMAGES: OnceLock<PathBuf> = OnceLock::new();
     IMAGES.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kubectl-images");
         std::fs::create_dir_all(&directory).unwrap();
-        let config = json!({"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]});
-        let image = ImageBuilder::new("localhost/lab/shell:1").config(config).layers(&[Layer::busybox()]);
-        image.write(&directory.join("shell.tar"));
+        let program = Layer::new().file_with_mode("bin/kubectl", 0o755, &std::fs::read(kubectl()).unwrap());
+        for (name, layers) in [("shell", &[Layer::busybox()][..]), ("kubectl", &[Layer::busybox(), program])] {
+            let config = json!({"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]});
+            let image = ImageBuilder::new(&format!("localhost/lab/{name}:1")).config(config).layers(layers);
+            image.write(&directory.join(format!("{name}.tar")));
+        }
         directory
     })
 }
 
+fn kubectl() -> PathBuf {
+    std::env::var_os("JATTACH_KUBECTL").expect("JATTACH_KUBECTL, the path of a kubectl").into()
+}
+
 impl Lab {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let state = directory.path().join("state");
         let mut process = Command::new(env!("CARGO_BIN_EXE_lab"))
             .args(["--images".as_ref(), images().as_os_str(), "--state".as_ref(), state.as_os_str()])
+            .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -48,8 +60,7 @@ impl Lab {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let kubectl = std::env::var_os("JATTACH_KUBECTL").expect("JATTACH_KUBECTL, the path of a kubectl");
-        let mut command = Command::new(kubectl);
+        let mut command = Command::new(kubectl());
         // kubectl keeps what it discovers; the next lab has another port and another life.
         command.arg("--cache-dir").arg(self.directory.path().join("cache"));
         command.env("KUBECONFIG", &self.kubeconfig).args(arguments);
@@ -74,21 +85,26 @@ impl Lab {
         child.wait_with_output().unwrap()
     }
 
+    fn create(&self, object: &Value) {
+        let created = self.with_stdin(&["create", "-f", "-"], &object.to_string());
+        assert!(created.status.success(), "{created:?}");
+    }
+
     /// Creates a pod that runs a script, and waits until it is ready.
     fn run(&self, name: &str, script: &str) {
-        let pod = json!({
+        self.run_image("localhost/lab/shell:1", name, script);
+    }
+
+    fn run_image(&self, image: &str, name: &str, script: &str) {
+        self.create(&json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": name, "labels": {"app": name}},
             "spec": {
                 "terminationGracePeriodSeconds": 0,
-                "containers": [
-                    {"name": "app", "image": "localhost/lab/shell:1", "command": ["/bin/sh", "-c", script]},
-                ],
+                "containers": [{"name": "app", "image": image, "command": ["/bin/sh", "-c", script]}],
             },
-        });
-        let created = self.with_stdin(&["create", "-f", "-"], &pod.to_string());
-        assert!(created.status.success(), "{created:?}");
+        }));
         self.ok(&["wait", "--for=condition=Ready", "--timeout=60s", &format!("pod/{name}")]);
     }
 
@@ -185,5 +201,89 @@ fn an_ephemeral_container_sees_its_targets_processes_and_ends_with_them() {
     // The command may be gone before it can be told that it succeeded: it is in the namespace that ends.
     lab.kubectl(&["exec", "target", "-c", "debugger", "--", "/bin/sh", "-c", "kill -USR1 1"]);
     until("terminated.exitCode}=137");
+    lab.stop();
+}
+
+#[test]
+fn a_kubectl_in_a_pod_finds_its_cluster_and_is_its_service_account() {
+    let lab = Lab::start();
+    lab.create(&json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "reader"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    }));
+    lab.create(&json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+    }));
+    lab.run_image("localhost/lab/kubectl:1", "inside", WAIT);
+    let inside = |words: &[&str]| lab.kubectl(&[&["exec", "inside", "--", "/bin/kubectl"], words].concat());
+    let found = inside(&["get", "pod", "inside", "-o", "name"]);
+    assert_eq!((found.status.code(), found.stdout.as_slice()), (Some(0), b"pod/inside\n".as_slice()), "{found:?}");
+    let refused = inside(&["delete", "pod", "inside"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("\"system:serviceaccount:default:default\" cannot delete"), "{told}");
+    lab.stop();
+}
+
+#[test]
+fn a_cluster_before_1_33_reports_no_users() {
+    let lab = Lab::start_with(&["--no-status-user"]);
+    lab.run("one", WAIT);
+    let pod = lab.json(&["get", "pod", "one", "-o", "json"]);
+    let status = &pod["status"]["containerStatuses"][0];
+    assert!(status["state"]["running"].is_object() && status.get("user").is_none(), "{status}");
+    lab.stop();
+}
+
+/// A workload whose pods run a script.
+fn workload(kind: &str, name: &str, policy: &str, script: &str) -> Value {
+    let mut spec = json!({"template": {
+        "metadata": {"labels": {"app": name}},
+        "spec": {
+            "restartPolicy": policy,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {"name": "app", "image": "localhost/lab/shell:1", "command": ["/bin/sh", "-c", script]},
+            ],
+        },
+    }});
+    if kind != "Job" {
+        spec["selector"] = json!({"matchLabels": {"app": name}});
+    }
+    let group = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+    json!({"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+#[test]
+fn workloads_of_every_kind_have_their_pods_and_tell_how_far_they_are() {
+    let lab = Lab::start();
+    let mut set = workload("StatefulSet", "db", "Always", WAIT);
+    set["spec"]["replicas"] = 2.into();
+    set["spec"]["serviceName"] = "db".into();
+    lab.create(&set);
+    lab.create(&workload("DaemonSet", "agent", "Always", WAIT));
+    lab.create(&workload("Deployment", "web", "Always", WAIT));
+    lab.create(&workload("Job", "good", "Never", "exit 0"));
+    let mut bad = workload("Job", "bad", "Never", "exit 1");
+    bad["spec"]["backoffLimit"] = 0.into();
+    lab.create(&bad);
+    for workload in ["sts/db", "ds/agent", "deploy/web"] {
+        lab.ok(&["rollout", "status", "--timeout=60s", workload]);
+    }
+    lab.ok(&["wait", "--for=condition=Complete", "--timeout=60s", "job/good"]);
+    lab.ok(&["wait", "--for=condition=Failed", "--timeout=60s", "job/bad"]);
+    let pods = |app: &str| lab.json(&["get", "pods", "-l", &format!("app={app}"), "-o", "json"])["items"].take();
+    let names: Vec<Value> = pods("db").as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].clone()).collect();
+    assert_eq!(names, ["db-0", "db-1"]);
+    for (app, kind) in [("db", "StatefulSet"), ("agent", "DaemonSet"), ("web", "ReplicaSet"), ("good", "Job")] {
+        assert_eq!(pods(app)[0]["metadata"]["ownerReferences"][0]["kind"], kind);
+    }
+    lab.ok(&["delete", "sts", "db"]);
+    lab.ok(&["wait", "--for=delete", "--timeout=60s", "pod", "-l", "app=db"]);
     lab.stop();
 }

@@ -1,8 +1,12 @@
 //! Commands run in containers: their streams, their exit codes, and what happens when nobody listens.
 
+use futures::StreamExt;
+use jattach_lab::exec::{Session, Streams, Subprotocol};
 use jattach_lab::runtime::{Error, ExecSpec};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
 use crate::support::{Output, in_lab, output, shell};
 
@@ -100,6 +104,43 @@ async fn an_ended_container_takes_no_command() {
         app.stop(std::time::Duration::ZERO).await.unwrap();
         let error = app.exec(&command("true", false)).await.unwrap_err();
         assert!(matches!(error, Error::NotRunning { state: "CONTAINER_EXITED", .. }), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_for_a_minute_loses_the_rest_and_the_command_hears_nothing_of_it() {
+    in_lab(async |lab| {
+        let app = lab.run_one(json!({})).await;
+        let (server, client) = tokio::io::duplex(1 << 16);
+        let session = Session {
+            container: app.clone(),
+            spec: command("head -c 10000000 /dev/zero && echo well > /tmp/ended", true),
+            streams: Streams { stdin: true, stdout: true, stderr: true },
+            subprotocol: Subprotocol::V5,
+            drop_status: false,
+        };
+        // The write that the client does not take is all that waits for the clock, which then need not be waited for.
+        tokio::time::pause();
+        let (late, hangs) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            late.send(())
+        });
+        let socket = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+        tokio::select! {
+            () = session.run(socket) => {}
+            Ok(()) = hangs => panic!("the command is still blocked"),
+        }
+        tokio::time::resume();
+        assert_eq!(shell(&app, "cat /tmp/ended").await, "well");
+        let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let mut taken = 0;
+        while let Some(Ok(Message::Binary(data))) = client.next().await {
+            assert_ne!(data[0], 3, "a status: {data:?}");
+            taken += data.len();
+        }
+        assert!((1..10_000_000).contains(&taken), "{taken} bytes");
     })
     .await;
 }

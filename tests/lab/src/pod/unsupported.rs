@@ -1,0 +1,68 @@
+//! What a pod may ask for and this cluster has not. It is refused by name: left out in silence, the pod would be
+//! another one than its manifest says, ready without its probe for instance.
+
+use serde_json::{Value, json};
+
+use super::containers;
+use crate::meta;
+
+const OF_POD: &[&str] = &[
+    "activeDeadlineSeconds",
+    "dnsConfig",
+    "hostAliases",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "hostname",
+    "resourceClaims",
+    "runtimeClassName",
+];
+const OF_POD_SECURITY: &[&str] = &["sysctls", "windowsOptions"];
+const OF_CONTAINER: &[&str] =
+    &["envFrom", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "tty", "volumeDevices"];
+
+/// The first field that cannot be had, as a path.
+pub fn field(pod: &Value) -> Option<String> {
+    let spec = &pod["spec"];
+    let set =
+        |object: &Value, fields: &[&'static str]| fields.iter().copied().find(|field| meta::is_set(&object[field]));
+    if let Some(field) = set(spec, OF_POD) {
+        return Some(format!("spec.{field}"));
+    }
+    if spec["hostUsers"] == json!(false) {
+        return Some("spec.hostUsers".to_owned());
+    }
+    if let Some(field) = set(&spec["securityContext"], OF_POD_SECURITY) {
+        return Some(format!("spec.securityContext.{field}"));
+    }
+    containers(pod).find_map(|(list, container)| {
+        let at = || format!("spec.{list}{{{}}}", meta::text(container, "name"));
+        // A kubelet without AppArmor refuses such a pod too.
+        let profile = meta::text(&container["securityContext"]["appArmorProfile"], "type");
+        if !["", "Unconfined"].contains(&profile) {
+            return Some(format!("{}.securityContext.appArmorProfile", at()));
+        }
+        set(container, OF_CONTAINER).map(|field| format!("{}.{field}", at()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_had_is_named() {
+        let with = |more: Value| {
+            let mut container = json!({"name": "app", "image": "x"});
+            container.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            field(&json!({"spec": {"containers": [container]}}))
+        };
+        assert_eq!(with(json!({"stdin": true, "tty": false})), None);
+        let probe = json!({"readinessProbe": {"exec": {"command": ["true"]}}});
+        assert_eq!(with(probe), Some("spec.containers{app}.readinessProbe".to_owned()));
+        let confined = json!({"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}});
+        assert_eq!(with(confined), Some("spec.containers{app}.securityContext.appArmorProfile".to_owned()));
+        assert_eq!(field(&json!({"spec": {"hostPID": true}})), Some("spec.hostPID".to_owned()));
+        assert_eq!(field(&json!({"spec": {"hostUsers": false}})), Some("spec.hostUsers".to_owned()));
+    }
+}
