@@ -2,9 +2,8 @@
 //! safepoint, where the whole application waits for whoever reads: a thread dump of half a megabyte that nobody read for 6 s
 //! stopped it for 6 s. So the text is read as fast as it comes, whatever the client does.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,10 +14,10 @@ use super::peer::Gone;
 use crate::dump::place::Place;
 
 /// How much waits in memory, which is the pod's, before the rest goes into a file.
-const MEMORY: usize = 1 << 20;
+const MEMORY: u64 = 1 << 20;
 
 /// How much waits in memory where there is no file to be had.
-const MEMORY_ALONE: usize = 16 << 20;
+const MEMORY_ALONE: u64 = 16 << 20;
 
 /// How much waits in a file.
 const FILE: u64 = 256 << 20;
@@ -35,14 +34,25 @@ pub(super) struct Backlog {
 
 #[derive(Default)]
 struct State {
-    memory: VecDeque<u8>,
-    /// What does not fit into memory, and how much of it is written and read again.
-    file: Option<File>,
-    written: u64,
-    read: u64,
-    /// No file can be made.
-    memory_alone: bool,
+    store: Store,
+    /// Where the next byte is put, and where the next one is taken; both 0 again whenever they meet.
+    put: u64,
+    taken: u64,
     closed: bool,
+    failure: Option<Failure>,
+}
+
+enum Store {
+    Memory(Vec<u8>),
+    /// Memory was not enough, and there is no file to be had.
+    MemoryAlone(Vec<u8>),
+    File(File),
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store::Memory(Vec::new())
+    }
 }
 
 impl Backlog {
@@ -51,13 +61,13 @@ impl Backlog {
     /// # Errors
     /// [`Code::Transfer`] where there is no room for them, and none has come in ten seconds or the receiver has closed.
     pub(super) fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let full = |state: &mut State| !state.closed && !state.has_room(bytes.len());
+        let full = |state: &mut State| !state.closed && !state.has_room(bytes.len() as u64);
         let waited = self.changed.wait_timeout_while(self.state(), STALL, full);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return Err(Gone.into());
         }
-        if full(&mut state) {
+        if timeout.timed_out() {
             return Err(Failure::new(Code::Transfer, "the client takes the JVM's answer too slowly")
                 .evidence("the JVM would have had to wait for it for more than 10 s, and the application with it")
                 .remedy("write the output into a file instead of a pager, or come from where the network is faster"));
@@ -69,17 +79,22 @@ impl Backlog {
     /// Waits for bytes and takes some of them: 0 once the backlog is closed and empty.
     ///
     /// # Errors
-    /// [`Code::Transfer`] where the file cannot be read back.
+    /// What it was closed with, after the last byte; [`Code::Transfer`] where the file cannot be read back.
     pub(super) fn take(&self, buffer: &mut [u8]) -> Result<usize, Failure> {
-        let empty = |state: &mut State| !state.closed && state.is_empty();
+        let empty = |state: &mut State| !state.closed && state.taken == state.put;
         let mut state = self.changed.wait_while(self.state(), empty).unwrap_or_else(PoisonError::into_inner);
         self.changed.notify_all();
-        state.take(buffer).map_err(|error| stuck(&error))
+        match state.take(buffer).map_err(|error| stuck(&error))? {
+            0 => state.failure.take().map_or(Ok(0), Err),
+            count => Ok(count),
+        }
     }
 
-    /// Nobody puts any more, or nobody takes any more. Wakes whoever waits.
-    pub(super) fn close(&self) {
-        self.state().closed = true;
+    /// Nobody puts any more, for that reason if there is one, or nobody takes any more. Wakes whoever waits.
+    pub(super) fn close(&self, failure: Option<Failure>) {
+        let mut state = self.state();
+        state.closed = true;
+        state.failure = failure;
         self.changed.notify_all();
     }
 
@@ -89,58 +104,62 @@ impl Backlog {
 }
 
 impl State {
-    fn is_empty(&self) -> bool {
-        self.memory.is_empty() && self.read == self.written
-    }
-
-    /// Makes the file when the first byte wants to go there.
-    fn has_room(&mut self, count: usize) -> bool {
-        if self.read == self.written && self.memory.len() + count <= MEMORY {
-            return true;
+    /// Goes on in a file where memory is not enough.
+    fn has_room(&mut self, count: u64) -> bool {
+        if let Store::Memory(bytes) = &mut self.store
+            && self.put + count > MEMORY
+        {
+            let bytes = std::mem::take(bytes);
+            self.store = match spill(&bytes) {
+                Some(file) => Store::File(file),
+                None => Store::MemoryAlone(bytes),
+            };
         }
-        if self.file.is_none() && !self.memory_alone {
-            self.file = spill();
-            self.memory_alone = self.file.is_none();
-        }
-        match self.file {
-            Some(_) => self.written + count as u64 <= FILE,
-            None => self.memory.len() + count <= MEMORY_ALONE,
-        }
+        let limit = match self.store {
+            Store::Memory(_) => MEMORY,
+            Store::MemoryAlone(_) => MEMORY_ALONE,
+            Store::File(_) => FILE,
+        };
+        self.put + count <= limit
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let in_order = self.read == self.written;
-        match &self.file {
-            Some(file) if !in_order || self.memory.len() + bytes.len() > MEMORY => {
-                file.write_all_at(bytes, self.written)?;
-                self.written += bytes.len() as u64;
-            }
-            _ => self.memory.extend(bytes),
+        match &mut self.store {
+            Store::File(file) => file.write_all_at(bytes, self.put)?,
+            Store::Memory(memory) | Store::MemoryAlone(memory) => memory.extend_from_slice(bytes),
         }
+        self.put += bytes.len() as u64;
         Ok(())
     }
 
-    /// The memory's bytes are older than the file's.
     fn take(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.memory.is_empty() {
-            return self.memory.read(buffer);
+        let count = usize::try_from(self.put - self.taken).map_or(buffer.len(), |waiting| waiting.min(buffer.len()));
+        match &mut self.store {
+            Store::File(file) => file.read_exact_at(&mut buffer[..count], self.taken)?,
+            Store::Memory(memory) | Store::MemoryAlone(memory) => {
+                let from = usize::try_from(self.taken).unwrap_or(usize::MAX);
+                buffer[..count].copy_from_slice(&memory[from..from + count]);
+            }
         }
-        let Some(file) = &self.file else { return Ok(0) };
-        let waiting = usize::try_from(self.written - self.read).unwrap_or(usize::MAX);
-        let count = waiting.min(buffer.len());
-        file.read_exact_at(&mut buffer[..count], self.read)?;
-        self.read += count as u64;
+        self.taken += count as u64;
+        if self.taken == self.put {
+            (self.taken, self.put) = (0, 0);
+            if let Store::Memory(memory) | Store::MemoryAlone(memory) = &mut self.store {
+                memory.clear();
+            }
+        }
         Ok(count)
     }
 }
 
-/// A file without a name, where there is room for one.
-fn spill() -> Option<File> {
+/// A file without a name that begins with `bytes`, where there is room for one.
+fn spill(bytes: &[u8]) -> Option<File> {
     let place = Place::own().ok()?;
     place.check(FILE, FILE, 0).ok()?;
     let name = Place::name().ok()?;
     let file = place.create(&name).ok()?;
     place.unlink(&name);
+    file.write_all_at(bytes, 0).ok()?;
     Some(file)
 }
 
@@ -155,10 +174,15 @@ mod tests {
     use super::*;
 
     const PIECE: usize = 32 << 10;
+    const MEBIBYTE: usize = 1 << 20;
 
     /// Bytes that tell where they stood.
     fn piece(number: usize) -> Vec<u8> {
         (0..PIECE).map(|i| (number * 31 + i % 251).to_le_bytes()[0]).collect()
+    }
+
+    fn pieces(count: usize) -> Vec<u8> {
+        (0..count).flat_map(piece).collect()
     }
 
     fn drain(backlog: &Backlog) -> Vec<u8> {
@@ -173,43 +197,63 @@ mod tests {
     #[test]
     fn what_is_put_before_anything_is_taken_comes_out_in_order() {
         let backlog = Backlog::default();
-        let pieces = 5 * MEMORY / PIECE;
-        for number in 0..pieces {
+        let count = 5 * MEBIBYTE / PIECE;
+        for number in 0..count {
             backlog.put(&piece(number)).expect("room");
         }
-        assert!(backlog.state().file.is_some(), "more than memory holds lies in a file");
-        assert_eq!(backlog.state().memory.len(), MEMORY);
-        backlog.close();
-        assert!(drain(&backlog) == (0..pieces).flat_map(piece).collect::<Vec<u8>>());
+        assert!(matches!(backlog.state().store, Store::File(_)), "more than memory holds lies in a file");
+        backlog.close(None);
+        assert!(drain(&backlog) == pieces(count));
     }
 
     #[test]
-    fn what_is_put_while_the_file_is_read_comes_out_after_it() {
+    fn what_is_put_while_others_are_taken_comes_out_in_order() {
         let backlog = Backlog::default();
-        let pieces = 3 * MEMORY / PIECE;
+        let count = 30 * MEBIBYTE / PIECE;
         thread::scope(|scope| {
             let taker = scope.spawn(|| drain(&backlog));
-            for number in 0..pieces {
+            for number in 0..count {
                 backlog.put(&piece(number)).expect("room");
             }
-            backlog.close();
-            assert!(taker.join().expect("no panic") == (0..pieces).flat_map(piece).collect::<Vec<u8>>());
+            backlog.close(None);
+            assert!(taker.join().expect("no panic") == pieces(count));
         });
         assert_eq!(backlog.take(&mut [0]), Ok(0));
     }
 
     #[test]
+    fn a_receiver_that_keeps_up_never_fills_it() {
+        let backlog = Backlog::default();
+        let mut buffer = vec![0; PIECE];
+        backlog.state().store = Store::MemoryAlone(Vec::new());
+        for number in 0..17 * MEBIBYTE / PIECE {
+            backlog.put(&piece(number)).expect("room");
+            assert_eq!(backlog.take(&mut buffer), Ok(PIECE));
+        }
+    }
+
+    #[test]
     fn without_a_file_the_memory_has_a_limit_and_a_receiver_that_has_gone_is_told_of() {
         let backlog = Backlog::default();
-        backlog.state().memory_alone = true;
-        for number in 0..MEMORY_ALONE / PIECE {
+        backlog.state().store = Store::MemoryAlone(Vec::new());
+        for number in 0..16 * MEBIBYTE / PIECE {
             backlog.put(&piece(number)).expect("room");
         }
         assert!(!backlog.state().has_room(1));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| backlog.put(&piece(0)));
-            backlog.close();
+            backlog.close(None);
             assert!(waiting.join().expect("no panic").is_err());
         });
+    }
+
+    #[test]
+    fn the_reason_of_its_end_comes_after_the_last_byte() {
+        let backlog = Backlog::default();
+        backlog.put(b"x").expect("room");
+        backlog.close(Some(Failure::new(Code::NoAnswer, "the JVM does not answer")));
+        let mut buffer = [0; 2];
+        assert_eq!(backlog.take(&mut buffer), Ok(1));
+        assert_eq!(backlog.take(&mut buffer).expect_err("a failure").code, Code::NoAnswer);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use jattach_protocol::message::End;
 use jattach_protocol::{Code, Failure, Message};
+use nix::errno::Errno;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::backlog::Backlog;
@@ -31,42 +33,36 @@ const SILENCE: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// Also [`Code::JvmFailed`] where the JVM says so by its code or, for the commands that always answer 0, in its text.
-pub(super) fn attach(peer: &Peer, id: u32, target: &Target<'_>, command: &Command) -> Result<End, Failure> {
+pub(super) fn attach(peer: &Arc<Peer>, id: u32, target: &Target<'_>, command: &Command) -> Result<End, Failure> {
     let mut text = Text { reply: hotspot::connect(target, Limits::default())?.request(command)?, peer };
     let code = text.code()?;
-    let mut buffer = vec![0; PIECE];
-    let mut filled = text.fill(&mut buffer[..BEGINNING])?;
-    if failed(command, code, &buffer[..filled]) {
-        filled += text.fill(&mut buffer[filled..MAX_QUOTED])?;
-        return Err(jvm_failed(command, code, &buffer[..filled]));
+    let mut beginning = vec![0; MAX_QUOTED];
+    let mut filled = text.fill(&mut beginning[..BEGINNING])?;
+    if failed(command, code, &beginning[..filled]) {
+        filled += text.fill(&mut beginning[filled..])?;
+        return Err(jvm_failed(command, code, &beginning[..filled]));
     }
-    pass_on(text, id, &mut buffer, filled)
+    let end = pass_on(text.reply, peer, id, &beginning[..filled])?;
+    // The end of the text is the end of the connection, and a JVM that is killed closes that, too.
+    if target.is_ending() { Err(target.ended(Errno::ESRCH)) } else { Ok(end) }
 }
 
-/// Passes on the `filled` bytes of the buffer and all that follows them, read at the JVM's speed and sent at the client's.
-fn pass_on(text: Text<'_>, id: u32, buffer: &mut [u8], filled: usize) -> Result<End, Failure> {
-    let peer = text.peer;
-    let backlog = Backlog::default();
-    thread::scope(|scope| {
-        let sender = thread::Builder::new()
-            .spawn_scoped(scope, || send(peer, id, &backlog))
-            .map_err(|error| super::serve::no_thread(&error))?;
-        let read = text.read_all(buffer, filled, &backlog);
-        backlog.close();
-        // A client that has gone is why reading ended, and not the other way round.
-        let sent = sender.join().unwrap_or_else(|_| Err(Failure::new(Code::Other, "the injector's sender panicked")));
-        read.and(sent)
-    })
-}
-
-/// Sends what comes, until the backlog is closed.
-fn send(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
-    let result = send_all(peer, id, backlog);
-    backlog.close();
+/// Passes on `beginning` and all that follows it, read at the JVM's speed and sent at the client's.
+fn pass_on(reply: Reply, peer: &Arc<Peer>, id: u32, beginning: &[u8]) -> Result<End, Failure> {
+    let backlog = Arc::new(Backlog::default());
+    backlog.put(beginning)?;
+    let (reader, its_peer) = (Arc::clone(&backlog), Arc::clone(peer));
+    let read = move || {
+        let result = Text { reply, peer: &its_peer }.read_all(&reader);
+        reader.close(result.err());
+    };
+    thread::Builder::new().spawn(read).map_err(|error| super::serve::no_thread(&error))?;
+    let result = send(peer, id, &backlog);
+    backlog.close(None);
     result
 }
 
-fn send_all(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
+fn send(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
     let mut buffer = vec![0; PIECE];
     let (mut length, mut hash) = (0, Xxh3Default::new());
     loop {
@@ -124,14 +120,13 @@ impl Text<'_> {
         Ok(filled)
     }
 
-    /// Reads to the end, and puts all of it into the backlog, the `filled` bytes of the buffer first. The connection is
-    /// closed then, whatever the client does.
-    fn read_all(mut self, buffer: &mut [u8], mut filled: usize, backlog: &Backlog) -> Result<(), Failure> {
+    /// Reads to the end, and puts all of it into the backlog. The connection is closed then, whatever the client does.
+    fn read_all(mut self, backlog: &Backlog) -> Result<(), Failure> {
+        let mut buffer = vec![0; PIECE];
         loop {
-            backlog.put(&buffer[..filled])?;
-            filled = self.read(buffer)?;
-            if filled == 0 {
-                return Ok(());
+            match self.read(&mut buffer)? {
+                0 => return Ok(()),
+                filled => backlog.put(&buffer[..filled])?,
             }
         }
     }
@@ -160,7 +155,7 @@ fn failed(command: &Command, code: i32, text: &[u8]) -> bool {
             b"printflag" => first.starts_with(b"no such flag "),
             // JDK 25 and newer send their 0 before they look at the command.
             b"jcmd" => first.starts_with(b"java.lang.IllegalArgumentException"),
-            b"setflag" => first.starts_with(b"flag ") && !text.is_empty(),
+            b"setflag" => first.starts_with(b"flag "),
             _ => false,
         }
 }
@@ -210,11 +205,11 @@ mod tests {
         const LENGTH: usize = 4 << 20;
         let (mut jvm, ours) = UnixStream::pair().expect("sockets");
         let (client, served) = UnixStream::pair().expect("sockets");
-        let peer = Peer::new(served).expect("a peer");
-        let text = Text { reply: Reply::new(ours.into(), Duration::ZERO).expect("a reply"), peer: &peer };
+        let peer = Arc::new(Peer::new(served).expect("a peer"));
+        let reply = Reply::new(ours.into(), Duration::ZERO).expect("a reply");
         thread::scope(|scope| {
             let job = scope.spawn(|| {
-                let end = pass_on(text, 1, &mut vec![0; PIECE], 0);
+                let end = pass_on(reply, &peer, 1, b"");
                 peer.hang_up();
                 end
             });
