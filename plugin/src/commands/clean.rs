@@ -2,9 +2,9 @@
 
 use jattach_protocol::message::Operation;
 
-use super::Context;
+use super::{Context, postmortem};
 use crate::debugger::{self, Basis, Debugger};
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::receive;
 use crate::session::Session;
 
@@ -32,6 +32,9 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         };
         match end(context, &debugger).await {
             Ok(()) => context.notes.say(&format!("{container} ends.")),
+            Err(failure) if is_over(&failure) && postmortem::injector_ended(context, &container).await => {
+                context.notes.say(&format!("{container} has ended already."));
+            }
             Err(failure) => {
                 let (milder, worse) = ranked(worst.take(), not_ended(&container, failure));
                 if let Some(milder) = milder {
@@ -42,6 +45,11 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         }
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// Whether it may be so because nobody is there any more: the pod tells of a container's end a moment later.
+fn is_over(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Transfer | Exit::Injector)
 }
 
 /// The failure of one of several containers.
@@ -74,7 +82,6 @@ async fn end(context: &Context, debugger: &Debugger) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Exit;
 
     #[test]
     fn the_worst_of_several_failures_is_the_commands_with_all_that_it_says() {

@@ -39,6 +39,18 @@ pub(super) async fn examine(context: &Context, debugger: &Debugger, failure: Fai
     failure
 }
 
+/// Whether the injector's container has ended, by what the pod says of it within [`POLLS`] looks.
+pub(super) async fn injector_ended(context: &Context, container: &str) -> bool {
+    for _ in 0..POLLS {
+        match target::pod(&context.cluster, context.target.pod_name()).await {
+            Ok(pod) if injector_end(&pod, container).is_some() => return true,
+            Ok(_) => tokio::time::sleep(POLL).await,
+            Err(failure) => return failure.exit == Exit::Target,
+        }
+    }
+    false
+}
+
 /// What has become of the target, if it is no longer the container that it was.
 fn fate(context: &Context, pod: &Pod) -> Option<String> {
     let target = &context.target;
