@@ -8,7 +8,7 @@ use jattach_protocol::message::{Block, Codec, Operation};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Context, answer, attach};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::session::{Error, Session};
 
 /// How much of an agent goes into one message: small enough to be acknowledged often.
@@ -72,11 +72,18 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
             .evidence(error.to_string())
             .remedy("check the path: it is one of this machine")
     };
-    let length = fs::metadata(file).map_err(unreadable)?.len();
-    if length > MAX_AGENT {
-        return Err(Failure::new(Exit::Usage, format!("{} is no agent", file.display()))
-            .evidence(format!("{length} bytes, and {MAX_AGENT} is the most"))
-            .remedy("name the agent's shared library"));
+    let metadata = fs::metadata(file).map_err(unreadable)?;
+    let no_agent = |evidence: String| {
+        Failure::usage(format!("{} is no agent", file.display()))
+            .evidence(evidence)
+            .remedy("name the agent's shared library")
+    };
+    // A FIFO or a device may have no end.
+    if !metadata.is_file() {
+        return Err(no_agent("it is no regular file".to_owned()));
+    }
+    if metadata.len() > MAX_AGENT {
+        return Err(no_agent(format!("{} bytes, and {MAX_AGENT} is the most", metadata.len())));
     }
     let agent = fs::read(file).map_err(unreadable)?;
     if !agent.starts_with(b"\x7fELF") {
@@ -85,4 +92,15 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
             .remedy("a Java agent (a jar) has to lie in the target: load instrument /path/agent.jar=OPTIONS"));
     }
     Ok(agent)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_not_read_to_its_end() {
+        let failure = read(Path::new("/dev/null")).expect_err("a device");
+        assert_eq!(failure.evidence, "it is no regular file");
+    }
 }
