@@ -258,7 +258,7 @@ fn greet(hello: &Hello, container: &str) -> Result<(), Failure> {
     }
     Err(Failure::new(Exit::Injector, "the running injector is of another version")
         .evidence(format!("{container} is {}, protocol {}; we speak {VERSION}", hello.software, hello.version))
-        .remedy("end it with `kubectl jattach TARGET clean`, or use an --image of this plugin's version"))
+        .remedy("use the --image of this plugin's version (kubectl jattach version names it)"))
 }
 
 fn cut(cause: &str) -> Failure {
