@@ -8,13 +8,17 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
-/// Holds as many random bytes as its argument says, says so, and goes when its stdin ends.
+/// Holds as many megabytes as its argument says, of noise, of text and of zeros, so that blocks of a dump are of each kind;
+/// says so, and goes when its stdin ends.
 const HOARD: &str = r#"
 public class Hoard {
     public static void main(String[] words) throws Exception {
         byte[][] hoard = new byte[Integer.parseInt(words[0])][1 << 20];
         java.util.Random random = new java.util.Random(1);
-        for (byte[] bytes : hoard) random.nextBytes(bytes);
+        for (int i = 0; i < hoard.length; i += 3) random.nextBytes(hoard[i]);
+        byte[] text = "The first thing that goes is what nobody reads.\n".getBytes("US-ASCII");
+        for (int i = 1; i < hoard.length; i += 3)
+            for (int j = 0; j < 1 << 20; j++) hoard[i][j] = text[(j ^ j >> 9) % text.length];
         System.out.println("ready");
         while (System.in.read() >= 0) { }
         System.out.println(hoard.length > 0 ? "bye" : "empty");
