@@ -29,15 +29,12 @@ pub(crate) fn homes() -> &'static [PathBuf] {
     })
 }
 
-/// The folder with the compiled fixture and the same as an agent (`agent.jar`), readable by every user.
+/// The folder with the compiled fixture and the same as an agent (`agent.jar`).
 pub(crate) fn fixture() -> &'static Path {
     static CLASSES: OnceLock<PathBuf> = OnceLock::new();
     CLASSES.get_or_init(|| {
         let home = homes().iter().find(|home| home.join("bin/javac").exists()).expect("a JDK with javac");
-        // Containers of these tests have a /tmp of their own, which would hide a build folder below it.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let parent = if target.starts_with("/tmp") { Path::new("/var/tmp") } else { target };
-        let folder = parent.join(format!("fixture-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fixture-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for the fixture");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/Fixture.java");
         let javac = [
@@ -71,7 +68,7 @@ impl Jvm {
 
     /// Starts it and waits for nothing.
     pub(crate) fn launch(home: &Path, options: &[&str]) -> Jvm {
-        Jvm::spawn(Command::new(home.join("bin/java")).args(arguments(options)))
+        Jvm::spawn(Command::new(home.join("bin/java")).args(arguments(fixture(), options)))
     }
 
     /// Starts it by a command that ends in executing `java` with [`arguments`].
@@ -146,9 +143,9 @@ impl Drop for Jvm {
     }
 }
 
-/// What follows `java` on its command line.
-pub(crate) fn arguments(options: &[&str]) -> Vec<String> {
-    let classes = fixture().to_string_lossy().into_owned();
+/// What follows `java` on its command line; the fixture is in `classes`.
+pub(crate) fn arguments(classes: &Path, options: &[&str]) -> Vec<String> {
+    let classes = classes.to_string_lossy();
     [&STABLE[..], options, &["-cp", &classes, "Fixture"]].concat().into_iter().map(String::from).collect()
 }
 

@@ -1,11 +1,11 @@
 //! From a host into a container: a JVM in PID and mount namespaces of its own, as another user. Needs root.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::jvm::{Jvm, arguments, homes};
+use crate::jvm::{Jvm, arguments, fixture, homes};
 use crate::run::{Outcome, inject, injector};
 
 const UID: u32 = 10001;
@@ -20,14 +20,20 @@ fn root() -> bool {
     root
 }
 
+/// Where containers have the fixture: they may not see the build folder, and other users may not enter it.
+const CLASSES: &str = "/mnt";
+
 /// A JVM that is pid 1 of its namespace, with a /tmp that `mount` makes.
 fn contained(home: &Path, mount: &str) -> Jvm {
-    let script = format!("{mount} && exec setpriv --reuid {UID} --regid {GID} --clear-groups \"$0\" \"$@\"");
+    let classes = format!("mount --bind \"$CLASSES\" {CLASSES}");
+    let script =
+        format!("{classes} && {mount} && exec setpriv --reuid {UID} --regid {GID} --clear-groups \"$0\" \"$@\"");
     let mut jvm = Jvm::spawn(
         Command::new("unshare")
             .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script])
             .arg(home.join("bin/java"))
-            .args(arguments(&[])),
+            .args(arguments(Path::new(CLASSES), &[]))
+            .env("CLASSES", fixture()),
     );
     // JDK 28 warns of a /tmp that it cannot write to before.
     jvm.wait_for("READY");
@@ -37,9 +43,12 @@ fn contained(home: &Path, mount: &str) -> Jvm {
 
 const OWN_TMP: &str = "mount -t tmpfs -o mode=1777 tmpfs /tmp";
 
-/// The injector in a shell of less power.
+/// The injector with less power. It is an open file, because other users may not enter the build folder.
 fn inject_with(setpriv: &[&str], words: &[&str]) -> Outcome {
-    Outcome::of(Command::new("setpriv").args(setpriv).arg(injector()).args(words).output().expect("setpriv"))
+    let file = File::open(injector()).expect("the injector");
+    let mut command = Command::new("setpriv");
+    command.args(setpriv).arg("/proc/self/fd/0").args(words).stdin(file);
+    Outcome::of(command.output().expect("setpriv"))
 }
 
 #[test]
