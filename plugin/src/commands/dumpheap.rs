@@ -94,7 +94,7 @@ fn phase(far: &Far) -> &'static str {
     match far.phase {
         Phase::Queued => "waiting for another job",
         Phase::Attaching => "attaching",
-        Phase::Dumping => "dumping; the application waits",
+        Phase::Dumping => "dumping; the JVM waits",
         Phase::Sending => "receiving",
     }
 }
