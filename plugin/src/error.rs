@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use jattach_protocol::Code;
+
 use crate::render::terminal;
 
 /// The exit codes of `kubectl jattach` (README, "Exit codes").
@@ -95,14 +97,18 @@ impl Failure {
     }
 }
 
+/// What there is to do about a target that has ended.
+pub(crate) const ENDED: &str = "what it held in memory is gone with it; `kubectl describe pod` tells why it ended";
+
 impl From<jattach_protocol::Failure> for Failure {
     fn from(failure: jattach_protocol::Failure) -> Failure {
-        Failure {
-            exit: Exit::from_number(failure.code.exit_code()),
-            cause: failure.cause,
-            evidence: failure.evidence,
-            remedy: failure.remedy,
-        }
+        let remedy = match failure.code {
+            // The injector sees a process, and knows nothing of its pod.
+            Code::TargetEnded if failure.remedy.is_empty() => ENDED.to_owned(),
+            _ => failure.remedy,
+        };
+        let exit = Exit::from_number(failure.code.exit_code());
+        Failure { exit, cause: failure.cause, evidence: failure.evidence, remedy }
     }
 }
 
@@ -182,12 +188,20 @@ fn brief(label: &str, text: &str, rows: usize) -> (String, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jattach_protocol::Code;
 
     #[test]
     fn a_failure_reads_cause_evidence_remedy() {
         let failure = Failure::new(Exit::Target, "pod x is gone").evidence("404\nNotFound").remedy("look with -n");
         assert_eq!(failure.to_string(), "pod x is gone\n  evidence: 404\n    NotFound\n  remedy: look with -n");
+    }
+
+    #[test]
+    fn a_target_that_has_ended_has_a_remedy_whoever_tells_of_it() {
+        let told = |remedy: &str| {
+            let failure = jattach_protocol::Failure::new(Code::TargetEnded, "process 6 ended").remedy(remedy);
+            Failure::from(failure).remedy
+        };
+        assert_eq!((told("").as_str(), told("its own").as_str()), (ENDED, "its own"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::Context;
 use crate::debugger::Debugger;
-use crate::error::{Exit, Failure};
+use crate::error::{ENDED, Exit, Failure};
 use crate::target;
 
 /// The kubelet tells the API server of a container's end within about a second. Polled, because who may exec may not be
@@ -65,9 +65,7 @@ fn fate(context: &Context, pod: &Pod) -> Option<String> {
 }
 
 fn ended(failure: &Failure, fate: &str) -> Failure {
-    Failure::new(Exit::Target, "the target ended")
-        .evidence(format!("{fate}; {}", failure.evidence))
-        .remedy("what it held in memory is gone with it; `kubectl describe pod` tells why it ended")
+    Failure::new(Exit::Target, "the target ended").evidence(format!("{fate}; {}", failure.evidence)).remedy(ENDED)
 }
 
 /// How the injector's own container ended, if it did.
