@@ -51,7 +51,7 @@ fn the_annotation_names_the_default_container() {
 fn a_container_that_is_not_there_is_answered_with_those_that_are() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
-    let _ = pod.jattach(["-c", "nope", "ps"]).ended_with(3).explains().says("its containers are app");
+    let _ = pod.jattach(["-c", "nope", "ps"]).ended_with(3).explains().says("the containers of pod/x are app");
     assert!(pod.ephemeral_containers().is_empty());
 }
 

