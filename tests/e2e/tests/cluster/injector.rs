@@ -41,6 +41,18 @@ fn a_container_that_only_looks_like_ours_is_not_used() {
 }
 
 #[test]
+fn an_injector_that_has_just_ended_is_clean() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let _ = pod.jattach(["ps"]).succeeded();
+    // So many that some find it running still by the pod's status, and gone when they speak to it.
+    let cleaning: Vec<_> = (0..24).map(|_| pod.plugin(["clean"]).start()).collect();
+    for clean in cleaning {
+        let _ = clean.wait().succeeded();
+    }
+}
+
+#[test]
 fn clean_ends_the_injector_and_the_pod_says_why() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
