@@ -109,42 +109,39 @@ impl Local {
     }
 }
 
-/// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM, or
-/// where it was found running and ended just then.
+/// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
 async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     let Context { cluster, target, options, notes } = context;
     let mut local = Local::prepare(target, action)?;
-    let mut debugger = debugger::ensure(cluster, target, &options.injector, None, notes).await?;
-    let mut opened = Session::open(cluster, &debugger).await;
-    if debugger.reused && opened.as_ref().is_err_and(is_the_injectors) {
-        tracing::info!(container = %debugger.container, "the running injector does not answer; starting another");
-        let gone = debugger.container.clone();
-        debugger = debugger::ensure(cluster, target, &options.injector, Some(&gone), notes).await?;
-        opened = Session::open(cluster, &debugger).await;
-    }
-    let result = match opened {
-        Ok(session) => perform(context, session, action, &mut local).await,
-        Err(error) => Err(error),
+    let (first, session) = open(context).await?;
+    let Err(error) = perform(context, session, action, &mut local).await else { return Ok(()) };
+    let Some(identity) = session::fitting_identity(&error).filter(|_| first.basis != Basis::Exact) else {
+        return Err(explained(context, &first, action, error).await.into());
     };
-    let Err(error) = result else { return Ok(()) };
-    match session::fitting_identity(&error) {
-        Some(identity) if debugger.basis != Basis::Exact => {
-            notes.say(&format!(
-                "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
-                identity.uid, identity.gid
-            ));
-            let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &debugger, notes).await?;
-            let result = match Session::open(cluster, &exact).await {
-                Ok(session) => perform(context, session, action, &mut local).await,
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok(()) => Ok(()),
-                Err(error) => Err(explained(context, &exact, action, error).await.into()),
-            }
-        }
-        _ => Err(explained(context, &debugger, action, error).await.into()),
+    notes.say(&format!(
+        "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
+        identity.uid, identity.gid
+    ));
+    let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &first, notes).await?;
+    let session = Session::open(cluster, &exact).await;
+    match perform(context, session, action, &mut local).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(explained(context, &exact, action, error).await.into()),
     }
+}
+
+/// An injector and, if it answers, a session with it. One that was found running may have ended just then: then another.
+async fn open(context: &Context) -> Result<(Debugger, Result<Session, session::Error>), Failure> {
+    let Context { cluster, target, options, notes } = context;
+    let found = debugger::ensure(cluster, target, &options.injector, None, notes).await?;
+    let session = Session::open(cluster, &found).await;
+    if !found.reused || !session.as_ref().is_err_and(is_the_injectors) {
+        return Ok((found, session));
+    }
+    tracing::info!(container = %found.container, "the running injector does not answer; starting another");
+    let other = debugger::ensure(cluster, target, &options.injector, Some(&found.container), notes).await?;
+    let session = Session::open(cluster, &other).await;
+    Ok((other, session))
 }
 
 /// Whether the injector itself does not answer, and not the way to it: only then does another one do better.
@@ -178,13 +175,14 @@ fn changes_the_jvm(action: &Action) -> bool {
     }
 }
 
-/// One conversation with the injector.
+/// One conversation with the injector, if there was an answer.
 async fn perform(
     context: &Context,
-    mut session: Session,
+    session: Result<Session, session::Error>,
     action: &Action,
     local: &mut Local,
 ) -> Result<(), session::Error> {
+    let mut session = session?;
     match (action, local) {
         (Action::Ps, _) => ps::run(context, &mut session).await?,
         (Action::DumpHeap { live, .. }, Local::Dump(to)) => return dumpheap::run(context, session, *live, to).await,
