@@ -22,7 +22,7 @@ pub(crate) use security::Basis;
 pub(crate) use spec::SESSION;
 
 use crate::client::Cluster;
-use crate::error::Result;
+use crate::error::{Exit, Failure, Result};
 use crate::options::Injector;
 use crate::render::Notes;
 use crate::target::{self, Target};
@@ -66,7 +66,7 @@ pub(crate) async fn ensure(
 /// the last.
 ///
 /// # Errors
-/// Those of [`ensure`].
+/// Those of [`ensure`]; 6 for an identity that nothing in the container can have.
 pub(crate) async fn ensure_exact(
     cluster: &Cluster,
     target: &Target,
@@ -75,6 +75,11 @@ pub(crate) async fn ensure_exact(
     unfit: &Debugger,
     notes: &Notes,
 ) -> Result<Debugger> {
+    if let Some(evidence) = security::impossible(&target.pod, &target.container, identity) {
+        return Err(Failure::new(Exit::Attach, "the injector says that the JVM runs as what it cannot be")
+            .evidence(evidence)
+            .remedy("trust nothing that runs in this container: it may speak in the injector's place"));
+    }
     let exact = security::exact(&target.pod, &target.container, identity);
     // It has changed since it was resolved, by our own first container at least.
     let pod = target::pod(cluster, target.pod_name()).await?;

@@ -70,6 +70,22 @@ pub(crate) fn exact(pod: &Pod, container: &str, identity: Identity) -> Derived {
     Derived { context, basis: Basis::Exact }
 }
 
+/// Why nothing in the container can run as `identity`, if that is so: who is not root and may not escalate never becomes root
+/// and never gets a capability. The injector lives in the target's trust domain: what it says is not to make a container
+/// that may do more than the target.
+pub(crate) fn impossible(pod: &Pod, container: &str, identity: Identity) -> Option<String> {
+    let view = View::of(pod, container);
+    let uid = identity_of(pod, container).map(|user| user.uid).or_else(|| view.declared_uid())?;
+    let escalates = view.container.and_then(|context| context.allow_privilege_escalation) != Some(false);
+    let is_more = identity.uid == 0 || identity.capabilities != 0;
+    (is_more && uid != 0 && !escalates).then(|| {
+        format!(
+            "uid {} with capabilities {:#x}, in a container of uid {uid} with allowPrivilegeEscalation: false",
+            identity.uid, identity.capabilities
+        )
+    })
+}
+
 /// What the pod says of the target, of which the injector's context takes its parts.
 struct View<'a> {
     pod: Option<&'a PodSecurityContext>,

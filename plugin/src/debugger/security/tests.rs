@@ -212,3 +212,24 @@ fn a_jvm_with_capabilities_but_not_root_is_reached_from_root() {
     let added = json!({"drop": ["ALL"], "add": ["SETGID", "SETUID", "NET_BIND_SERVICE"]});
     assert_eq!(got["capabilities"], added);
 }
+
+#[test]
+fn no_injector_talks_us_into_more_than_the_target_can_have() {
+    let identity = |uid, capabilities| Identity { uid, gid: 0, capabilities };
+    let confined = json!({"allowPrivilegeEscalation": false});
+    let reported = pod(Value::Null, confined.clone(), user(1000, 1000));
+    let declared = pod(json!({"runAsUser": 1000}), confined.clone(), Value::Null);
+    for pod in [&reported, &declared] {
+        assert!(impossible(pod, "app", identity(0, 0)).is_some());
+        assert!(impossible(pod, "app", identity(1000, 1 << 19)).is_some());
+        assert!(impossible(pod, "app", identity(1001, 0)).is_none());
+    }
+    // sudo, or a file with capabilities; root from the start; a uid that nobody shows.
+    for pod in [
+        pod(Value::Null, Value::Null, user(1000, 1000)),
+        pod(Value::Null, confined.clone(), user(0, 0)),
+        pod(Value::Null, confined, Value::Null),
+    ] {
+        assert!(impossible(&pod, "app", identity(0, 1 << 19)).is_none());
+    }
+}
