@@ -69,7 +69,7 @@ pub(crate) struct TargetFlags {
     #[arg(short, long, global = true, value_name = "CONTAINER")]
     pub(crate) container: Option<String>,
     /// The JVM's process id as the container sees it, where there are several
-    #[arg(long, global = true, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, global = true, value_name = "PID", value_parser = positive)]
     pub(crate) pid: Option<u32>,
 }
 
@@ -241,7 +241,7 @@ pub(crate) struct InspectHeap {
     #[command(flatten)]
     pub(crate) objects: Objects,
     /// Only the N classes that take the most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) top: Option<u32>,
 }
 
@@ -277,6 +277,10 @@ pub(crate) struct Load {
     /// AGENT is a file of this machine: place it in the injector and load it from there
     #[arg(long)]
     pub(crate) upload: bool,
+}
+
+fn positive(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|number| *number > 0).ok_or("not a number from 1 up")
 }
 
 #[cfg(test)]

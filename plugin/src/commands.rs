@@ -58,7 +58,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
                 Err(Failure::new(Exit::Other, format!("not done within {} s", limit.as_secs_f64()))
-                    .remedy("allow more with --timeout")
+                    .remedy("allow more with --timeout; what the JVM has begun goes on meanwhile")
                     .into())
             }),
         }

@@ -192,3 +192,10 @@ fn a_format_is_refused_where_there_is_nothing_to_format() {
         assert!(options(line).output.format.is_some(), "{line}");
     }
 }
+
+#[test]
+fn what_counts_is_counted_from_one() {
+    for line in ["x ps --pid 0", "x ps --pid=-1", "x ps --pid abc", "x inspectheap --top 0", "x ps --pid 99999999999"] {
+        assert!(cause(line).contains("not a number from 1 up"), "{line}: {}", cause(line));
+    }
+}
