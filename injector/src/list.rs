@@ -6,14 +6,12 @@ use jattach_protocol::message::Jvm;
 use jattach_protocol::{Code, Failure};
 
 use crate::jvm::detect::detect;
-use crate::process::{Target, identity};
+use crate::process::{Target, identity, pids};
 use crate::sys::Sys;
 
 /// Every JVM in our PID namespace, by pid.
 pub(crate) fn jvms(sys: &dyn Sys) -> Vec<Jvm> {
-    // The kernel lists them by pid.
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| jvm(sys, entry.file_name().to_str()?.parse().ok()?)).collect()
+    pids().into_iter().filter_map(|pid| jvm(sys, pid)).collect()
 }
 
 /// What it is, seen with its own user's eyes where we may take them on.
@@ -61,7 +59,7 @@ fn to_table(jvms: &[Jvm]) -> String {
             line.push_str(cell);
             line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
         }
-        table.push_str(line.trim_end());
+        table.push_str(line.trim_ascii_end());
         table.push('\n');
     }
     table

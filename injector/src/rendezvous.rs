@@ -16,6 +16,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
+use crate::process::read_own;
 use crate::sys::arrivals::Arrivals;
 use crate::sys::{Kernel, Sys};
 
@@ -135,7 +136,7 @@ fn mount_namespace(pid: &str) -> io::Result<u64> {
 }
 
 fn control_groups(pid: &str) -> io::Result<Vec<u8>> {
-    fs::read(format!("/proc/{pid}/cgroup"))
+    Ok(read_own(&format!("/proc/{pid}/cgroup"))?)
 }
 
 #[cfg(test)]

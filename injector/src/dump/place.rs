@@ -15,7 +15,7 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::process::Target;
+use crate::process::{Target, read_own};
 use crate::sys::describe;
 
 /// Every name that is created begins so, then who created it: PID namespace, pid and start time. Enough to know, later,
@@ -187,7 +187,7 @@ fn pid_namespace() -> u64 {
 
 /// When the process of that pid started; none where there is none.
 fn start_of(pid: u32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read_own(&format!("/proc/{pid}/stat")).ok()?;
     crate::process::start_time(&stat)
 }
 

@@ -1,6 +1,6 @@
 //! What runs in this container, for a message to a person who expected a JVM.
 
-use crate::process::{Target, container_id};
+use crate::process::{Target, container_id, pids};
 use crate::sys::Kernel;
 
 /// How many processes a message names.
@@ -19,9 +19,7 @@ pub(super) fn containers_are_visible(sys: &'static Kernel) -> bool {
 }
 
 fn targets(sys: &'static Kernel) -> impl Iterator<Item = Target<'static>> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| !is_ours(*pid)).filter_map(move |pid| Target::open(sys, pid).ok())
+    pids().into_iter().filter(|pid| !is_ours(*pid)).filter_map(move |pid| Target::open(sys, pid).ok())
 }
 
 /// Whether a process is of our own container, as the sessions of our clients are: it has our mount namespace.
@@ -31,8 +29,9 @@ fn is_ours(pid: u32) -> bool {
 }
 
 fn line(target: &Target<'_>) -> String {
-    let bytes = target.command_line().unwrap_or_default();
-    let words: Vec<String> =
-        bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    words.join(" ").trim_end().chars().filter(|c| !c.is_control()).take(80).collect()
+    let mut bytes = target.command_line().unwrap_or_default();
+    for end_of_word in bytes.iter_mut().filter(|byte| **byte == 0) {
+        *end_of_word = b' ';
+    }
+    String::from_utf8_lossy(bytes.trim_ascii_end()).chars().filter(|c| !c.is_control()).take(80).collect()
 }

@@ -133,7 +133,9 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
     }
     let (own_label, label) = (Label::own(), target.label());
     if own_label != label {
-        let cause = format!("{} keeps the injector from process {}", label.module(), target.pid());
+        // Where the target's may not even be read, ours tells whose labels they are.
+        let module = if label.is_empty() { own_label.module() } else { label.module() };
+        let cause = format!("{module} keeps the injector from process {}", target.pid());
         return Failure::new(Code::Denied, cause)
             .evidence(format!("label of the target: {label}; of the injector: {own_label}; {seen}"))
             .remedy("give the injector the security profile (AppArmor, SELinux) of the target's container");

@@ -15,7 +15,12 @@ impl Label {
 
     /// Ours.
     pub(crate) fn own() -> Label {
-        Label::of(std::fs::read("/proc/self/attr/current").unwrap_or_default())
+        Label::of(super::read_own("/proc/self/attr/current").unwrap_or_default())
+    }
+
+    /// Whether there is none, or it may not be read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Which security module writes labels like this.

@@ -15,9 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::sys::{Sys, describe, open_in_root};
 
@@ -190,6 +190,18 @@ impl<'s> Target<'s> {
         let file = self.open_entry(name.as_bytes(), OFlag::O_RDONLY)?;
         read_limited(file, MAX_PROC_FILE)
     }
+}
+
+/// Every process that can be seen from here, by pid: the kernel lists them so.
+pub(crate) fn pids() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// What a file of `/proc` holds that is not the target's.
+pub(crate) fn read_own(path: &str) -> nix::Result<Vec<u8>> {
+    const LIMIT: usize = 1 << 16;
+    read_limited(open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, LIMIT)
 }
 
 /// What a file holds, up to `limit` bytes.
