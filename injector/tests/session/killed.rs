@@ -1,5 +1,8 @@
 //! What is left when somebody is killed while the JVM writes a dump.
 
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
 use jattach_protocol::message::{Phase, Progress};
 use jattach_protocol::{Code, Message};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -84,7 +87,7 @@ fn a_dump_that_is_written_arrives_whole_without_its_jvm() {
 }
 
 #[test]
-fn what_is_left_of_a_dump_when_the_container_is_killed_the_next_injector_sweeps() {
+fn what_is_left_of_a_dump_when_the_container_is_killed_an_injector_sweeps_that_comes_an_hour_later() {
     let mut container = Container::start(LARGE);
     let hold = Hold::start(&container);
     let files = DumpFiles::watch(&container);
@@ -94,6 +97,11 @@ fn what_is_left_of_a_dump_when_the_container_is_killed_the_next_injector_sweeps(
     end(container.init());
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "the session has died with the container");
     drop(hold);
+    for name in container.left_behind() {
+        let file = File::options().append(true).open(container.tmp.path().join(name));
+        // The socket that hold has left cannot be opened.
+        let _ = file.and_then(|file| file.set_modified(SystemTime::now() - Duration::from_secs(7200)));
+    }
     container.restart(1);
     let _hold = Hold::start(&container);
     Client::connect(&container).ask(attach("properties", &[])).whole();
