@@ -4,6 +4,7 @@
 //! The waiting is not optional: a process that joined a PID namespace from outside is nobody's child in there, and a
 //! pid 1 that ends hangs in the kernel (zap_pid_ns_processes) until such a child has been reaped by its parent.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -16,6 +17,24 @@ use tokio::io::unix::AsyncFd;
 /// Makes this process the parent of its descendants' orphans.
 pub(super) fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// The name of the helper that runc forks on its way into a container.
+const HELPER: &str = "runc:[1:CHILD]";
+
+/// Reaps helpers of runc that it left behind: it does not wait for them whenever it ends first.
+pub(super) fn reap_helpers() {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    for task in tasks {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
+            let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_pid())).unwrap_or_default();
+            if name.trim_end() == HELPER {
+                // One that still runs is met again after the next run of runc.
+                let _ended = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+            }
+        }
+    }
 }
 
 /// How a process ended; the code as a shell counts.
@@ -73,5 +92,29 @@ impl Child {
             Err(rustix::io::Errno::SRCH) => Ok(()),
             result => Ok(result?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_helpers_of_runc_are_reaped_without_being_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let ended = |name: &str| {
+            let program = directory.path().join(name);
+            std::os::unix::fs::symlink("/bin/true", &program).unwrap();
+            let child = Command::new(program).spawn().unwrap();
+            let pid = Pid::from_child(&child);
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+            child
+        };
+        let (mut helper, mut other) = (ended(HELPER), ended("other"));
+        reap_helpers();
+        assert!(other.wait().unwrap().success());
+        assert_eq!(helper.wait().unwrap_err().raw_os_error(), Some(rustix::io::Errno::CHILD.raw_os_error()));
     }
 }

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde::Deserialize;
 use tokio::process::Command;
 
+use super::child::reap_helpers;
 use super::error::{Error, IoContext, Result};
 
 const PROGRAM: &str = "runc";
@@ -85,7 +86,9 @@ async fn run(mut command: Command, log: PathBuf) -> Result<std::result::Result<(
         let mut child = command.spawn()?;
         // The command holds the container's ends of its pipes.
         drop(command);
-        child.wait().await
+        let status = child.wait().await;
+        reap_helpers();
+        status
     });
     let status = finished
         .await

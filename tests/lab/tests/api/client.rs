@@ -1,6 +1,6 @@
 //! Requests exactly as they were recorded, over TLS, without a client library that would improve on them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -20,6 +20,9 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
 };
+
+/// Far longer than anything here takes: what it guards against is a hang for good.
+const HANG: Duration = Duration::from_secs(60);
 
 /// Whom a request comes from.
 #[derive(Debug, Clone)]
@@ -105,8 +108,13 @@ impl Client {
         (status, read_body(response).await)
     }
 
-    /// The lines of a watch, as far as `enough` wants them.
-    pub(crate) async fn watch(&self, path: &str, mut enough: impl FnMut(&Value) -> bool) {
+    /// The lines of a watch, as far as `enough` wants them; a panic where they do not come.
+    pub(crate) async fn watch(&self, path: &str, enough: impl FnMut(&Value) -> bool) {
+        let watched = tokio::time::timeout(HANG, self.watch_for_ever(path, enough)).await;
+        watched.unwrap_or_else(|_| panic!("the watch of {path} does not tell what is awaited"));
+    }
+
+    async fn watch_for_ever(&self, path: &str, mut enough: impl FnMut(&Value) -> bool) {
         let request = Request::builder().uri(path).body(Full::default()).unwrap();
         let mut body = self.send(&As::Admin, request).await.into_body();
         let mut pending = Vec::new();
