@@ -3,6 +3,7 @@
 
 mod outgoing;
 
+use std::io;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
@@ -11,7 +12,8 @@ use jattach_protocol::message::{FAILURE, Hello, Request, SILENCE_SECONDS, VERSIO
 use jattach_protocol::{Code, Message};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::AttachedProcess;
-use tokio::io::{AsyncReadExt, ReadHalf, SimplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf, SimplexStream};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use crate::client::Cluster;
@@ -183,7 +185,7 @@ impl Incoming {
             let space = self.decoder.space();
             if self.ended.is_some() {
                 // kube's pipe gives no end of file when its loop has failed: what is not there now never comes.
-                break self.stdout.read(space).now_or_never();
+                break read_now(&mut self.stdout, space);
             }
             tokio::select! {
                 biased;
@@ -252,6 +254,12 @@ impl Incoming {
     }
 }
 
+/// What is there, without waiting for more. Unconstrained, because a task that has done much in its turn is told by tokio
+/// that nothing is there, to let others go on.
+fn read_now(from: &mut (impl AsyncRead + Unpin), space: &mut [u8]) -> Option<io::Result<usize>> {
+    unconstrained(from.read(space)).now_or_never()
+}
+
 fn greet(hello: &Hello, container: &str) -> Result<(), Failure> {
     if hello.version == VERSION {
         return Ok(());
@@ -280,5 +288,22 @@ pub(crate) fn fitting_identity(error: &Error) -> Option<jattach_protocol::Identi
     match error {
         Error::Injector(failure) if failure.code == Code::WrongIdentity => failure.identity,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::task::consume_budget;
+
+    #[tokio::test]
+    async fn what_is_there_is_read_also_by_a_task_whose_turn_is_over() {
+        let (mut stdout, mut injector) = tokio::io::simplex(16);
+        injector.write_all(b"end").await.expect("a pipe");
+        while consume_budget().now_or_never().is_some() {}
+        let mut space = [0; 16];
+        assert_eq!(read_now(&mut stdout, &mut space).map(io::Result::ok), Some(Some(3)));
+        assert_eq!(read_now(&mut stdout, &mut space).map(io::Result::ok), None);
     }
 }
