@@ -201,8 +201,7 @@ mod tests {
         assert!(!shares_container("0").unwrap_or(false), "a process that cannot be seen");
     }
 
-    /// Needs root.
-    #[cfg(feature = "real-jvm")]
+    #[cfg(feature = "root")]
     #[test]
     fn a_process_of_another_mount_namespace_is_of_another_container() {
         use std::io::{BufRead, BufReader};

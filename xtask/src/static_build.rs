@@ -101,6 +101,8 @@ fn compile(workspace: &Workspace, arch: Arch, way: &Way) -> Result<PathBuf> {
     let build = cmd!(sh, "{cargo} rustc --locked --package jattach-injector --bin injector");
     let build = build.args(["--profile", "injector", "--target", &triple]);
     let build = build.env(format!("CFLAGS_{}", underscored(&triple)), ZSTD_CFLAGS);
+    // Were they set, the flags below would not count.
+    let build = build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let build = match way {
         Way::Source { src, zig } => from_source(with_zig(build, zig, &triple), src, &triple)
             // Behind all of cargo's own options. Cargo does not see a change of the script: touch a source file along with it.

@@ -1,5 +1,5 @@
 //! hold and session as they stand in a debug container: the real binary beside a real JVM, in namespaces of their own.
-#![cfg(feature = "real-jvm")]
+#![cfg(feature = "root")]
 
 mod client;
 mod container;

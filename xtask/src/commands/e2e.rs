@@ -12,8 +12,8 @@ use crate::images::jvm::JvmImages;
 use crate::images::{injector, jvm};
 use crate::lab::Lab;
 use crate::static_build;
-use crate::tools::kubectl;
 use crate::tools::root::AS_IT_IS;
+use crate::tools::{kubectl, slurp};
 use crate::workspace::Workspace;
 
 /// Runs them.
@@ -131,6 +131,7 @@ fn run_tests(workspace: &Workspace, built: &Built, cluster: &Cluster, filter: &[
         ("JATTACH_E2E_JVM_USER_IMAGE", &cluster.jvm_user_image),
     ];
     variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, OsString::from(value.as_ref()?)))));
+    variables.extend(slurp::installed(workspace).map(|program| ("HPROF_SLURP", program.into_os_string())));
     dev_build::run_tests(AS_IT_IS, &tests, &variables, filter)
 }
 

@@ -15,7 +15,7 @@ use crate::static_build;
 use crate::steps::Steps;
 use crate::tools::jdk::Jdk;
 use crate::tools::root::{self, AS_IT_IS};
-use crate::tools::{Package, find, jdk, kubectl};
+use crate::tools::{Package, find, jdk, kubectl, slurp};
 use crate::workspace::Workspace;
 
 /// What the tests need beyond the lab: the reference implementation, and a second builder of images.
@@ -23,6 +23,7 @@ const PACKAGES: [Package; 2] = [("jattach", "jattach"), ("buildah", "buildah")];
 
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
+const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
 const LAB: &str = "the lab's own tests";
 const END_TO_END: &str = "end to end in the lab";
 
@@ -53,19 +54,24 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
         None => None,
     };
     let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
-        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, LAB, END_TO_END] {
+        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OTHER_READER, LAB, END_TO_END] {
             steps.skip(name, "an earlier step failed");
         }
         return Ok(());
     };
-    steps.step(CONFORMANCE_STATIC, || conformance(&built, &jdk, &injector))?;
-    steps.step(CONFORMANCE_DEBUG, || conformance(&built, &jdk, built.program("injector")?))?;
+    let runner = root::runner(&workspace.shell()?)?;
+    let of_injector = built.tests(|test| is(test, "jattach-injector", "test"))?;
+    steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
+    steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
+    steps.step(OTHER_READER, || {
+        let variables = [("HPROF_SLURP", slurp::ensure(workspace)?.into()), ("JAVA_HOME", OsString::from(&jdk.home))];
+        dev_build::run_tests(AS_IT_IS, &built.tests(|test| test.name == "hprof_real")?, &variables, &[])
+    })?;
     steps.step(LAB, || {
         let variables = [
             ("JATTACH_KUBECTL", OsString::from(kubectl::ensure(workspace, yes)?)),
             ("JATTACH_PLUGIN", OsString::from(built.program("kubectl-jattach")?)),
         ];
-        let runner = root::runner(&workspace.shell()?)?;
         dev_build::run_tests(runner, &built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
     })?;
     steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
@@ -81,13 +87,16 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     units(workspace, steps, built.as_ref())?;
     match (jdk, find("jattach"), built) {
         (Some(jdk), Some(_), Some(built)) => {
-            steps.step(CONFORMANCE_DEBUG, || conformance(&built, &jdk, built.program("injector")?))?;
+            // Not the sessions: they are with containers.
+            let tests = built.tests(|test| is(test, "jattach-injector", "test") && test.name == "conformance")?;
+            steps.step(CONFORMANCE_DEBUG, || conformance(AS_IT_IS, &tests, &jdk, built.program("injector")?))?;
         }
         (None, _, _) => steps.skip(CONFORMANCE_DEBUG, "no JDK under /usr/lib/jvm"),
         (_, None, _) => steps.skip(CONFORMANCE_DEBUG, "jattach is not installed"),
         (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
     steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
+    steps.skip(OTHER_READER, "it installs hprof-slurp: `cargo xtask test`");
     steps.skip(LAB, "containers need root: `cargo xtask test`");
     steps.skip(END_TO_END, "containers need root: `cargo xtask test`");
     Ok(())
@@ -110,6 +119,14 @@ fn lints(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
             .run()
             .context("clippy is not content")
     })?;
+    steps.step("clippy of the fuzz targets", || {
+        // Checked, not linked: libFuzzer itself, which a C++ compiler would have to build, is not needed for that.
+        cmd!(sh, "{cargo} clippy --locked --manifest-path injector/protocol/fuzz/Cargo.toml -- -D warnings")
+            .env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libfuzzer.a")
+            .env("CARGO_TARGET_DIR", workspace.target().join("fuzz"))
+            .run()
+            .context("the fuzz targets do not build")
+    })?;
     Ok(())
 }
 
@@ -118,7 +135,8 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
     if let Some(built) = built {
         steps.step("unit and property tests", || {
             let needs_more = |test: &TestProgram| {
-                ["jattach-injector", "jattach-lab", "jattach-e2e"].iter().any(|package| is(test, package, "test"))
+                let packages = ["jattach-injector", "jattach-lab", "jattach-e2e"];
+                test.name == "hprof_real" || packages.iter().any(|package| is(test, package, "test"))
             };
             dev_build::run_tests(AS_IT_IS, &built.tests(|test| !needs_more(test))?, &[], &[])
         })?;
@@ -130,9 +148,9 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
 }
 
 /// The injector against real JVMs and beside the reference implementation.
-fn conformance(built: &Built, jdk: &Jdk, injector: &Path) -> Result<()> {
+fn conformance(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path) -> Result<()> {
     let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
-    dev_build::run_tests(AS_IT_IS, &built.tests(|test| is(test, "jattach-injector", "test"))?, &variables, &[])
+    dev_build::run_tests(runner, tests, &variables, &[])
 }
 
 fn is(test: &TestProgram, package: &str, kind: &str) -> bool {

@@ -7,6 +7,7 @@ pub(crate) mod python;
 pub(crate) mod root;
 pub(crate) mod rust_src;
 pub(crate) mod rustup;
+pub(crate) mod slurp;
 pub(crate) mod zig;
 
 use std::env;
