@@ -20,13 +20,14 @@ impl DumpFile {
     /// Takes `path`, which must not exist unless `overwrite`, and starts `path.part` afresh.
     ///
     /// # Errors
-    /// A usage failure where `path` is taken or a directory, 9 where another dump is being written to it, 1 where it cannot
+    /// A usage failure where `path` is taken or no name of a file, 9 where another dump is being written to it, 1 where it cannot
     /// be written.
     pub(crate) fn create(path: &Path, overwrite: bool) -> Result<DumpFile, Failure> {
-        if path.file_name().is_none() || path.is_dir() {
+        // A rename would put the dump in a device's place.
+        if path.file_name().is_none() || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             return Err(Failure::usage(format!("\"{}\" cannot be the name of a file", path.display()))
-                .evidence("it is a directory, or nothing")
-                .remedy("give a FILE in it, or leave FILE out for POD-CONTAINER-UTC.hprof in the working directory"));
+                .evidence("it is a directory, a device, or nothing")
+                .remedy("give another FILE, `-` for stdout, or none for POD-CONTAINER-UTC.hprof here"));
         }
         if !overwrite && fs::symlink_metadata(path).is_ok() {
             return Err(exists(path));
@@ -265,9 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_refused_before_anything_is_dumped_into_it() {
+    fn what_cannot_become_a_file_is_refused_before_anything_is_dumped() {
         let directory = tempfile::tempdir().expect("a directory");
-        for path in [directory.path(), &directory.path().join(".."), Path::new("")] {
+        let device = Path::new(if cfg!(unix) { "/dev/null" } else { "" });
+        for path in [directory.path(), &directory.path().join(".."), Path::new(""), device] {
             let failure = DumpFile::create(path, true).err().expect("no file");
             assert_eq!(failure.exit, Exit::Usage, "{failure}");
         }
