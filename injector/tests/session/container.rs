@@ -50,6 +50,10 @@ pub(crate) const AS_USER: Shape =
 /// The JVM is a child of pid 1, which outlives it, as where the containers of a pod share their processes.
 pub(crate) const UNDER_INIT: Shape = Shape { java: r#"java "$@" || test $? = 137 && read end"#, ..PLAIN };
 
+/// The JVM is pid 1 of a PID namespace below that of pid 1.
+pub(crate) const NESTED: Shape =
+    Shape { java: r#"unshare --mount --pid --fork --mount-proc --kill-child java "$@"; exit $?"#, ..PLAIN };
+
 /// Its /tmp lies in memory.
 pub(crate) const IN_MEMORY: Shape = Shape { tmp: "mount -t tmpfs none /tmp", ..PLAIN };
 

@@ -5,8 +5,9 @@ use std::process::{Child, Stdio};
 
 use jattach_protocol::Code;
 
+use crate::Hold;
 use crate::client::{Client, dump_heap};
-use crate::container::{Container, IN_MEMORY, PLAIN, Shape, child_of, enter};
+use crate::container::{Container, IN_MEMORY, NESTED, PLAIN, Shape, child_of, enter};
 
 /// A read-only root filesystem, and the pod's /dev/shm.
 const READ_ONLY: &str = r#"mount -t tmpfs none /dev/shm && mount -o remount,bind,ro / &&
@@ -63,4 +64,15 @@ fn a_dump_that_would_lie_in_the_pods_memory_is_refused() {
     assert!(refused.cause.contains("the pod's memory"), "{refused}");
     assert!(refused.evidence.contains("the target's /tmp is a tmpfs"), "{refused}");
     pod.container.assert_unharmed();
+}
+
+#[test]
+fn a_jvm_in_a_pid_namespace_below_ours_dumps_into_its_own_tmp() {
+    let mut container = Container::shaped(&NESTED, 20);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    assert!(client.ask(dump_heap()).whole().len() > 20 << 20);
+    let left = container.left_behind();
+    assert!(left.iter().all(|name| name.ends_with(".sock")), "{left:?}");
+    container.assert_unharmed();
 }
