@@ -4,8 +4,9 @@
 #   cargo xtask image                    writes target/images/injector.tar without a daemon, and target/rootfs
 #   docker build --target prebuilt .     puts the binary of target/rootfs into the image
 #
-# buildah takes the same arguments (`buildah build`). A test of xtask compares this file with what `cargo xtask image`
-# writes: change both.
+# buildah takes the same arguments (`buildah build`). With --isolation chroot it also needs --ulimit nofile=65536:65536,
+# because zig has hundreds of files open when it compiles musl. A test of xtask compares this file with what
+# `cargo xtask image` writes: change both.
 
 # How the image runs. Both ways to the image start from here.
 FROM scratch AS config
@@ -30,6 +31,8 @@ COPY target/rootfs/${TARGETARCH} /
 
 # The binary from source, by the same command as outside.
 FROM docker.io/library/rust:1.95.0-slim-trixie AS build
+# The toolchain as it is: rust-toolchain.toml would have rustup fetch rustfmt and clippy, too.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv
 WORKDIR /src
 COPY . .
