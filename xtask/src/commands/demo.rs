@@ -20,15 +20,17 @@ const POD: &str = "shop";
 const SHOWN_LINES: usize = 16;
 
 const INSTEAD: &str = "The demo needs Debian or Ubuntu, and root or sudo, because it starts containers.
-With a Kubernetes cluster (1.25 or newer) and a pod that runs Java you need neither:
-
-    cargo install --locked --path plugin
+With a Kubernetes cluster (1.25 or newer) and a pod that runs Java you need neither:";
+const IN_A_CLUSTER: &str = "    cargo install --locked --path plugin
     kubectl jattach pod/YOUR-POD ps
-    kubectl jattach pod/YOUR-POD dumpheap";
+    kubectl jattach pod/YOUR-POD dumpheap
+
+Its nodes have to be able to pull the injector's image: README.md, \"Install\", says how.";
 
 /// Runs it; Ok only if a verified dump lies in target/demo.
 pub(crate) fn run(workspace: &Workspace, yes: bool) -> Result<()> {
-    let jdk = super::install(workspace, &[], yes).with_context(|| format!("{INSTEAD}\n\nWhat was in the way"))?;
+    let jdk = super::install(workspace, &[], yes)
+        .with_context(|| format!("{INSTEAD}\n\n{IN_A_CLUSTER}\n\nWhat was in the way"))?;
     let kubectl = kubectl::ensure(workspace, yes)?;
 
     say("Building the plugin and the lab");
@@ -150,9 +152,8 @@ fn farewell(workspace: &Workspace, dump: &Path) {
 The dump is {}: open it with Eclipse MAT, VisualVM, or hprof-slurp. The lab is gone again.
 
 In a cluster of your own:
-    cargo install --locked --path plugin
-    kubectl jattach pod/YOUR-POD ps
-    kubectl jattach pod/YOUR-POD dumpheap",
+
+{IN_A_CLUSTER}",
         workspace.short(dump)
     );
 }
