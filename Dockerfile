@@ -4,7 +4,7 @@
 #   cargo xtask image                    writes target/images/injector.tar without a daemon, and target/rootfs
 #   docker build --target prebuilt .     puts the binary of target/rootfs into the image
 #
-# buildah takes the same arguments (`buildah build`). With --isolation chroot it also needs --ulimit nofile=65536:65536,
+# buildah takes the same arguments (`buildah build`). With --isolation chroot it also needs --ulimit nofile=16384:16384,
 # because zig has hundreds of files open when it compiles musl. A test of xtask compares this file with what
 # `cargo xtask image` writes: change both.
 
