@@ -171,6 +171,7 @@ fn jvm_failed(command: &Command, code: i32, text: &[u8]) -> Failure {
     let failure = Failure::new(Code::JvmFailed, format!("the JVM reports a failure of {name}")).evidence(evidence);
     match command.name() {
         b"jcmd" => failure.remedy("`jcmd help` lists what this JVM knows"),
+        b"printflag" => failure.remedy("`jcmd VM.flags -all` lists the flags that this JVM has"),
         b"setflag" => failure.remedy("only manageable flags can be set; `jcmd VM.flags -all` shows which are"),
         b"load" => failure.remedy("the path is one in the target's container, and the agent must fit its JVM and libc"),
         _ => failure,

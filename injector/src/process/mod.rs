@@ -218,5 +218,7 @@ fn no_such_process(pid: u32, errno: Errno) -> Failure {
         Errno::ENOENT | Errno::ESRCH | Errno::EINVAL => Code::NoSuchProcess,
         _ => Code::Other,
     };
-    Failure::new(code, format!("Process {pid} not found")).evidence(format!("/proc/{pid}: {}", describe(errno)))
+    Failure::new(code, format!("Process {pid} not found"))
+        .evidence(format!("/proc/{pid}: {}", describe(errno)))
+        .remedy("`ps` (on a node `list`) shows the JVMs that there are")
 }

@@ -36,7 +36,7 @@ fn a_pid_that_is_no_jvm_or_nobody_is_refused_unharmed() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[manifest::restricted(manifest::no_jvm("app"))]));
     let _ = pod.jattach(["--pid", "1", "threaddump"]).ended_with(3).explains();
-    let _ = pod.jattach(["--pid", "4000000", "threaddump"]).ended_with(3).says("4000000");
+    let _ = pod.jattach(["--pid", "4000000", "threaddump"]).ended_with(3).explains().says("4000000");
     let state = pod.get()["status"]["containerStatuses"][0].clone();
     assert!(state["state"]["running"].is_object() && state["restartCount"] == 0, "{state:#}");
 }
