@@ -1,11 +1,12 @@
 //! A container's log: whole, its last lines, or followed.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures::stream;
 use http::Response;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::{Call, exec::container_name};
 use crate::{
@@ -17,9 +18,6 @@ use crate::{
     status::{Answer, Failure},
     worker::container::describe,
 };
-
-/// How often a followed log is looked at.
-const FOLLOW: Duration = Duration::from_millis(50);
 
 pub(super) fn read(call: &Call) -> Answer<Response<Body>> {
     let pod = call.cluster.store.get(&PODS, call.namespace(), call.name()?)?;
@@ -48,6 +46,7 @@ pub(super) fn read(call: &Call) -> Answer<Response<Body>> {
         given: skipped,
         ready: VecDeque::new(),
         ended: false,
+        grown: container.log_length(),
         container,
     };
     Ok(body::stream("text/plain", stream::unfold(reading, Reading::next)))
@@ -74,9 +73,10 @@ fn start_of_tail(entries: &[LogEntry], lines: usize) -> usize {
 
 struct Reading {
     container: Container,
+    grown: watch::Receiver<usize>,
     timestamps: bool,
     follow: bool,
-    /// Entries that need not be read again.
+    /// Entries that need not be sent again.
     given: usize,
     ready: VecDeque<Bytes>,
     ended: bool,
@@ -88,6 +88,7 @@ impl Reading {
             if let Some(chunk) = self.ready.pop_front() {
                 return Some((chunk, self));
             }
+            self.grown.borrow_and_update();
             // The log is gone with its container.
             let entries = self.container.log().ok()?;
             let new = entries.get(self.given..).unwrap_or_default();
@@ -102,7 +103,7 @@ impl Reading {
             // One more look after the end: what it wrote last must not be lost.
             tokio::select! {
                 _ = self.container.wait() => self.ended = true,
-                () = tokio::time::sleep(FOLLOW) => {}
+                Ok(()) = self.grown.changed() => {}
             }
         }
     }

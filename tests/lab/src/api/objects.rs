@@ -124,13 +124,11 @@ pub(super) fn apply_patch(call: &Call, kind: PatchType, patch: &Value, object: &
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         return Err(Failure::conflict(call.resource, meta::name(object), why));
     }
-    let status = patched["status"].take();
     meta::remove(&mut patched, "status");
     let mut normal = typed::normalise(call.resource.kind, &call.resource.api_version(), patched, &call.query)?;
     for field in ["kind", "apiVersion"] {
         meta::remove(&mut normal, field);
     }
-    drop(status);
     if !object["status"].is_null() {
         normal["status"] = object["status"].clone();
     }

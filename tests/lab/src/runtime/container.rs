@@ -139,6 +139,11 @@ impl Container {
         self.0.log.read()
     }
 
+    /// Changes whenever the log grows.
+    pub fn log_length(&self) -> watch::Receiver<usize> {
+        self.0.log.length()
+    }
+
     /// Runs the container. After a failure it counts as exited, with code 128.
     pub async fn start(&self) -> Result<()> {
         let result = self.try_start().await;

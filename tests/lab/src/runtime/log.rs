@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
 
 use super::error::{IoContext, Result};
 
@@ -33,12 +34,14 @@ pub struct LogEntry {
 pub(super) struct Log {
     path: PathBuf,
     file: Arc<Mutex<File>>,
+    /// Bytes so far.
+    length: Arc<watch::Sender<usize>>,
 }
 
 impl Log {
     pub(super) fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).context("create", path)?;
-        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)) })
+        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)), length: Arc::default() })
     }
 
     /// Writes down all that comes until end of file.
@@ -64,7 +67,16 @@ impl Log {
     }
 
     fn append(&self, lines: &[u8]) -> io::Result<()> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(lines)
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(lines)?;
+        if !lines.is_empty() {
+            self.length.send_modify(|length| *length += lines.len());
+        }
+        Ok(())
+    }
+
+    /// Changes whenever something is written down.
+    pub(super) fn length(&self) -> watch::Receiver<usize> {
+        self.length.subscribe()
     }
 
     pub(super) fn read(&self) -> Result<Vec<LogEntry>> {
