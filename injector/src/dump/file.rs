@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jattach_protocol::message::{Phase, Progress};
@@ -37,7 +38,7 @@ pub(crate) struct Order<'a> {
     pub(crate) target: &'a Target<'a>,
     pub(crate) live: bool,
     pub(crate) storage_limit: u64,
-    pub(crate) peer: &'a Peer,
+    pub(crate) peer: &'a Arc<Peer>,
     pub(crate) progress: &'a dyn Fn(Progress),
 }
 

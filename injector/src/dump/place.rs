@@ -137,7 +137,7 @@ impl Place {
         let stat = fstatfs(self.directory.as_fd()).map_err(|errno: Errno| refuse(&describe(errno)))?;
         if memory_backed(stat.filesystem_type()) {
             return Err(refuse("it would lie in the pod's memory").evidence(format!(
-                "{} is a tmpfs, and the dump may take {}",
+                "{} is a tmpfs, and it may take {}",
                 self.whose,
                 mebibytes(expected)
             )));
@@ -158,7 +158,7 @@ impl Place {
         if storage_limit != 0 && storage_limit / 4 < expected {
             return Err(refuse("the pod's ephemeral-storage limit is below four times its expected size")
                 .evidence(format!("limit {}, the dump may take {}", mebibytes(storage_limit), mebibytes(expected)))
-                .remedy("the kubelet evicts a pod above that limit: raise it in the workload, or dump with --live"));
+                .remedy("the kubelet evicts a pod above that limit: raise it in the workload"));
         }
         Ok(())
     }

@@ -42,24 +42,25 @@ pub(super) fn attach(peer: &Arc<Peer>, id: u32, target: &Target<'_>, command: &C
         filled += text.fill(&mut beginning[filled..])?;
         return Err(jvm_failed(command, code, &beginning[..filled]));
     }
-    let end = pass_on(text.reply, peer, id, &beginning[..filled])?;
     // The end of the text is the end of the connection, and a JVM that is killed closes that, too.
-    if target.is_ending() { Err(target.ended(Errno::ESRCH)) } else { Ok(end) }
+    let whole = || if target.is_ending() { Err(target.ended(Errno::ESRCH)) } else { Ok(()) };
+    pass_on(text, id, &beginning[..filled], &whole)
 }
 
-/// Passes on `beginning` and all that follows it, read at the JVM's speed and sent at the client's.
-fn pass_on(reply: Reply, peer: &Arc<Peer>, id: u32, beginning: &[u8]) -> Result<End, Failure> {
+/// Passes on `beginning` and all that follows it, read at the JVM's speed and sent at the client's. `whole` says at the end
+/// whether that is all of the text.
+fn pass_on(text: Text<'_>, id: u32, beginning: &[u8], whole: &dyn Fn() -> Result<(), Failure>) -> Result<End, Failure> {
     let backlog = Arc::new(Backlog::default());
-    backlog.put(beginning)?;
-    let (reader, its_peer) = (Arc::clone(&backlog), Arc::clone(peer));
-    let read = move || {
-        let result = Text { reply, peer: &its_peer }.read_all(&reader);
-        reader.close(result.err());
+    let (its_backlog, its_peer) = (Arc::clone(&backlog), Arc::clone(text.peer));
+    let send = move || {
+        let result = send(&its_peer, id, &its_backlog);
+        its_backlog.close(None);
+        result
     };
-    thread::Builder::new().spawn(read).map_err(|error| super::serve::no_thread(&error))?;
-    let result = send(peer, id, &backlog);
-    backlog.close(None);
-    result
+    let sending = thread::Builder::new().spawn(send).map_err(|error| super::serve::no_thread(&error))?;
+    let read = backlog.put(beginning).and_then(|()| text.read_all(&backlog)).and_then(|()| whole());
+    backlog.close(read.err());
+    sending.join().unwrap_or_else(|_| Err(Failure::new(Code::Other, "the thread that sends the answer has died")))
 }
 
 fn send(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
@@ -79,7 +80,7 @@ fn send(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
 
 /// The JVM's code for a command and all its text up to `limit` bytes, for who acts on it instead of passing it on.
 pub(crate) fn ask(
-    peer: &Peer,
+    peer: &Arc<Peer>,
     target: &Target<'_>,
     command: &Command,
     limit: usize,
@@ -95,7 +96,7 @@ pub(crate) fn ask(
 /// A reply that is read while its client is there.
 struct Text<'p> {
     reply: Reply,
-    peer: &'p Peer,
+    peer: &'p Arc<Peer>,
 }
 
 impl Text<'_> {
@@ -207,10 +208,10 @@ mod tests {
         let (mut jvm, ours) = UnixStream::pair().expect("sockets");
         let (client, served) = UnixStream::pair().expect("sockets");
         let peer = Arc::new(Peer::new(served).expect("a peer"));
-        let reply = Reply::new(ours.into(), Duration::ZERO).expect("a reply");
+        let text = Text { reply: Reply::new(ours.into(), Duration::ZERO).expect("a reply"), peer: &peer };
         thread::scope(|scope| {
             let job = scope.spawn(|| {
-                let end = pass_on(reply, &peer, 1, b"");
+                let end = pass_on(text, 1, b"", &|| Ok(()));
                 peer.hang_up();
                 end
             });
@@ -219,6 +220,20 @@ mod tests {
             assert_eq!(output_on(client), LENGTH);
             assert_eq!(job.join().expect("no panic").expect("an end").length, LENGTH as u64);
         });
+    }
+
+    #[test]
+    fn a_text_that_the_jvms_end_cuts_off_is_no_success() {
+        let (mut jvm, ours) = UnixStream::pair().expect("sockets");
+        let (client, served) = UnixStream::pair().expect("sockets");
+        let peer = Arc::new(Peer::new(served).expect("a peer"));
+        let text = Text { reply: Reply::new(ours.into(), Duration::ZERO).expect("a reply"), peer: &peer };
+        jvm.write_all(b"0\nhalf of it").expect("taken");
+        drop(jvm);
+        let ended = || Err(Failure::new(Code::TargetEnded, "the JVM was killed"));
+        assert_eq!(pass_on(text, 1, b"", &ended).expect_err("not whole").code, Code::TargetEnded);
+        peer.hang_up();
+        assert_eq!(output_on(client), "half of it".len(), "what there is arrives");
     }
 
     fn fails(name: &str, code: i32, text: &str) -> bool {

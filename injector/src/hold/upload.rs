@@ -47,7 +47,7 @@ pub(super) fn receive(peer: &Peer, id: u32, pieces: &Inbox, agent: &Agent) -> Re
             .evidence(error.to_string())
     };
     let place = Place::own().map_err(|errno| unusable(&errno))?;
-    place.check(agent.length, agent.length, 0)?;
+    place.check(agent.length, agent.length, 0).map_err(|refusal| unusable(&refusal.evidence))?;
     let stored = Stored { file: Place::name()?, place };
     let mut file = stored.place.create(&stored.file).map_err(|error| unusable(&error))?;
     let mut hash = Xxh3Default::new();
