@@ -101,8 +101,12 @@ fn text(value: OsString) -> String {
 }
 
 /// Says that the running test cannot be made here, past the capture of output by the test's runner.
+///
+/// # Panics
+/// Where JATTACH_E2E_NO_SKIPS says that everything can.
 pub fn skip(reason: &str) {
     let name = thread::current().name().unwrap_or("a test").to_owned();
+    assert!(std::env::var_os("JATTACH_E2E_NO_SKIPS").is_none(), "{name} is not to be skipped: {reason}");
     // A stderr that is closed has no reader to tell.
     let _ = writeln!(std::io::stderr(), "skipped: {name}: {reason}");
 }

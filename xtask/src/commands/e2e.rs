@@ -32,7 +32,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
 }
 
 /// Runs them in a lab of their own, whose images are in target/images; and those of identities once more in one whose pods
-/// do not tell as whom they run, as those of Kubernetes before 1.33.
+/// do not tell as whom they run, as those of Kubernetes before 1.33, and whose kernel seems to lack the calls that seccomp
+/// denies.
 pub(crate) fn in_lab(
     workspace: &Workspace,
     built: &Built,
@@ -42,7 +43,7 @@ pub(crate) fn in_lab(
 ) -> Result<()> {
     in_one_lab(workspace, built, images, &[], filter, yes)?;
     match of_identities(filter) {
-        Some(filter) => in_one_lab(workspace, built, images, &["--no-status-user"], &filter, yes),
+        Some(filter) => in_one_lab(workspace, built, images, &["--no-status-user", "--seccomp-enosys"], &filter, yes),
         None => Ok(()),
     }
 }
@@ -64,6 +65,8 @@ fn in_one_lab(
         jvm_shell_image: Some(images.shell.reference.clone()),
         jvm_user_image: Some(images.user.reference.clone()),
         pull_policy: "IfNotPresent".to_owned(),
+        // Nothing is skipped that this lab was started for.
+        may_skip: flags.is_empty(),
     };
     let result = run_tests(workspace, built, &cluster, filter, yes);
     lab.stop_after(result)
@@ -89,6 +92,7 @@ struct Cluster {
     jvm_shell_image: Option<String>,
     jvm_user_image: Option<String>,
     pull_policy: String,
+    may_skip: bool,
 }
 
 impl Cluster {
@@ -111,6 +115,7 @@ impl Cluster {
             jvm_shell_image: arguments.jvm_shell_image.clone(),
             jvm_user_image: arguments.jvm_user_image.clone(),
             pull_policy: arguments.pull_policy.clone(),
+            may_skip: true,
         })
     }
 }
@@ -131,6 +136,9 @@ fn run_tests(workspace: &Workspace, built: &Built, cluster: &Cluster, filter: &[
         ("JATTACH_E2E_JVM_USER_IMAGE", &cluster.jvm_user_image),
     ];
     variables.extend(optional.into_iter().filter_map(|(name, value)| Some((name, OsString::from(value.as_ref()?)))));
+    if !cluster.may_skip {
+        variables.push(("JATTACH_E2E_NO_SKIPS", "1".into()));
+    }
     variables.extend(slurp::installed(workspace).map(|program| ("HPROF_SLURP", program.into_os_string())));
     dev_build::run_tests(AS_IT_IS, &tests, &variables, filter)
 }
