@@ -74,8 +74,10 @@ pub(super) async fn run(context: &Context, mut session: Session, live: bool, to:
                 Some(file) => file,
                 None => DumpFile::create(path, *force)?,
             };
-            let _kept = Kept { part: file.part().to_owned(), notes: &context.notes };
-            fetch(session, file, &mut show).await
+            let mut kept = Kept { part: file.part().to_owned(), notes: &context.notes, ended: false };
+            let result = fetch(session, file, &mut show).await;
+            kept.ended = true;
+            result
         }
     };
     drop(progress);
@@ -104,6 +106,9 @@ fn phase(far: &Far) -> &'static str {
 struct Kept<'n> {
     part: PathBuf,
     notes: &'n Notes,
+    /// Whether the work has come to its end, good or bad. Where it was dropped the thread that stores has the file open and
+    /// locked still, and may not live to remove it.
+    ended: bool,
 }
 
 impl Drop for Kept<'_> {
@@ -111,6 +116,8 @@ impl Drop for Kept<'_> {
         let length = std::fs::metadata(&self.part).map_or(0, |part| part.len());
         if length > 0 {
             self.notes.say(&format!("{length} bytes arrived; they are in {}", self.part.display()));
+        } else if !self.ended {
+            let _ = std::fs::remove_file(&self.part);
         }
     }
 }
@@ -129,5 +136,25 @@ fn report(context: &Context, to: &To, summary: &Summary) {
     match to {
         To::File { path, .. } => context.notes.say(&format!("{}: verified to its end: {counts}", path.display())),
         To::Stdout => context.notes.say(&format!("heap dump verified to its end: {counts}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_is_dropped_leaves_no_empty_part_and_no_other_part_is_touched() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let notes = Notes::new(true);
+        let left = |ended, bytes: &[u8]| {
+            let part = directory.path().join("x.hprof.part");
+            std::fs::write(&part, bytes).expect("a part");
+            drop(Kept { part: part.clone(), notes: &notes, ended });
+            part.exists()
+        };
+        assert!(!left(false, b""));
+        assert!(left(false, b"JAVA PROFILE"));
+        assert!(left(true, b""), "by now it may be somebody else's");
     }
 }

@@ -1,5 +1,6 @@
 //! What breaks while a heap dump is on its way, and what is left of it here and there.
 
+use std::fs;
 use std::path::PathBuf;
 
 use jattach_e2e::run::Signal;
@@ -231,7 +232,11 @@ fn is_told_of_a_jvm_killed_while_it_writes(start: &str, shared: bool) {
     let exec = namespace.kubectl_program().args(["exec", "x", "-c", "app", "--", "sh", "-c", KILL_THE_WRITER]);
     let killer = exec.start();
     // A dump that is over before it was seen has harmed nobody: the next one will be seen.
-    let dump = || pod.plugin(["dumpheap", "--force"]).arg(directory.path().join("x.hprof")).run();
+    let file = directory.path().join("x.hprof");
+    let dump = || {
+        let _ = fs::remove_file(&file);
+        pod.plugin(["dumpheap"]).arg(&file).run()
+    };
     let ran = std::iter::repeat_with(dump).take(20).find(|ran| ran.code() != Some(0));
     let ran = ran.expect("a dump during which the JVM was killed").ended_with(3).explains();
     // The shell itself may have ended with the process namespace.
