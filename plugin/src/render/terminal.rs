@@ -26,12 +26,14 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-/// Standard output for what the JVM prints: a pipe gets the bytes untouched, a terminal gets them made [`printable`].
+/// Standard output for what the JVM prints: a pipe gets the bytes untouched, a terminal gets them made [`printable`], and the
+/// last line ended.
 pub(crate) struct JvmOutput<W> {
     inner: W,
     terminal: bool,
     /// The beginning of a character that a write cut in two, or a carriage return whose line feed may still come.
     held: Vec<u8>,
+    in_line: bool,
 }
 
 impl JvmOutput<io::Stdout> {
@@ -46,7 +48,7 @@ impl JvmOutput<io::Stdout> {
 impl<W: Write> JvmOutput<W> {
     /// Writes to `inner`, escaping control characters if it is a `terminal`.
     pub(crate) fn new(inner: W, terminal: bool) -> Self {
-        JvmOutput { inner, terminal, held: Vec::new() }
+        JvmOutput { inner, terminal, held: Vec::new(), in_line: false }
     }
 
     /// Writes what is still held back: call it at the end of the output.
@@ -55,9 +57,18 @@ impl<W: Write> JvmOutput<W> {
     /// Those of the writer beneath.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         let held = std::mem::take(&mut self.held);
-        self.inner.write_all(printable(&String::from_utf8_lossy(&held)).as_bytes())?;
+        self.show(&held)?;
+        if self.in_line {
+            // Or the shell's prompt stands behind "return code: 0".
+            self.inner.write_all(b"\n")?;
+        }
         self.inner.flush()?;
         Ok(self.inner)
+    }
+
+    fn show(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.in_line = bytes.last().map_or(self.in_line, |last| *last != b'\n');
+        self.inner.write_all(printable(&String::from_utf8_lossy(bytes)).as_bytes())
     }
 }
 
@@ -70,7 +81,7 @@ impl<W: Write> Write for JvmOutput<W> {
         let end = whole(&self.held);
         let rest = self.held.split_off(end);
         let ready = std::mem::replace(&mut self.held, rest);
-        self.inner.write_all(printable(&String::from_utf8_lossy(&ready)).as_bytes())?;
+        self.show(&ready)?;
         Ok(bytes.len())
     }
 
@@ -104,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_gets_its_last_line_ended_and_a_pipe_what_the_jvm_wrote() {
+        let shown = |terminal, text: &[&str]| {
+            let mut output = JvmOutput::new(Vec::new(), terminal);
+            text.iter().for_each(|part| output.write_all(part.as_bytes()).expect("memory"));
+            String::from_utf8(output.finish().expect("memory")).expect("text")
+        };
+        assert_eq!(shown(true, &["return ", "code: 0"]), "return code: 0\n");
+        assert_eq!(shown(false, &["return code: 0"]), "return code: 0");
+        assert_eq!(shown(true, &["a\n", "b\r", "\n"]), "a\nb\n");
+        assert_eq!(shown(true, &[]), "");
+    }
+
+    #[test]
     fn text_that_could_read_backwards_is_shown() {
         assert_eq!(printable("user\u{202e}nimda"), "user\\u{202e}nimda");
     }
@@ -125,7 +149,7 @@ mod tests {
     #[test]
     fn a_terminal_sees_the_same_wherever_the_writes_are_cut() {
         let text = "über\x1b[1m日本\r\nend\r".as_bytes();
-        let whole = printable(std::str::from_utf8(text).unwrap());
+        let whole = printable(std::str::from_utf8(text).unwrap()) + "\n";
         for cut in 0..=text.len() {
             let mut output = JvmOutput::new(Vec::new(), true);
             output.write_all(&text[..cut]).unwrap();
@@ -139,6 +163,6 @@ mod tests {
         let mut output = JvmOutput::new(Vec::new(), true);
         output.write_all(b"\xff\xfe\x9b1m ok").unwrap();
         let shown = String::from_utf8(output.finish().unwrap()).unwrap();
-        assert_eq!(shown, "\u{fffd}\u{fffd}\u{fffd}1m ok");
+        assert_eq!(shown, "\u{fffd}\u{fffd}\u{fffd}1m ok\n");
     }
 }
