@@ -80,10 +80,11 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client has come; false where there are too many.
+    /// A client has come; false where there are too many, or it comes to one that stays for its last job alone: it finds
+    /// nobody, and makes another injector.
     pub(crate) fn enter(&self) -> bool {
         let mut state = self.state();
-        let admitted = state.clients < MAX_CLIENTS;
+        let admitted = state.clients < MAX_CLIENTS && state.closing.is_none();
         state.clients += usize::from(admitted);
         admitted
     }

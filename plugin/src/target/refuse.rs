@@ -43,17 +43,23 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
 /// Refuses a container that does not run.
 pub(super) fn container(pod: &Pod, container: &str) -> Result<()> {
     let Some(status) = status_of(pod, container) else {
-        return Err(not_running(pod, container, "the kubelet reports no status for it yet".to_owned()));
+        return Err(not_running(pod, container, false, "the kubelet reports no status for it yet".to_owned()));
     };
     match &status.state {
         Some(ContainerState { running: Some(_), .. }) => Ok(()),
-        _ => Err(not_running(pod, container, state_text(status))),
+        _ => Err(not_running(pod, container, is_crashing(status), state_text(status))),
     }
 }
 
-fn not_running(pod: &Pod, container: &str, evidence: String) -> Failure {
+/// Whether it keeps failing: the kubelet says so only after a while.
+fn is_crashing(status: &ContainerStatus) -> bool {
+    let Some(state) = &status.state else { return false };
+    let backs_off = state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
+    backs_off || (status.restart_count > 0 && state.terminated.as_ref().is_some_and(|ended| ended.exit_code != 0))
+}
+
+fn not_running(pod: &Pod, container: &str, crashing: bool, evidence: String) -> Failure {
     let name = name_of(pod);
-    let crashing = evidence.contains("CrashLoopBackOff");
     let failure = no_target(if crashing {
         format!("container \"{container}\" of pod/{name} is crashing: it waits for its next start")
     } else {
@@ -245,5 +251,21 @@ mod tests {
             pod["status"]["initContainerStatuses"][0]["name"] = json!("side");
         });
         assert!(vanished(&pod, "side").is_none());
+    }
+
+    #[test]
+    fn a_container_that_keeps_failing_is_crashing_before_the_kubelet_says_so() {
+        let crashing = |restarts: u32, state: Value| {
+            let status = json!({
+                "name": "app", "image": "i", "imageID": "", "ready": false, "restartCount": restarts, "state": state,
+            });
+            is_crashing(&serde_json::from_value(status).expect("a status"))
+        };
+        let ended = |exit_code: u32| json!({"terminated": {"exitCode": exit_code}});
+        assert!(crashing(0, json!({"waiting": {"reason": "CrashLoopBackOff"}})));
+        assert!(crashing(1, ended(1)));
+        assert!(!crashing(0, ended(1)), "it has failed once");
+        assert!(!crashing(3, ended(0)));
+        assert!(!crashing(3, json!({"waiting": {"reason": "ContainerCreating"}})));
     }
 }

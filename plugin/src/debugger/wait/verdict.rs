@@ -111,7 +111,14 @@ fn pull_remedy(message: &str) -> String {
 }
 
 fn is_target_gone(message: &str) -> bool {
-    message.contains("invalid target container") || message.contains("CONTAINER_EXITED")
+    let signs = [
+        "invalid target container",
+        "CONTAINER_EXITED",
+        // runc, whose process in the target's PID namespace was killed with that.
+        "error getting pipe fds for pid",
+        "procReady not received",
+    ];
+    signs.iter().any(|sign| message.contains(sign))
 }
 
 fn target_gone(target: &Target, evidence: String) -> Failure {

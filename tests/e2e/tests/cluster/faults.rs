@@ -172,6 +172,21 @@ fn a_second_command_is_told_what_the_injector_is_busy_with_or_waits() {
 }
 
 #[test]
+fn an_injector_that_was_told_to_end_finishes_its_job_and_another_one_takes_the_next() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::of(&pod, Fault::Rate(SOME));
+    let first = transfer.program.clone().start();
+    transfer.proxy.wait_until_passed(SOME);
+    let _ = pod.jattach(["clean"]).succeeded();
+    let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+    transfer.proxy.release();
+    let _ = first.wait().succeeded();
+    dump::verify(&transfer.directory.path().join("x.hprof"));
+    assert_eq!(pod.ephemeral_containers().len(), 2);
+}
+
+#[test]
 fn a_pod_that_is_killed_in_mid_dump_leaves_no_file_of_that_name() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);

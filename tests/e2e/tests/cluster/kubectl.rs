@@ -13,10 +13,11 @@ fn installed() -> TempDir {
     folder
 }
 
-/// kubectl with that folder in PATH, told nothing.
+/// kubectl with that folder in PATH, and no other that has a plugin of that name, told nothing.
 fn kubectl(folder: &TempDir) -> Program {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(folder.path().to_owned()).chain(env::split_paths(&path));
+    let others = env::split_paths(&path).filter(|folder| !folder.join("kubectl-jattach").exists());
+    let folders = std::iter::once(folder.path().to_owned()).chain(others);
     Program::new(&cluster().kubectl).env("PATH", env::join_paths(folders).expect("folders"))
 }
 

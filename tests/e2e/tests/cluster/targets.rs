@@ -110,8 +110,9 @@ fn a_container_in_a_crash_loop_is_no_target() {
     // The kubelet starts it again now and then: what is told counts only where it waited all the while.
     let restarts = || pod.get()["status"]["containerStatuses"][0]["restartCount"].clone();
     loop {
+        let before = restarts();
         pod.wait_for("jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff");
-        let (before, containers) = (restarts(), pod.ephemeral_containers().len());
+        let containers = pod.ephemeral_containers().len();
         let ran = pod.jattach(["threaddump"]).ended_with(3).explains();
         let added = pod.ephemeral_containers().len() - containers;
         if restarts() == before {
