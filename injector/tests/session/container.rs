@@ -134,6 +134,13 @@ impl Container {
         let names = names.map(|name| name.into_string().expect("UTF-8"));
         names.filter(|name| !name.starts_with("Hoard") && !name.starts_with(".java_pid")).collect()
     }
+
+    /// Nothing of a dump or an agent lies in its /tmp; hold's socket may.
+    #[track_caller]
+    pub(crate) fn assert_only_sockets_left(&self) {
+        let left = self.left_behind();
+        assert!(left.iter().all(|name| name.ends_with(".sock")), "{left:?}");
+    }
 }
 
 impl Drop for Container {

@@ -41,10 +41,6 @@ fn end(pid: u32) {
     kill(Pid::from_raw(pid.try_into().expect("a pid")), Signal::SIGKILL).expect("it runs");
 }
 
-fn only_sockets(names: &[String]) -> bool {
-    names.iter().all(|name| name.ends_with(".sock"))
-}
-
 #[test]
 fn a_jvm_that_is_killed_while_it_dumps_is_said_to_have_ended_and_its_file_is_gone() {
     let container = Container::shaped(&UNDER_INIT, LARGE);
@@ -56,8 +52,7 @@ fn a_jvm_that_is_killed_while_it_dumps_is_said_to_have_ended_and_its_file_is_gon
     end(child_of(container.init()));
     let failure = client.answer().failure();
     assert_eq!(failure.code, Code::TargetEnded, "{failure}");
-    let left = container.left_behind();
-    assert!(only_sockets(&left), "{left:?}");
+    container.assert_only_sockets_left();
 }
 
 #[test]
@@ -70,8 +65,7 @@ fn a_jvm_that_is_killed_before_it_dumps_is_said_to_have_ended() {
     end(child_of(container.init()));
     let failure = client.answer().failure();
     assert_eq!(failure.code, Code::TargetEnded, "{failure}");
-    let left = container.left_behind();
-    assert!(only_sockets(&left), "{left:?}");
+    container.assert_only_sockets_left();
 }
 
 #[test]
@@ -105,8 +99,7 @@ fn what_is_left_of_a_dump_when_the_container_is_killed_an_injector_sweeps_that_c
     container.restart(1);
     let _hold = Hold::start(&container);
     Client::connect(&container).ask(attach("properties", &[])).whole();
-    let left = container.left_behind();
-    assert!(only_sockets(&left), "{left:?}");
+    container.assert_only_sockets_left();
     container.assert_unharmed();
 }
 
@@ -124,7 +117,6 @@ fn what_a_jvm_writes_for_a_hold_that_is_killed_the_next_one_sweeps() {
     let _next = Hold::start(&container);
     // Served when the JVM has finished the dump that nobody wants any more.
     Client::connect(&container).ask(attach("properties", &[])).whole();
-    let left = container.left_behind();
-    assert!(only_sockets(&left), "{left:?}");
+    container.assert_only_sockets_left();
     container.assert_unharmed();
 }

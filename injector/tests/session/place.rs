@@ -72,7 +72,6 @@ fn a_jvm_in_a_pid_namespace_below_ours_dumps_into_its_own_tmp() {
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     assert!(client.ask(dump_heap()).whole().len() > 20 << 20);
-    let left = container.left_behind();
-    assert!(left.iter().all(|name| name.ends_with(".sock")), "{left:?}");
+    container.assert_only_sockets_left();
     container.assert_unharmed();
 }
