@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::cgroup::Cgroup;
 use super::child::{Child, Ended};
@@ -50,6 +51,8 @@ pub(super) struct Parts {
     pub(super) bundle: Bundle,
     pub(super) cgroup: Cgroup,
     pub(super) runc: Runc,
+    /// What still writes into the bundle: [`Shared::sweep`](super::shared::Shared::sweep) awaits it.
+    pub(super) writers: TaskTracker,
 }
 
 /// The container's directory and what stands in it.
@@ -178,7 +181,7 @@ impl Container {
         }
         let started = Timestamp::now();
         self.0.state.send_replace(State::Running { started });
-        tokio::spawn(supervise(self.clone(), streams, started));
+        self.0.parts.writers.spawn(supervise(self.clone(), streams, started));
         Ok(())
     }
 
@@ -222,7 +225,7 @@ impl Container {
         let this = self.clone();
         let argv = spec.argv.clone();
         // In a task of its own, for the reason given at `runc::run`.
-        let process: JoinHandle<Result<ExecProcess>> = tokio::spawn(async move {
+        let process: JoinHandle<Result<ExecProcess>> = self.0.parts.writers.spawn(async move {
             let Parts { id, bundle, runc, .. } = &this.0.parts;
             let files = bundle.0.join(format!("exec-{number}"));
             let pid = runc.exec(id, &argv, &files, Stdio3 { stdin, stdout, stderr }).await?;

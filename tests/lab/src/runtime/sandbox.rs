@@ -169,6 +169,7 @@ impl Sandbox {
             bundle,
             cgroup,
             runc: self.0.shared.runc.clone(),
+            writers: self.0.shared.writers.clone(),
         })
     }
 

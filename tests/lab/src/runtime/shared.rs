@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capability, LinuxSeccomp};
 use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
 
 use super::Config;
 use super::cgroup::Cgroup;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) pods: PathBuf,
     pub(super) pause_root: PathBuf,
     pub(super) pause_program: PathBuf,
+    /// The tasks that write below `pods`.
+    pub(super) writers: TaskTracker,
     profile: Profile,
     seccomp_default: SeccompDefault,
     /// Held for as long as the lab lives: two labs on one state directory would sweep each other away.
@@ -47,6 +50,7 @@ impl Shared {
             pods: state.join("pods"),
             pause_root: state.join("pause"),
             pause_program,
+            writers: TaskTracker::new(),
             profile: Profile::read(Path::new(PROFILE))?,
             seccomp_default,
             _lock: lock,
@@ -70,6 +74,9 @@ impl Shared {
     /// directory included: the cgroup's name follows from that directory.
     pub(super) async fn sweep(&self) -> Result<()> {
         self.cgroup.kill().await?;
+        // The end of a killed container is still being written down.
+        self.writers.close();
+        self.writers.wait().await;
         self.cgroup.remove().await?;
         unmount_below(&self.pods)?;
         for directory in [self.pods.as_path(), &self.pause_root, self.runc.root()] {
