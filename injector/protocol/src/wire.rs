@@ -100,8 +100,12 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
+    pub(crate) fn str(&mut self) -> Result<&'a str, Error> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Error::Utf8)
+    }
+
     pub(crate) fn string(&mut self) -> Result<String, Error> {
-        std::str::from_utf8(self.bytes()?).map(str::to_owned).map_err(|_| Error::Utf8)
+        self.str().map(str::to_owned)
     }
 
     pub(crate) fn rest(&mut self) -> &'a [u8] {

@@ -3,7 +3,8 @@
 use jattach_protocol::failure::{Code, Failure, Identity};
 use jattach_protocol::frame::{Decoder, Encoder, Error, Frame, HEADER, MAX_PAYLOAD, TooLong};
 use jattach_protocol::message::{
-    Block, Codec, End, Hello, Jvm, MAX_BLOCK, MAX_NAME, MAX_TEXT, Message, Operation, Phase, Progress, Request, Started,
+    Block, Codec, DumpHeap, End, Form, Hello, Jvm, Limits, MAX_BLOCK, MAX_NAME, MAX_TEXT, Message, Operation, Patch,
+    Phase, Progress, Redact, Request, Resume, Started, Survey,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -51,12 +52,33 @@ fn text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect())
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    any::<(u64, u64, u32, u32)>().prop_map(|(storage, spool, max_stall, max_pause)| Limits {
+        storage,
+        spool,
+        max_stall,
+        max_pause,
+    })
+}
+
+fn dump() -> impl Strategy<Value = DumpHeap> {
+    let redact = prop_oneof![Just(Redact::Nothing), Just(Redact::Text), Just(Redact::Arrays), Just(Redact::All)];
+    let resume = proptest::option::of(any::<(u64, [u64; 2])>());
+    (any::<bool>(), redact, limits(), resume).prop_map(|(live, redact, limits, resume)| DumpHeap {
+        live,
+        redact,
+        limits,
+        resume: resume.map(|(job, stored)| Resume { job, stored }),
+    })
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         Just(Operation::List),
         Just(Operation::Shutdown),
         (text(), vec(text(), 0..5)).prop_map(|(command, arguments)| Operation::Attach { command, arguments }),
-        (any::<bool>(), any::<u64>()).prop_map(|(live, storage_limit)| Operation::DumpHeap { live, storage_limit }),
+        limits().prop_map(Operation::Survey),
+        dump().prop_map(Operation::DumpHeap),
         (text(), any::<u64>(), any::<u64>(), text()).prop_map(|(name, length, hash, options)| Operation::Load {
             name,
             length,
@@ -104,19 +126,27 @@ fn message() -> impl Strategy<Value = Message<'static>> {
             start_time
         })),
         bytes().prop_map(Message::Output),
-        (0..u64::MAX / 2, 0..=u32::try_from(MAX_BLOCK).unwrap(), bytes()).prop_map(|(offset, raw_length, data)| {
-            Message::Block(Block { offset, raw_length, codec: Codec::Zstd, data })
+        (0..2_u32, 0..u64::MAX / 2, 0..=u32::try_from(MAX_BLOCK).unwrap(), bytes()).prop_map(
+            |(stream, offset, raw_length, data)| {
+                Message::Block(Block { stream, offset, raw_length, codec: Codec::Zstd, data })
+            }
+        ),
+        (phase(), any::<(u64, u64, u32)>()).prop_map(|(phase, (done, total, stalled))| {
+            Message::Progress(Progress { phase, done, total, stalled })
         }),
-        (phase(), any::<u64>(), any::<u64>()).prop_map(|(phase, done, total)| Message::Progress(Progress {
-            phase,
-            done,
-            total
-        })),
         Just(Message::Heartbeat),
         Just(Message::Bye),
         failure().prop_map(Message::Failure),
         (any::<u64>(), any::<u64>()).prop_map(|(length, hash)| Message::End(End { length, hash })),
-        any::<u64>().prop_map(Message::Ack),
+        (0..2_u32, any::<u64>()).prop_map(|(stream, offset)| Message::Ack { stream, offset }),
+        any::<(u64, u64)>().prop_map(|(length, hash)| Message::StreamEnd(End { length, hash })),
+        any::<(u64, u32)>().prop_map(|(offset, length)| Message::Patch(Patch { offset, length })),
+        (prop_oneof![Just(Form::File), Just(Form::Stream), Just(Form::Pair)], any::<[u64; 5]>()).prop_map(
+            |(form, [heap_used, expected, spool, free, size])| {
+                Message::Survey(Survey { form, heap_used, expected, spool, free, size })
+            }
+        ),
+        text().prop_map(|text| Message::Job(text.leak())),
         jvm().prop_map(Message::Jvm),
     ]
 }
@@ -143,7 +173,7 @@ proptest! {
 
     #[test]
     fn what_was_written_is_what_is_read(message in message()) {
-        let frame = &frames(&[(7, 1, message.clone())])[0];
+        let frame = &frames(&[(7, message.stream(), message.clone())])[0];
         let mut decoder = Decoder::new();
         decoder.push(frame);
         let frame = decoder.next().unwrap().unwrap();

@@ -52,7 +52,7 @@ fn seal(mut input: &[u8]) -> Vec<u8> {
         let (payload, rest) = rest.split_at(rest.len().min(length.into()));
         let mut frame = vec![0; HEADER];
         frame.extend_from_slice(payload);
-        encoder.seal(kind, 1, 1, &mut frame).expect("255 bytes at the most");
+        encoder.seal(kind & 0x7f, 1, u32::from(kind >> 7), &mut frame).expect("255 bytes at the most");
         stream.extend(frame);
         input = rest;
     }

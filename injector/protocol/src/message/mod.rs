@@ -6,16 +6,24 @@
 //! 2. the client sends a [`Request`], and for an upload the blocks that belong to it.
 //! 3. the injector answers with [`Started`], then any number of [`Message::Jvm`], [`Message::Output`],
 //!    [`Message::Progress`] and [`Block`], and exactly one [`End`] or [`Failure`]. What ends without either is broken.
+//!    An artefact that comes in two streams has a [`Message::StreamEnd`] for the second before that.
 //! 4. the client acknowledges output and blocks as it has stored them, and says [`Message::Bye`] when it has all it wants.
 //!
 //! Both send heartbeats all the while. Fields are little-endian; strings and byte strings have a `u32` length.
 
+mod dump;
+mod request;
+
 use crate::failure::{Code, Failure, Identity};
 use crate::frame::{Frame, HEADER, MAX_PAYLOAD};
 use crate::wire::{Error, Reader, Writer};
+pub use dump::{DumpHeap, END_RECORD, Form, Limits, PART, Patch, Redact, Resume, STREAMS, Survey};
+use dump::{read_patch, read_survey, write_patch, write_survey};
+pub use request::{Operation, Request};
+use request::{read_request, write_request};
 
 /// The version of this protocol. Two sides that differ do not talk: the client starts an injector of its own version.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The most artefact bytes in one block, before compression.
 pub const MAX_BLOCK: usize = 1 << 20;
@@ -59,56 +67,6 @@ pub struct Hello {
     pub software: String,
     /// Which optional abilities the side has, a bit each; none is defined yet.
     pub capabilities: u64,
-}
-
-/// What the client wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The JVM's pid as the injector sees it, or 0 for the only one.
-    pub pid: u32,
-    /// The id of the container that is meant, without its scheme: where several containers share a PID namespace, and
-    /// where their control groups can be seen, only its JVMs count. Empty for any.
-    pub container: String,
-    /// Whether to wait while another job runs, instead of failing with [`Code::Busy`].
-    pub wait: bool,
-    /// For how many seconds without work the injector stays, from the end of this request on.
-    pub ttl: u32,
-    /// The work.
-    pub operation: Operation,
-}
-
-/// The work that a [`Request`] asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// The JVMs that the injector can see: a [`Message::Jvm`] each.
-    List,
-    /// An attach command in jattach's words ("threaddump", "jcmd", …); its output comes as [`Message::Output`].
-    Attach {
-        /// The command.
-        command: String,
-        /// Its arguments, as on jattach's command line.
-        arguments: Vec<String>,
-    },
-    /// A heap dump, as the artefact of stream 0.
-    DumpHeap {
-        /// Only what is reachable (after a full GC), or the dead objects too.
-        live: bool,
-        /// The smallest ephemeral-storage limit of the pod's containers in bytes, 0 for none.
-        storage_limit: u64,
-    },
-    /// Loads a native agent that the client sends as the artefact of stream 0, [`Block`]s up to its length.
-    Load {
-        /// The agent's file name, for messages only: where it is stored is the injector's affair.
-        name: String,
-        /// Its length in bytes.
-        length: u64,
-        /// Its xxh3-64.
-        hash: u64,
-        /// What its `Agent_OnAttach` is given.
-        options: String,
-    },
-    /// The injector ends when it has no job.
-    Shutdown,
 }
 
 /// The injector has taken a request on, and says for which process. Nothing else identifies a JVM beyond doubt.
@@ -170,6 +128,8 @@ pub struct Progress {
     pub done: u64,
     /// Bytes expected in this phase.
     pub total: u64,
+    /// For how many milliseconds the JVM has waited for room so far.
+    pub stalled: u32,
 }
 
 /// How a block's data are packed.
@@ -185,6 +145,8 @@ pub enum Codec {
 /// A piece of an artefact, independent of every other piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block<'a> {
+    /// The stream it belongs to, below [`STREAMS`].
+    pub stream: u32,
     /// Where its first byte belongs.
     pub offset: u64,
     /// How many bytes it unpacks to, at most [`MAX_BLOCK`].
@@ -227,13 +189,26 @@ pub enum Message<'a> {
     End(End),
     /// Everything of the artefact or output below this offset is stored: from the client, and from the injector in an
     /// upload.
-    Ack(u64),
+    Ack {
+        /// The stream, below [`STREAMS`]; 0 for an output and an upload.
+        stream: u32,
+        /// What lies below it is stored.
+        offset: u64,
+    },
     /// Client: nothing more is wanted, and what still runs is given up. The injector ends the conversation, so that the
     /// exec stream ends from its side, with a Status: where the client can only close everything at once (v4), one that
     /// closed first would never see it.
     Bye,
     /// Injector: one JVM of a list.
     Jvm(Jvm),
+    /// Injector: what a heap dump would take.
+    Survey(Survey),
+    /// Injector: stream [`PART`] of the artefact is complete, and this is what it gave.
+    StreamEnd(End),
+    /// Injector: the length of a heap record of stream 0 that was sent without it.
+    Patch(Patch),
+    /// Injector: beside a list, the job that runs, in words.
+    Job(&'a str),
 }
 
 impl Message<'_> {
@@ -249,9 +224,22 @@ impl Message<'_> {
             Message::Heartbeat => 7,
             Message::Failure(_) => FAILURE,
             Message::End(_) => 9,
-            Message::Ack(_) => 10,
+            Message::Ack { .. } => 10,
             Message::Bye => 11,
             Message::Jvm(_) => 12,
+            Message::Survey(_) => 13,
+            Message::StreamEnd(_) => 14,
+            Message::Patch(_) => 15,
+            Message::Job(_) => 16,
+        }
+    }
+
+    /// The stream that stands in the frame's header.
+    pub fn stream(&self) -> u32 {
+        match self {
+            Message::Block(Block { stream, .. }) | Message::Ack { stream, .. } => *stream,
+            Message::StreamEnd(_) => PART,
+            _ => 0,
         }
     }
 
@@ -285,19 +273,23 @@ impl Message<'_> {
                 out.u8(progress.phase as u8);
                 out.u64(progress.done);
                 out.u64(progress.total);
+                out.u32(progress.stalled);
             }
             Message::Heartbeat | Message::Bye => {}
             Message::Failure(failure) => write_failure(failure, out),
-            Message::End(end) => {
+            Message::End(end) | Message::StreamEnd(end) => {
                 out.u64(end.length);
                 out.u64(end.hash);
             }
-            Message::Ack(offset) => out.u64(*offset),
+            Message::Ack { offset, .. } => out.u64(*offset),
             Message::Jvm(jvm) => {
                 [jvm.pid, jvm.inner_pid, jvm.uid, jvm.gid].into_iter().for_each(|number| out.u32(number));
                 let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
                 strings.into_iter().for_each(|string| out.str(clip(string, MAX_NAME)));
             }
+            Message::Survey(survey) => write_survey(survey, out),
+            Message::Patch(patch) => write_patch(patch, out),
+            Message::Job(text) => out.str(clip(text, MAX_NAME)),
         }
     }
 }
@@ -318,19 +310,33 @@ impl<'a> Message<'a> {
     /// When the payload is not what the kind says, to the last byte.
     pub fn read(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
         let mut from = Reader(frame.payload);
+        let stream = frame.stream;
+        if stream as usize >= STREAMS || (stream != 0) != matches!(frame.kind, 14) && !matches!(frame.kind, BLOCK | 10)
+        {
+            return Err(Error::Value { field: "the stream", value: stream.into() });
+        }
         let message = match frame.kind {
             1 => return read_hello(&mut from).map(Message::Hello),
             2 => Message::Request(read_request(&mut from)?),
             3 => Message::Started(Started { job: from.u64()?, pid: from.u32()?, start_time: from.u64()? }),
             4 => Message::Output(from.rest()),
-            BLOCK => Message::Block(read_block(&mut from)?),
-            6 => Message::Progress(Progress { phase: read_phase(&mut from)?, done: from.u64()?, total: from.u64()? }),
+            BLOCK => Message::Block(read_block(stream, &mut from)?),
+            6 => Message::Progress(Progress {
+                phase: read_phase(&mut from)?,
+                done: from.u64()?,
+                total: from.u64()?,
+                stalled: from.u32()?,
+            }),
             7 => Message::Heartbeat,
             FAILURE => Message::Failure(read_failure(&mut from)?),
             9 => Message::End(End { length: from.u64()?, hash: from.u64()? }),
-            10 => Message::Ack(from.u64()?),
+            10 => Message::Ack { stream, offset: from.u64()? },
             11 => Message::Bye,
             12 => Message::Jvm(read_jvm(&mut from)?),
+            13 => Message::Survey(read_survey(&mut from)?),
+            14 => Message::StreamEnd(End { length: from.u64()?, hash: from.u64()? }),
+            15 => Message::Patch(read_patch(&mut from)?),
+            16 => Message::Job(from.str()?),
             kind => return Err(Error::Value { field: "the kind of message", value: kind.into() }),
         };
         from.end()?;
@@ -345,56 +351,7 @@ fn read_hello(from: &mut Reader<'_>) -> Result<Hello, Error> {
     Ok(Hello { version: from.u16()?, software: from.string()?, capabilities: from.u64()? })
 }
 
-fn write_request(request: &Request, out: &mut Writer<'_>) {
-    out.u32(request.pid);
-    out.str(&request.container);
-    out.u8(request.wait.into());
-    out.u32(request.ttl);
-    match &request.operation {
-        Operation::List => out.u8(0),
-        Operation::Attach { command, arguments } => {
-            out.u8(1);
-            out.str(command);
-            arguments.iter().for_each(|argument| out.str(argument));
-        }
-        Operation::DumpHeap { live, storage_limit } => {
-            out.u8(2);
-            out.u8((*live).into());
-            out.u64(*storage_limit);
-        }
-        Operation::Load { name, length, hash, options } => {
-            out.u8(3);
-            out.str(name);
-            out.u64(*length);
-            out.u64(*hash);
-            out.str(options);
-        }
-        Operation::Shutdown => out.u8(4),
-    }
-}
-
-fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
-    let (pid, container) = (from.u32()?, from.string()?);
-    let (wait, ttl) = (from.flag("wait")?, from.u32()?);
-    let operation = match from.u8()? {
-        0 => Operation::List,
-        1 => {
-            let command = from.string()?;
-            let mut arguments = Vec::new();
-            while !from.0.is_empty() {
-                arguments.push(from.string()?);
-            }
-            Operation::Attach { command, arguments }
-        }
-        2 => Operation::DumpHeap { live: from.flag("live")?, storage_limit: from.u64()? },
-        3 => Operation::Load { name: from.string()?, length: from.u64()?, hash: from.u64()?, options: from.string()? },
-        4 => Operation::Shutdown,
-        value => return Err(Error::Value { field: "an operation", value: value.into() }),
-    };
-    Ok(Request { pid, container, wait, ttl, operation })
-}
-
-fn read_block<'a>(from: &mut Reader<'a>) -> Result<Block<'a>, Error> {
+fn read_block<'a>(stream: u32, from: &mut Reader<'a>) -> Result<Block<'a>, Error> {
     let (offset, raw_length) = (from.u64()?, from.u32()?);
     let codec = match from.u8()? {
         0 => Codec::None,
@@ -405,7 +362,7 @@ fn read_block<'a>(from: &mut Reader<'a>) -> Result<Block<'a>, Error> {
     if too_long || (codec == Codec::None && from.0.len() != raw_length as usize) {
         return Err(Error::Value { field: "a block's length", value: raw_length.into() });
     }
-    Ok(Block { offset, raw_length, codec, data: from.rest() })
+    Ok(Block { stream, offset, raw_length, codec, data: from.rest() })
 }
 
 fn read_phase(from: &mut Reader<'_>) -> Result<Phase, Error> {
