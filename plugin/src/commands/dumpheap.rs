@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use jattach_protocol::hprof::Summary;
-use jattach_protocol::message::{Operation, Phase, Progress as Far};
+use jattach_protocol::message::{DumpHeap, Limits, Operation, Phase, Progress as Far};
 use jiff::Timestamp;
 
 use super::Context;
@@ -53,8 +53,8 @@ impl To {
 /// # Errors
 /// Those of the conversation; 8 where what arrived is not a whole dump: then nothing has the dump's name.
 pub(super) async fn run(context: &Context, mut session: Session, live: bool, to: &mut To) -> Result<(), Error> {
-    let limit = storage_limit(&context.target.pod);
-    session.request(context.request(Operation::DumpHeap { live, storage_limit: limit }));
+    let limits = Limits { storage: storage_limit(&context.target.pod), ..Limits::default() };
+    session.request(context.request(Operation::DumpHeap(DumpHeap { live, limits, ..DumpHeap::default() })));
     let progress = Progress::new(context.options.output.quiet);
     let mut total = None;
     let mut show = |told: Told| match told {

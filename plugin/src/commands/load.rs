@@ -50,11 +50,11 @@ pub(super) async fn upload(
     let (mut sent, mut stored) = (0, 0);
     for data in agent.chunks(BLOCK) {
         let raw_length = u32::try_from(data.len()).unwrap_or(0);
-        let block = Block { offset: sent, raw_length, codec: Codec::None, data };
+        let block = Block { stream: 0, offset: sent, raw_length, codec: Codec::None, data };
         outgoing.send(request, &Message::Block(block));
         sent += data.len() as u64;
         while sent - stored > UNDER_WAY {
-            if let Message::Ack(offset) = session.next().await? {
+            if let Message::Ack { offset, .. } = session.next().await? {
                 stored = offset.clamp(stored, sent);
             }
         }

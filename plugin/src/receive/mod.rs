@@ -79,7 +79,7 @@ async fn feed<T>(
             report = reports.recv() => match report {
                 Some(Report::Stored { offset, cost }) => {
                     queue.bytes -= cost;
-                    outgoing.acknowledge(request, offset);
+                    outgoing.acknowledge(request, [offset, 0]);
                     progress(Told::Stored(offset));
                 }
                 Some(Report::Done(result)) => return result.map_err(Error::Transfer),
@@ -137,7 +137,7 @@ impl Piece {
 fn piece(message: &Message<'_>) -> Option<Piece> {
     match *message {
         Message::Output(bytes) => Some(Piece::Output(bytes.to_vec())),
-        Message::Block(Block { offset, raw_length, codec, data }) => {
+        Message::Block(Block { stream: 0, offset, raw_length, codec, data }) => {
             Some(Piece::Block { offset, raw_length, codec, data: data.to_vec() })
         }
         Message::End(end) => Some(Piece::End(end)),

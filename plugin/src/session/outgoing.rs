@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jattach_protocol::Message;
 use jattach_protocol::frame::Encoder;
-use jattach_protocol::message::HEARTBEAT_SECONDS;
+use jattach_protocol::message::{HEARTBEAT_SECONDS, STREAMS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, SimplexStream, WriteHalf};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -20,36 +20,49 @@ const STDERR: usize = 2 << 10;
 /// A handle for sending; the stream's stdin stays open until all of them are gone.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
-    frames: UnboundedSender<(u32, u8, Vec<u8>)>,
-    /// The newest acknowledgement: the request and what of its answer is stored.
-    stored: watch::Sender<(u32, u64)>,
+    frames: UnboundedSender<Letter>,
+    /// The newest acknowledgements: the request, and what of each of its streams is stored.
+    stored: watch::Sender<(u32, [u64; STREAMS])>,
+}
+
+/// A frame that is not sealed yet.
+struct Letter {
+    request: u32,
+    kind: u8,
+    stream: u32,
+    frame: Vec<u8>,
+}
+
+impl Letter {
+    fn new(request: u32, message: &Message<'_>) -> Letter {
+        Letter { request, kind: message.kind(), stream: message.stream(), frame: message.to_frame() }
+    }
 }
 
 impl Outgoing {
     /// Sends on the stdin of an exec stream from now on, and begins with heartbeats.
     pub(super) fn new(stdin: WriteHalf<SimplexStream>) -> Outgoing {
         let (frames, mut messages) = unbounded_channel();
-        let (stored, mut acknowledged) = watch::channel((0, 0));
+        let (stored, mut acknowledged) = watch::channel((0, [0; STREAMS]));
         tokio::spawn(async move {
-            let mut pen = Pen { stdin, encoder: Encoder::new() };
+            let mut pen = Pen { stdin, encoder: Encoder::new(), told: (0, [0; STREAMS]) };
             let mut beat = interval(HEARTBEAT);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             // The first tick is now, and the hello has to come first.
             beat.reset();
             loop {
-                let (request, kind, frame) = tokio::select! {
+                let written = tokio::select! {
                     biased;
                     // First, so that a bye never overtakes one.
                     Ok(()) = acknowledged.changed() => {
-                        let (request, offset) = *acknowledged.borrow_and_update();
-                        let ack = Message::Ack(offset);
-                        (request, ack.kind(), ack.to_frame())
+                        let newest = *acknowledged.borrow_and_update();
+                        pen.acknowledge(newest).await
                     }
-                    message = messages.recv() => match message { Some(message) => message, None => return },
-                    _ = beat.tick() => (0, Message::Heartbeat.kind(), Message::Heartbeat.to_frame()),
+                    letter = messages.recv() => match letter { Some(letter) => pen.write(letter).await, None => return },
+                    _ = beat.tick() => pen.write(Letter::new(0, &Message::Heartbeat)).await,
                 };
                 // A stdin that is closed shows on stdout, too, and there the reason is told.
-                if pen.write(request, kind, frame).await.is_err() {
+                if written.is_err() {
                     return;
                 }
             }
@@ -60,25 +73,40 @@ impl Outgoing {
     /// Sends a message as soon as those before it have left. It never waits: what may be under way is bounded by what the
     /// injector acknowledges.
     pub(crate) fn send(&self, request: u32, message: &Message<'_>) {
-        let _ = self.frames.send((request, message.kind(), message.to_frame()));
+        let _ = self.frames.send(Letter::new(request, message));
     }
 
-    /// Says that everything below `offset` is stored. Only the newest is kept until it can leave: an injector that sends
-    /// without end and reads nothing is not to fill our memory with what it does not read.
-    pub(crate) fn acknowledge(&self, request: u32, offset: u64) {
-        self.stored.send_replace((request, offset));
+    /// Says that everything below these offsets is stored. Only the newest are kept until they can leave: an injector that
+    /// sends without end and reads nothing is not to fill our memory with what it does not read.
+    pub(crate) fn acknowledge(&self, request: u32, stored: [u64; STREAMS]) {
+        self.stored.send_replace((request, stored));
     }
 }
 
 struct Pen {
     stdin: WriteHalf<SimplexStream>,
     encoder: Encoder,
+    /// What was acknowledged last.
+    told: (u32, [u64; STREAMS]),
 }
 
 impl Pen {
-    async fn write(&mut self, request: u32, kind: u8, mut frame: Vec<u8>) -> std::io::Result<()> {
-        self.encoder.seal(kind, request, 0, &mut frame).map_err(std::io::Error::other)?;
+    async fn write(&mut self, letter: Letter) -> std::io::Result<()> {
+        let Letter { request, kind, stream, mut frame } = letter;
+        self.encoder.seal(kind, request, stream, &mut frame).map_err(std::io::Error::other)?;
         self.stdin.write_all(&frame).await
+    }
+
+    /// A stream of which nothing new is stored is not spoken of.
+    async fn acknowledge(&mut self, (request, stored): (u32, [u64; STREAMS])) -> std::io::Result<()> {
+        let told = if self.told.0 == request { self.told.1 } else { [0; STREAMS] };
+        self.told = (request, stored);
+        for (stream, (offset, told)) in (0..).zip(stored.into_iter().zip(told)) {
+            if offset > told {
+                self.write(Letter::new(request, &Message::Ack { stream, offset })).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -117,7 +145,7 @@ mod tests {
         let (mut injector, stdin) = tokio::io::simplex(1 << 20);
         let outgoing = Outgoing::new(stdin);
         for offset in 1..=1000 {
-            outgoing.acknowledge(7, offset);
+            outgoing.acknowledge(7, [offset, 10 * offset]);
         }
         outgoing.send(0, &Message::Bye);
         let mut decoder = Decoder::new();
@@ -129,6 +157,7 @@ mod tests {
                 sent.push((frame.request, format!("{:?}", Message::read(&frame).expect("a message"))));
             }
         }
-        assert_eq!(sent, [(7, "Ack(1000)".to_owned()), (0, "Bye".to_owned())]);
+        let ack = |stream, offset| (7, format!("{:?}", Message::Ack { stream, offset }));
+        assert_eq!(sent, [ack(0, 1000), ack(1, 10_000), (0, "Bye".to_owned())]);
     }
 }
