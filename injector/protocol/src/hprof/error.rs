@@ -1,6 +1,7 @@
 //! Where and why a stream is no whole heap dump.
 
-/// The first thing that is wrong with a dump. Offsets count bytes from the start of the file.
+/// The first thing that is wrong with a dump. Offsets count bytes from the start of the stream: the file, or one of its two
+/// streams where they are read apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -49,6 +50,14 @@ pub enum Error {
     /// HEAP_DUMP_END with nothing to end.
     #[error("HEAP_DUMP_END at byte {offset} with no heap record before it")]
     NoHeap { offset: u64 },
+
+    /// HEAP_DUMP_END where the main stream alone has one.
+    #[error("HEAP_DUMP_END at byte {offset} of the dump's second stream; expected in the first one only")]
+    EndInPart { offset: u64 },
+
+    /// The second stream was read before the header was there, with an identifier size that the header does not give.
+    #[error("the header gives identifiers of {header} bytes; the dump's second stream was read with {assumed}")]
+    IdSizes { header: u8, assumed: u8 },
 
     /// Bytes after HEAP_DUMP_END.
     #[error("the dump goes on at byte {offset}, after its HEAP_DUMP_END")]

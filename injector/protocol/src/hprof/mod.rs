@@ -10,6 +10,7 @@
 //! - HPROF 1.0.1 (JDK 7 and early 8, heaps below 2 GiB): one HEAP_DUMP and then the end of the file.
 //! - FRAME and TRACE between segments and after them (22 and newer: virtual threads without a carrier).
 //! - Segments above 4 GiB whose length field holds the low 32 bits only (8 and older; newer ones truncate the array).
+//! - Two files, to be joined before HEAP_DUMP_END (22 and newer): see [`Reader::main`] and [`Reader::part`].
 //! - A segment length of 0 until the writer seeks back (8 and older): see [`Lengths::Pending`].
 
 mod carry;

@@ -22,8 +22,36 @@ pub struct Summary {
     pub classes: u64,
     /// 4 or 8; 0 before the header was read.
     pub id_size: u8,
+    /// HEAP_DUMP and HEAP_DUMP_SEGMENT records.
+    pub heap_records: u64,
     /// HEAP_DUMP_END was there. A whole dump in the unsegmented form of HPROF 1.0.1 has none.
     pub ended: bool,
+}
+
+impl Summary {
+    /// What the whole dump holds of which this is the main stream and `part` the other, both read to their ends.
+    ///
+    /// # Errors
+    /// [`Error::IdSizes`] when the part was read with identifiers of another size than the header gives, and
+    /// [`Error::NoHeap`] when neither stream held a heap record.
+    pub fn joined(self, part: &Summary) -> Result<Summary, Error> {
+        if part.id_size != self.id_size && part.bytes > 0 {
+            return Err(Error::IdSizes { header: self.id_size, assumed: part.id_size });
+        }
+        let joined = Summary {
+            bytes: self.bytes + part.bytes,
+            records: self.records + part.records,
+            instances: self.instances + part.instances,
+            arrays: self.arrays + part.arrays,
+            classes: self.classes + part.classes,
+            heap_records: self.heap_records + part.heap_records,
+            ..self
+        };
+        if joined.heap_records == 0 {
+            return Err(Error::NoHeap { offset: joined.bytes.saturating_sub(RECORD_HEAD as u64) });
+        }
+        Ok(joined)
+    }
 }
 
 /// What a heap record's length of 0 means.
@@ -52,6 +80,7 @@ pub enum Lengths {
 pub struct Reader<V = ()> {
     pub(super) visitor: V,
     pub(super) lengths: Lengths,
+    pub(super) stream: Stream,
     pub(super) state: State,
     pub(super) carry: Carry,
     version: Version,
@@ -64,6 +93,16 @@ pub struct Reader<V = ()> {
     pub(super) heap: Heap,
     pub(super) summary: Summary,
     failure: Option<Error>,
+}
+
+/// What of a dump is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    Whole,
+    /// The first of two: heap records may be in the other one alone.
+    Main,
+    /// The second of two: whole records, without the file's header and HEAP_DUMP_END.
+    Part,
 }
 
 /// What the next bytes are.
@@ -152,6 +191,7 @@ impl<V: Visitor> Reader<V> {
         Reader {
             visitor,
             lengths,
+            stream: Stream::Whole,
             state: State::Magic,
             carry: Carry::new(),
             version: Version::V1_0_2,
@@ -162,6 +202,37 @@ impl<V: Visitor> Reader<V> {
             heap: Heap::Unseen,
             summary: Summary::default(),
             failure: None,
+        }
+    }
+
+    /// A reader of the first of the two streams that JDK 22 and newer write: from the file's header to HEAP_DUMP_END, heap
+    /// records or none between them.
+    ///
+    /// The JVM writes heap records to a second file (`x.p0`, see [`Reader::part`]), which it means to copy in before the
+    /// 9 bytes of HEAP_DUMP_END (`VM_HeapDumper::work` and `DumpMerger::merge` in heapDumper.cpp). Both streams may be
+    /// verified apart, each as it arrives: [`Summary::joined`] is then what the joined file holds.
+    #[must_use]
+    pub fn main(visitor: V) -> Self {
+        Reader { stream: Stream::Main, ..Reader::with(visitor, Lengths::Final) }
+    }
+
+    /// A reader of the second of these two streams: it begins with a record, and is whole at the end of any.
+    ///
+    /// The size of identifiers stands in the main stream's header, which may arrive later: HotSpot keeps the last 1 MiB of
+    /// that stream until this one is complete. Only 32-bit JVMs have other ones than [`IdSize::Eight`]: who assumes that
+    /// learns from [`Summary::joined`] whether it was right. Offsets, in errors too, count from this stream's start.
+    #[must_use]
+    pub fn part(ids: IdSize, visitor: V) -> Self {
+        let id_size = match ids {
+            IdSize::Four => 4,
+            IdSize::Eight => 8,
+        };
+        Reader {
+            stream: Stream::Part,
+            state: State::RecordHead,
+            ids,
+            summary: Summary { id_size, ..Summary::default() },
+            ..Reader::with(visitor, Lengths::Final)
         }
     }
 
@@ -187,7 +258,8 @@ impl<V: Visitor> Reader<V> {
     /// The end of the stream: what a whole dump held.
     ///
     /// A dump in the unsegmented form of HPROF 1.0.1 (JDK 7, early 8) has no end record: it is whole between two records
-    /// once its HEAP_DUMP was there, and [`Summary::ended`] stays false.
+    /// once its HEAP_DUMP was there, and [`Summary::ended`] stays false. So it does in a [part](Reader::part), whole between
+    /// any two records.
     ///
     /// # Errors
     /// What was wrong with the stream, or where it was cut off and what was expected there.
@@ -196,9 +268,10 @@ impl<V: Visitor> Reader<V> {
             return Err(failure.clone());
         }
         let at_boundary = self.state == State::RecordHead && self.carry.held() == 0;
-        match (self.state, self.heap) {
-            (State::Ended, _) => Ok(self.summary),
-            (_, Heap::Whole) if at_boundary && self.version == Version::V1_0_1 => Ok(self.summary),
+        match (self.state, self.stream, self.heap) {
+            (State::Ended, ..) => Ok(self.summary),
+            (_, Stream::Part, _) if at_boundary => Ok(self.summary),
+            (_, Stream::Whole, Heap::Whole) if at_boundary && self.version == Version::V1_0_1 => Ok(self.summary),
             _ if at_boundary => Err(Error::NotEnded { offset: self.summary.bytes }),
             _ => Err(self.overrun().unwrap_or_else(|| self.truncated())),
         }

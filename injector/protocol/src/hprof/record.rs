@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::item::{Frame, IdSize, LoadClass, Record, Trace};
-use super::reader::{After, Heap, Item, Lengths, Open, Reader, State};
+use super::reader::{After, Heap, Item, Lengths, Open, Reader, State, Stream};
 use super::tag::Tag;
 use super::visitor::Visitor;
 
@@ -62,7 +62,10 @@ impl<V: Visitor> Reader<V> {
     fn open_record(&mut self, tag: Tag) -> Result<(), Error> {
         match tag {
             Tag::HeapDump | Tag::HeapDumpSegment => return self.open_heap_record(tag),
-            Tag::HeapDumpEnd if self.heap == Heap::Unseen => {
+            Tag::HeapDumpEnd if self.stream == Stream::Part => {
+                return Err(Error::EndInPart { offset: self.record.offset });
+            }
+            Tag::HeapDumpEnd if self.heap == Heap::Unseen && self.stream == Stream::Whole => {
                 return Err(Error::NoHeap { offset: self.record.offset });
             }
             Tag::HeapDumpEnd => {
@@ -88,6 +91,7 @@ impl<V: Visitor> Reader<V> {
             self.record.pending = true;
             self.record.left = u64::MAX;
         }
+        self.summary.heap_records += 1;
         if tag == Tag::HeapDumpSegment {
             self.heap = Heap::Segmented;
         } else if self.heap == Heap::Unseen {

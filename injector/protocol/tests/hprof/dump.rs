@@ -68,6 +68,15 @@ impl Dump {
         dump.end()
     }
 
+    /// The second of two streams: these records alone.
+    pub(crate) fn part(ids: u8, records: &[Record]) -> Dump {
+        let mut dump = Dump { ids: ids.into(), ..Dump::default() };
+        dump.summary.id_size = ids;
+        records.iter().for_each(|record| dump.record(record));
+        dump.summary.bytes = dump.bytes.len() as u64;
+        dump
+    }
+
     pub(crate) fn end(mut self) -> Dump {
         self.begin(0x2c, 0, true);
         self.summary.ended = true;
@@ -123,6 +132,7 @@ impl Dump {
     /// A HEAP_DUMP or HEAP_DUMP_SEGMENT.
     pub(crate) fn heap(&mut self, tag: u8, subs: &[Sub]) {
         self.begin(tag, 0, false);
+        self.summary.heap_records += 1;
         let begin = self.bytes.len();
         subs.iter().for_each(|sub| self.sub(sub));
         let length = u32::try_from(self.bytes.len() - begin).expect("tests make small records");
@@ -191,7 +201,7 @@ fn sub() -> impl Strategy<Value = Sub> {
     ]
 }
 
-fn record() -> impl Strategy<Value = Record> {
+pub(crate) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         3 => (0..40_usize).prop_map(Record::Utf8),
         1 => (0..9_u32).prop_map(Record::Trace),

@@ -3,6 +3,7 @@
 mod broken;
 mod dump;
 mod hostile;
+mod pair;
 mod seen;
 mod whole;
 mod writers;
