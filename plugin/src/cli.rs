@@ -123,7 +123,7 @@ pub(crate) struct InjectorFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputFlags {
-    /// json or yaml, for ps, version and --dry-run
+    /// json or yaml, for ps, verify, inspect, version and --dry-run
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Option<OutputFormat>,
     /// Say nothing on stderr but failures
@@ -201,6 +201,12 @@ pub(crate) enum Command {
     /// End the injectors that run in the pod
     #[command(override_usage = "kubectl jattach [FLAGS] TARGET clean")]
     Clean,
+    /// Check that a heap dump file is whole, to its last record; needs no cluster
+    #[command(override_usage = "kubectl jattach verify [-o json|yaml] FILE")]
+    Verify(Verify),
+    /// Show what a heap dump file holds: its classes, largest arrays and threads; needs no cluster
+    #[command(override_usage = "kubectl jattach inspect [--top N] [-o json|yaml] FILE")]
+    Inspect(Inspect),
     /// Print the versions of the plugin and of its injector image
     #[command(override_usage = "kubectl jattach version [-o json|yaml]")]
     Version,
@@ -277,6 +283,23 @@ pub(crate) struct Load {
     /// AGENT is a file of this machine: place it in the injector and load it from there
     #[arg(long)]
     pub(crate) upload: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The dump, raw or packed by gzip or zstd, or a .part of one; - is stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The dump, raw or packed by gzip or zstd, or a .part of one; - is stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How many classes, arrays and stacks to show
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "20")]
+    pub(crate) top: u32,
 }
 
 fn positive(text: &str) -> Result<u32, &'static str> {

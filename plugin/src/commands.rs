@@ -47,6 +47,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let work = async {
         match command {
             Command::Version => version::run(&injector.image, output.format),
+            Command::Verify { .. } | Command::Inspect { .. } => {
+                Err(Failure::usage("verify and inspect are no commands of this version").into())
+            }
             Command::On(wish, action) => {
                 let cluster = Cluster::connect(&connection).await?;
                 on_target(cluster, &wish, &action, Shared { injector, output }).await

@@ -65,7 +65,16 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) enum Command {
     Version,
+    Verify { dump: Input },
+    Inspect { dump: Input, top: usize },
     On(Wish, Action),
+}
+
+/// A heap dump on this machine.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    File(PathBuf),
+    Stdin,
 }
 
 /// What is done to a target.
@@ -155,19 +164,23 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     let output =
         Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
     let timeout = limit("--timeout", raw.output.timeout, None)?;
-    let action = action(raw.command)?;
-    let is_data = match action {
-        None | Some(Action::Ps) => true,
-        Some(Action::Clean) => false,
-        _ => injector.dry_run.is_some(),
-    };
-    if output.format.is_some() && !is_data {
-        return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
-            .remedy("leave it out; -o json|yaml goes with ps, with version and with --dry-run"));
-    }
-    let command = match action {
-        None => Command::Version,
-        Some(action) => {
+    let is_aimed = target.is_some() || raw.selector.is_some();
+    let command = match kind(raw.command)? {
+        Kind::Here(Command::Verify { .. } | Command::Inspect { .. }) if is_aimed => {
+            return Err(Failure::usage("verify and inspect read a file of this machine, and take no TARGET")
+                .remedy(format!("{} verify FILE", cli::NAME)));
+        }
+        Kind::Here(command) => command,
+        Kind::There(action) => {
+            let is_data = match action {
+                Action::Ps => true,
+                Action::Clean => false,
+                _ => injector.dry_run.is_some(),
+            };
+            if output.format.is_some() && !is_data {
+                return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
+                    .remedy("leave it out; -o json|yaml goes with ps, verify, inspect, version and --dry-run"));
+            }
             let wish = Wish::new(target, raw.selector, set(raw.target.container), raw.target.pid)?;
             Command::On(wish, action)
         }
@@ -175,9 +188,22 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     Ok(Options { command, connection, injector, output, timeout })
 }
 
-fn action(command: cli::Command) -> Result<Option<Action>> {
-    Ok(Some(match command {
-        cli::Command::Version => return Ok(None),
+/// Where a command does its work.
+enum Kind {
+    /// On this machine alone.
+    Here(Command),
+    /// In the cluster.
+    There(Action),
+}
+
+fn kind(command: cli::Command) -> Result<Kind> {
+    Ok(Kind::There(match command {
+        cli::Command::Version => return Ok(Kind::Here(Command::Version)),
+        cli::Command::Verify(verify) => return Ok(Kind::Here(Command::Verify { dump: input(verify.file) })),
+        cli::Command::Inspect(inspect) => {
+            let top = usize::try_from(inspect.top).unwrap_or(usize::MAX);
+            return Ok(Kind::Here(Command::Inspect { dump: input(inspect.file), top }));
+        }
         cli::Command::Ps => Action::Ps,
         cli::Command::DumpHeap(dump) => Action::DumpHeap {
             live: !dump.objects.all,
@@ -199,6 +225,10 @@ fn action(command: cli::Command) -> Result<Option<Action>> {
         cli::Command::Load(load) => Action::Load { agent: agent(load.agent, load.upload)?, options: load.options },
         cli::Command::Clean => Action::Clean,
     }))
+}
+
+fn input(file: PathBuf) -> Input {
+    if file.as_os_str() == "-" { Input::Stdin } else { Input::File(file) }
 }
 
 fn agent(agent: OsString, upload: bool) -> Result<Agent> {

@@ -17,7 +17,7 @@ fn parsed(line: &str) -> Result<Parsed> {
 fn action(line: &str) -> Action {
     match options(line).command {
         Command::On(_, action) => action,
-        Command::Version => panic!("{line} has an action"),
+        other => panic!("{line} has an action: {other:?}"),
     }
 }
 
@@ -138,13 +138,25 @@ fn kubectls_own_spellings_are_taken() {
 fn a_selector_or_a_target_is_the_wish() {
     let wish = |line: &str| match options(line).command {
         Command::On(wish, _) => wish,
-        Command::Version => panic!("{line} has a target"),
+        other => panic!("{line} has a target: {other:?}"),
     };
     let by_name = wish("deploy/api -c app --pid 7 ps");
     assert_eq!((by_name.container.as_deref(), by_name.pid), (Some("app"), Some(7)));
     assert!(matches!(by_name.name, Name::Workload { .. }));
     assert!(matches!(wish("-l app=x ps").name, Name::Selector(selector) if selector == "app=x"));
     assert!(matches!(options("version").command, Command::Version));
+}
+
+#[test]
+fn a_dump_of_this_machine_takes_no_target() {
+    let dump = |file: &str| Input::File(file.into());
+    assert!(matches!(options("verify x.hprof").command, Command::Verify { dump: read } if read == dump("x.hprof")));
+    assert!(matches!(options("verify -").command, Command::Verify { dump: Input::Stdin }));
+    assert!(matches!(options("inspect ./-").command, Command::Inspect { dump: read, top: 20 } if read == dump("./-")));
+    for line in ["pod/x verify x.hprof", "x inspect x.hprof", "-l app=x verify x.hprof"] {
+        assert!(cause(line).contains("take no TARGET"), "{line}: {}", cause(line));
+    }
+    assert!(cause("verify").contains("<FILE>"), "{}", cause("verify"));
 }
 
 #[test]
@@ -188,14 +200,27 @@ fn a_format_is_refused_where_there_is_nothing_to_format() {
     {
         assert!(cause(line).contains("nothing to format"), "{line}");
     }
-    for line in ["x ps -o json", "version -o yaml", "x dumpheap --dry-run=client -o json"] {
+    for line in [
+        "x ps -o json",
+        "version -o yaml",
+        "verify x -o json",
+        "-o yaml inspect x",
+        "x dumpheap --dry-run=client -o json",
+    ] {
         assert!(options(line).output.format.is_some(), "{line}");
     }
 }
 
 #[test]
 fn what_counts_is_counted_from_one() {
-    for line in ["x ps --pid 0", "x ps --pid=-1", "x ps --pid abc", "x inspectheap --top 0", "x ps --pid 99999999999"] {
+    for line in [
+        "x ps --pid 0",
+        "x ps --pid=-1",
+        "x ps --pid abc",
+        "x inspectheap --top 0",
+        "inspect x --top 0",
+        "x ps --pid 99999999999",
+    ] {
         assert!(cause(line).contains("not a number from 1 up"), "{line}: {}", cause(line));
     }
 }

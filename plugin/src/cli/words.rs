@@ -249,13 +249,13 @@ impl Scan {
             "help" => match self.plain.get(1) {
                 Some(topic) if !self.flags.is_command(topic) => {
                     Err(Failure::usage(format!("no help on \"{}\"", topic.to_string_lossy()))
-                        .remedy(format!("the commands are {}, version", self.flags.on_targets())))
+                        .remedy(format!("the commands are {}, verify, inspect, version", self.flags.on_targets())))
                 }
                 topic => Ok(Some(help(topic.cloned()))),
             },
-            "version" => {
+            "version" | "verify" | "inspect" => {
                 self.plain.remove(0);
-                Ok(Some(std::mem::take(self).without_target("version")))
+                Ok(Some(std::mem::take(self).without_target(first)))
             }
             word => Err(Failure::usage(format!("\"{word}\" is no command of this version"))
                 .remedy(format!("if a pod is meant: {NAME} pod/{word} COMMAND"))),
