@@ -144,7 +144,10 @@ impl<V: Visitor> Reader<V> {
             _ if left > 0 => State::TableEntry(table, left),
             Table::Constants => State::TableCount(Table::Statics),
             Table::Statics => State::TableCount(Table::Fields),
-            Table::Fields => return self.end_sub_record(),
+            Table::Fields => {
+                self.visitor.class_end();
+                return self.end_sub_record();
+            }
         };
     }
 

@@ -19,6 +19,7 @@ mod heap;
 mod item;
 mod reader;
 mod record;
+pub mod redact;
 mod tag;
 mod visitor;
 

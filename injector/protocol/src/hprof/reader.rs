@@ -288,6 +288,10 @@ impl<V: Visitor> Reader<V> {
         &self.visitor
     }
 
+    pub(super) fn visitor_mut(&mut self) -> &mut V {
+        &mut self.visitor
+    }
+
     #[must_use]
     pub fn into_visitor(self) -> V {
         self.visitor

@@ -39,6 +39,9 @@ pub trait Visitor {
     /// An instance field that the last class declares.
     fn field(&mut self, _name: u64, _kind: Type) {}
 
+    /// The last class is complete.
+    fn class_end(&mut self) {}
+
     fn instance(&mut self, _instance: &Instance) {}
 
     fn object_array(&mut self, _array: &ObjectArray) {}
