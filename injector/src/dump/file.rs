@@ -4,71 +4,78 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jattach_protocol::message::{Phase, Progress};
+use jattach_protocol::message::{Phase, Progress, Survey};
 use jattach_protocol::{Code, Failure};
-use nix::fcntl::OFlag;
-use nix::unistd::{SysconfVar, sysconf};
+use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::Source;
+use super::artefact::Artefact;
+use super::intake::{Intake, Packer};
 use super::place::Place;
-use crate::hold::{Peer, ask};
+use super::pump::Order;
+use super::{CREATED, LONGEST, MAX_TEXT, not_created, says, unfinished, unreachable};
 use crate::jvm::command::Command;
 use crate::jvm::hotspot::{self, Limits, Reply};
-use crate::process::{Target, read_limited};
 use crate::sys::describe;
 use crate::sys::wait::{Wanted, wait};
 
 /// How often the growing file is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The longest that a JVM may take to write a dump. It cannot be called back; this only ends our own wait.
-const LONGEST: Duration = Duration::from_secs(4 * 3600);
-
-/// The most text that any JVM says about a dump.
-const MAX_TEXT: usize = 16 << 10;
-
-/// What the JVM says of a dump that it has written whole; everything else is a failure, and comes with code 0 too.
-const CREATED: &str = "Heap dump file created";
-
-/// What is wanted, and who has to be told how it goes.
-pub(crate) struct Order<'a> {
-    pub(crate) target: &'a Target<'a>,
-    pub(crate) live: bool,
-    pub(crate) storage_limit: u64,
-    pub(crate) peer: &'a Arc<Peer>,
-    pub(crate) progress: &'a dyn Fn(Progress),
-}
-
-/// A dump that the JVM has finished.
-pub(crate) struct FileDump {
-    file: File,
-    pub(crate) length: u64,
-}
-
-impl Source for FileDump {
-    fn fill(&mut self, block: &mut [u8]) -> Result<usize, Failure> {
-        let mut filled = 0;
-        while filled < block.len() {
-            match self.file.read(&mut block[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return Err(Failure::new(Code::Transfer, "cannot read the dump back").evidence(error.to_string()));
-                }
-            }
+/// Has the JVM dump its heap into a file, and hands that on.
+///
+/// # Errors
+/// [`Code::NoSpace`] where it does not fit what the pod may be asked for: such a JVM cannot be made to wait.
+pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure> {
+    require_room(order.survey, &artefact.limits)?;
+    let mut file = create(order, artefact.limits.storage)?;
+    let (mut intake, mut packer) = (Intake::new(artefact, 0), Packer::new());
+    let mut told = Instant::now();
+    while intake.read(&mut file, &mut packer)? > 0 {
+        // What has been read is in the spool, or on its way: it need not lie on the disk twice.
+        punch(&file, intake.length);
+        if told.elapsed() >= LOOK {
+            told = Instant::now();
+            tell(order, artefact, Phase::Sending);
         }
-        Ok(filled)
     }
+    intake.flush(&mut packer)
 }
 
-/// Has the JVM dump its heap into the first place that will do.
-pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
-    let expected = expected_size(order)?;
-    let room = if copies_the_heap(order)? { expected.saturating_mul(2) } else { expected };
+fn tell(order: &Order<'_>, artefact: &Artefact, phase: Phase) {
+    (order.progress)(artefact.progress(Progress { phase, done: 0, total: order.survey.expected, stalled: 0 }));
+}
+
+/// Gives back to the disk what lies below `offset`.
+fn punch(file: &File, offset: u64) {
+    let Ok(length) = i64::try_from(offset) else { return };
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let _ = fallocate(file.as_fd(), hole, 0, length);
+}
+
+fn require_room(survey: &Survey, limits: &jattach_protocol::message::Limits) -> Result<(), Failure> {
+    let cause = "this JVM cannot be made to wait while it dumps";
+    if limits.max_pause != 0 {
+        return Err(Failure::new(Code::NoSpace, cause)
+            .evidence("its GC.heap_dump has no -overwrite (JDK 8): it writes a file, and --max-pause could not stop it")
+            .remedy("do without --max-pause"));
+    }
+    if survey.spool < survey.expected {
+        return Err(Failure::new(Code::NoSpace, cause)
+            .evidence(format!(
+                "its GC.heap_dump has no -overwrite (JDK 8): it writes a file, which may become {} MiB; the spool may hold {} MiB",
+                survey.expected >> 20,
+                survey.spool >> 20
+            ))
+            .remedy("allow that much with --spool-limit where the node has the room, or raise the pod's ephemeral-storage limit"));
+    }
+    Ok(())
+}
+
+/// The file with the whole dump, in the first place that will do. It has no name any more.
+fn create(order: &Order<'_>, storage_limit: u64) -> Result<File, Failure> {
+    let expected = order.survey.expected;
     let mut refusals = Vec::new();
     // A JVM in a PID namespace below ours knows our pid as another's: its own /tmp is the one place both mean.
     let reaches_us = order.target.status()?.namespace_pids.len() == 1;
@@ -81,8 +88,8 @@ pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
                 continue;
             }
         };
-        match place.check(expected, room, order.storage_limit).and_then(|()| dump_at(&place, order, expected)) {
-            Ok(Outcome::Created(dump)) => return Ok(dump),
+        match place.check(expected, expected, storage_limit).and_then(|()| dump_at(&place, order)) {
+            Ok(Outcome::Created(file)) => return Ok(file),
             Ok(Outcome::OutOfReach(text)) => refusals.push(not_created(&text)),
             // A limit of the pod or a full disk is none the better in the target's own filesystem.
             Err(failure) if failure.code == Code::NoSpace && refusals.is_empty() => return Err(failure),
@@ -94,7 +101,7 @@ pub(crate) fn dump(order: &Order<'_>) -> Result<FileDump, Failure> {
 }
 
 enum Outcome {
-    Created(FileDump),
+    Created(File),
     /// The JVM could not create the file: it may not look into our filesystem, or nobody may write there.
     OutOfReach(String),
 }
@@ -126,24 +133,22 @@ impl Drop for Growing<'_> {
     }
 }
 
-fn dump_at(place: &Place, order: &Order<'_>, expected: u64) -> Result<Outcome, Failure> {
+fn dump_at(place: &Place, order: &Order<'_>) -> Result<Outcome, Failure> {
     let mut growing = Growing { place, name: Place::name()?, file: None };
     let flag = if order.live { "-live" } else { "-all" };
     let command = Command::from_words("dumpheap", &[&place.path(&growing.name), flag])?;
     let mut reply = hotspot::connect(order.target, Limits::default())?.request(&command)?;
     let text = read_reply(&mut reply, &mut || {
         let done = growing.look();
-        (order.progress)(Progress { phase: Phase::Dumping, done, total: expected.max(done) });
+        let total = order.survey.expected.max(done);
+        (order.progress)(Progress { phase: Phase::Dumping, done, total, stalled: 0 });
     })?;
     if !says(&text, CREATED) {
-        let unreachable = ["Permission denied", "No such file or directory", "Read-only file system"]
-            .iter()
-            .any(|why| says(&text, why));
-        return if unreachable { Ok(Outcome::OutOfReach(text)) } else { Err(not_created(&text)) };
+        return if unreachable(&text) { Ok(Outcome::OutOfReach(text)) } else { Err(not_created(&text)) };
     }
     growing.look();
     match growing.file.take() {
-        Some(file) => Ok(Outcome::Created(FileDump { length: file.metadata().map_or(0, |meta| meta.len()), file })),
+        Some(file) => Ok(Outcome::Created(file)),
         None => Err(not_created("it says the file was created, and there is none")),
     }
 }
@@ -170,107 +175,5 @@ fn read_reply(reply: &mut Reply, look: &mut dyn FnMut()) -> Result<String, Failu
             Err(error) => return Err(hotspot::failure(&error)),
         }
     }
-    Err(Failure::new(Code::TimedOut, "the JVM does not finish its heap dump"))
-}
-
-/// Whether `words` stand in `text`. std's search for them is a fast one, and 2 KB that every pod would pull.
-fn says(text: &str, words: &str) -> bool {
-    text.as_bytes().windows(words.len()).any(|window| window == words.as_bytes())
-}
-
-fn not_created(text: &str) -> Failure {
-    let said = match text.trim_ascii() {
-        "" => "it closed the connection without a word",
-        said => said,
-    };
-    Failure::new(Code::JvmFailed, "the JVM could not write the heap dump").evidence(said)
-}
-
-/// How much larger than the heap a dump may be: it writes references in 8 bytes that the heap has in 4, and 25 bytes for
-/// the 12 of an object's head. Measured with lists, maps and arrays of references: 1.75 to 1.98.
-const DUMP_OF_HEAP: u64 = 2;
-
-/// Whether this JVM writes the heap beside the dump and copies it in at the end, as JDK 22 and newer do: those that offer
-/// `-parallel`.
-fn copies_the_heap(order: &Order<'_>) -> Result<bool, Failure> {
-    let question = Command::from_words("jcmd", &["help GC.heap_dump"])?;
-    let (_, text) = ask(order.peer, order.target, &question, MAX_TEXT)?;
-    Ok(says(&String::from_utf8_lossy(&text), "-parallel"))
-}
-
-/// How large the dump may become: by what the JVM says its heap uses, else by all the memory it has.
-fn expected_size(order: &Order<'_>) -> Result<u64, Failure> {
-    let question = Command::from_words("jcmd", &["GC.heap_info"])?;
-    let (_, text) = ask(order.peer, order.target, &question, MAX_TEXT)?;
-    let used = match heap_used(&String::from_utf8_lossy(&text)) {
-        // JDK 8's older updates do not know the question.
-        0 => resident(order.target).map_err(|errno| order.target.ended(errno))?,
-        used => used,
-    };
-    Ok(used.saturating_mul(DUMP_OF_HEAP))
-}
-
-/// The memory a process has, in bytes (the second number of statm, in pages).
-fn resident(target: &Target<'_>) -> nix::Result<u64> {
-    let statm = read_limited(target.open_entry(b"statm", OFlag::O_RDONLY)?, 256)?;
-    let pages = std::str::from_utf8(&statm).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
-    let page = sysconf(SysconfVar::PAGE_SIZE)?.and_then(|size| u64::try_from(size).ok());
-    Ok(pages.unwrap_or(0_u64).saturating_mul(page.unwrap_or(4096)))
-}
-
-/// The bytes in use in `GC.heap_info`, in the collectors' various words: "used 1234K", "used 12M" and Shenandoah's "100M used".
-/// 0 where none of them is said. Metaspace is not in the heap.
-fn heap_used(text: &str) -> u64 {
-    let heap = text.lines().filter(|line| !says(line, "Metaspace") && !says(line, "class space"));
-    let mut sum: u64 = 0;
-    for line in heap {
-        let mut before = "";
-        let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
-        while let Some(word) = words.next() {
-            if word == "used" {
-                let used = words.next().and_then(size).or_else(|| size(before));
-                sum = sum.saturating_add(used.unwrap_or(0));
-            }
-            before = word;
-        }
-    }
-    sum
-}
-
-/// "1234K" in bytes.
-fn size(word: &str) -> Option<u64> {
-    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = word.split_at(digits);
-    let factor: u64 = match unit {
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return None,
-    };
-    Some(number.parse::<u64>().ok()?.saturating_mul(factor))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_heap_in_use_is_read_from_every_collectors_words() {
-        let g1 = " garbage-first heap   total 260096K, used 1025K [0x1, 0x2)\n  region size 1024K, 1 young\n";
-        assert_eq!(heap_used(g1), 1025 << 10);
-        let serial =
-            " def new generation   total 9216K, used 10K [..)\n tenured generation total 10240K, used 5K [..)\n";
-        assert_eq!(heap_used(serial), 15 << 10);
-        assert_eq!(heap_used(" ZHeap           used 32M, capacity 128M, max capacity 512M\n"), 32 << 20);
-        assert_eq!(heap_used("java.lang.IllegalArgumentException: Unknown diagnostic command\n"), 0);
-        assert_eq!(heap_used("used 99999999999999999999999K"), 0);
-        let shenandoah = "Shenandoah Heap\n 256M max, 256M soft max, 256M committed, 100M used\n 512 x 512K regions\n";
-        assert_eq!(heap_used(shenandoah), 100 << 20);
-        let epsilon = "Epsilon Heap\n Allocation space:\n  space 262144K,  33% used [0x0, 0x1)\n";
-        assert_eq!(heap_used(epsilon), 0, "and the process's memory counts instead");
-        assert_eq!(
-            heap_used(" Metaspace       used 321K, committed 512K, reserved 1M\n  class space    used 10K\n"),
-            0
-        );
-    }
+    Err(unfinished())
 }

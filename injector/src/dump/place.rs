@@ -11,9 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use crate::process::{Target, read_own};
 use crate::sys::describe;
@@ -21,6 +21,9 @@ use crate::sys::describe;
 /// Every name that is created begins so, then who created it: PID namespace, pid and start time. Enough to know, later,
 /// that nobody uses it any more.
 const PREFIX: &str = ".jattach-";
+
+/// One tmpfs for all containers of a pod.
+const SHARED: &str = "/dev/shm";
 
 /// After so long without a change nobody uses a file whose creator cannot be seen from here: a container that is no more,
 /// or another one that shares the directory.
@@ -46,6 +49,18 @@ impl Place {
         Ok(Place { directory, seen: "/tmp".to_owned(), whose: "the target's /tmp" })
     }
 
+    /// The pod's /dev/shm, where it is one for the target and us: an application may have mounted another. It is memory, so
+    /// FIFOs alone may lie there.
+    pub(crate) fn shared(target: &Target<'_>) -> nix::Result<Place> {
+        let open = |path| nix::fcntl::open(path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        let (ours, theirs) = (open(SHARED)?, target.open_in_root(SHARED.as_bytes(), OFlag::O_DIRECTORY)?);
+        let identity = |directory: &OwnedFd| fstat(directory).map(|stat| (stat.st_dev, stat.st_ino));
+        if identity(&ours)? != identity(&theirs)? {
+            return Err(Errno::EXDEV);
+        }
+        Ok(Place { directory: ours, seen: SHARED.to_owned(), whose: "the pod's /dev/shm" })
+    }
+
     /// A name for something new here, which nobody can guess.
     pub(crate) fn name() -> Result<String, Failure> {
         let pid = std::process::id();
@@ -65,6 +80,19 @@ impl Place {
     pub(crate) fn create(&self, name: &str) -> nix::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+    }
+
+    /// Makes the FIFO `name`, for its owner alone, and opens it for reading and writing.
+    pub(crate) fn create_fifo(&self, name: &str) -> nix::Result<File> {
+        mkfifoat(&self.directory, name, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let opened = openat(&self.directory, name, flags, Mode::empty()).map(File::from);
+        // Whoever else may write here might have put something in its place.
+        let fifo = opened.and_then(|file| is_fifo(&file).then_some(file).ok_or(Errno::EEXIST));
+        if fifo.is_err() {
+            self.unlink(name);
+        }
+        fifo
     }
 
     /// Opens `name` for reading, if it is there and is a regular file: in the target's /tmp it might be anything by now.
@@ -127,6 +155,23 @@ impl Place {
         entries.filter_map(|entry| String::from_utf8(entry.file_name().as_bytes().to_vec()).ok())
     }
 
+    /// Bytes that are free on its filesystem, and its size.
+    pub(crate) fn space(&self) -> Option<(u64, u64)> {
+        let stat = fstatfs(self.directory.as_fd()).ok()?;
+        let block = u64::try_from(stat.block_size()).unwrap_or(0);
+        Some((stat.blocks_available().saturating_mul(block), stat.blocks().saturating_mul(block)))
+    }
+
+    /// Whether a fifth of the filesystem stays free when `more` bytes are written: the kubelet evicts pods when it runs full.
+    pub(crate) fn has_room(&self, more: u64) -> bool {
+        self.space().is_some_and(|(free, size)| free.saturating_sub(more) >= size / 5)
+    }
+
+    /// Whether what lies here is memory; also where that cannot be told.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        fstatfs(self.directory.as_fd()).map_or(true, |stat| memory_backed(stat.filesystem_type()))
+    }
+
     /// Whether something of `expected` bytes may lie here that takes `room` bytes while it is written. `storage_limit` is
     /// the smallest ephemeral-storage limit of the pod's containers, 0 for none.
     ///
@@ -162,6 +207,11 @@ impl Place {
         }
         Ok(())
     }
+}
+
+fn is_fifo(file: &File) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    file.metadata().is_ok_and(|meta| meta.file_type().is_fifo())
 }
 
 fn memory_backed(filesystem: FsType) -> bool {

@@ -1,14 +1,16 @@
 //! What `hold` has to do: one job at a time, the orders that wait for it, and when there is nothing left to stay for.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use jattach_protocol::message::{Operation, Progress, Request};
+use jattach_protocol::message::{Operation, Phase, Progress, Request};
 use jattach_protocol::{Code, Failure, Message};
 
 use super::inbox::Inbox;
 use super::peer::Peer;
+use crate::dump::artefact::Artefact;
 use crate::process::Target;
 use crate::sys::wait::Bell;
 
@@ -45,6 +47,8 @@ struct State {
     /// Jobs that have ended and whose last message is not sent yet.
     ending: usize,
     jobs: u64,
+    /// The heap dump that ended last, for a client that has not heard so.
+    last: Option<Arc<Artefact>>,
     clients: usize,
     idle_since: Instant,
     ttl: Duration,
@@ -58,6 +62,8 @@ struct Running {
     what: String,
     since: SystemTime,
     progress: Option<Progress>,
+    /// Where it is a heap dump.
+    dump: Option<Arc<Artefact>>,
 }
 
 impl Desk {
@@ -66,7 +72,9 @@ impl Desk {
             orders: VecDeque::new(),
             running: None,
             ending: 0,
-            jobs: 0,
+            // So that the number of a job of another injector is none of ours.
+            jobs: RandomState::new().build_hasher().finish(),
+            last: None,
             clients: 0,
             idle_since: Instant::now(),
             ttl: FIRST_TTL,
@@ -132,7 +140,7 @@ impl Desk {
         }
         while let Some(order) = state.orders.pop_front() {
             if !order.peer.is_gone() {
-                state.jobs += 1;
+                state.jobs = state.jobs.wrapping_add(1);
                 state.running = Some(Running::new(&order.request.operation));
                 return Some((order, state.jobs));
             }
@@ -151,9 +159,48 @@ impl Desk {
     /// may ask for the next job at once.
     pub(crate) fn ended(&self) {
         let mut state = self.state();
-        state.running = None;
+        if let Some(dump) = state.running.take().and_then(|running| running.dump) {
+            state.last = Some(dump);
+        }
         state.ending += 1;
         self.bell.ring();
+    }
+
+    /// The running job is that heap dump.
+    pub(crate) fn dumps(&self, dump: &Arc<Artefact>) {
+        if let Some(running) = &mut self.state().running {
+            running.dump = Some(Arc::clone(dump));
+        }
+    }
+
+    /// The heap dump of that number, which runs or was the last.
+    pub(crate) fn dump(&self, job: u64) -> Option<Arc<Artefact>> {
+        let state = self.state();
+        let running = state.running.as_ref().and_then(|running| running.dump.as_ref());
+        [running, state.last.as_ref()].into_iter().flatten().find(|dump| dump.started.job == job).map(Arc::clone)
+    }
+
+    /// A client has stored a part of the heap dump that it is getting.
+    pub(crate) fn acknowledge(&self, peer: &Arc<Peer>, stream: u32, offset: u64) {
+        if let Some(dump) = self.running_dump() {
+            dump.acknowledge(peer, stream, offset);
+        }
+    }
+
+    /// A client has gone that may have been getting a heap dump.
+    pub(crate) fn detach(&self, peer: &Arc<Peer>) {
+        if let Some(dump) = self.running_dump() {
+            dump.detach(peer);
+        }
+    }
+
+    fn running_dump(&self) -> Option<Arc<Artefact>> {
+        self.state().running.as_ref()?.dump.clone()
+    }
+
+    /// The job that runs, in words.
+    pub(crate) fn describe(&self) -> Option<String> {
+        self.state().running.as_ref().map(Running::describe)
     }
 
     /// The last message of a job that has ended is sent.
@@ -174,7 +221,12 @@ impl Desk {
         let mut state = self.state();
         state.closing.get_or_insert((reason, Instant::now() + parting));
         let waiting = std::mem::take(&mut state.orders);
+        let dump = state.running.as_ref().and_then(|running| running.dump.clone());
         drop(state);
+        // Told to end by a client nobody waits for the JVM; by a signal, only where nobody is there to get the rest.
+        if let Some(dump) = dump.filter(|dump| asked || dump.client().is_none()) {
+            dump.end(Failure::new(Code::Cancelled, "the heap dump was ended").evidence(reason));
+        }
         for order in waiting {
             order.peer.conclude(order.id, &Message::Failure(ending()));
         }
@@ -204,7 +256,24 @@ impl Desk {
 
 impl Running {
     fn new(operation: &Operation) -> Running {
-        Running { what: describe(operation), since: SystemTime::now(), progress: None }
+        Running { what: describe(operation), since: SystemTime::now(), progress: None, dump: None }
+    }
+
+    /// "heap dump at 41 %, for 12 s".
+    fn describe(&self) -> String {
+        let (done, total) = match (self.progress, &self.dump) {
+            (Some(Progress { phase: Phase::Sending, .. }), Some(dump)) => dump.fetched(),
+            (Some(Progress { done, total, .. }), _) => (done, total),
+            (None, _) => (0, 0),
+        };
+        let far = match total {
+            1.. => format!(" at {} %", done.saturating_mul(100) / total),
+            0 => String::new(),
+        };
+        let age = self.since.elapsed().map_or(0, |age| age.as_secs());
+        let alone = self.dump.as_ref().is_some_and(|dump| dump.client().is_none());
+        let waits = if alone { ", waiting for its client to come back" } else { "" };
+        format!("{}{far}, for {age} s{waits}", self.what)
     }
 }
 
@@ -214,7 +283,7 @@ fn ending() -> Failure {
 
 fn describe(operation: &Operation) -> String {
     match operation {
-        Operation::DumpHeap { .. } => "heap dump".to_owned(),
+        Operation::DumpHeap(_) | Operation::Survey(_) => "heap dump".to_owned(),
         Operation::Attach { command, .. } => command.chars().take(40).filter(|c| !c.is_control()).collect(),
         Operation::Load { .. } => "load".to_owned(),
         Operation::List => "list".to_owned(),
@@ -223,13 +292,8 @@ fn describe(operation: &Operation) -> String {
 }
 
 fn busy(running: &Running) -> Failure {
-    let far = match running.progress {
-        Some(Progress { done, total, .. }) if total > 0 => format!(" at {} %", done.saturating_mul(100) / total),
-        _ => String::new(),
-    };
     let seconds = running.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let age = running.since.elapsed().map_or(0, |age| age.as_secs());
-    Failure::new(Code::Busy, format!("the injector is busy: {}{far}, for {age} s", running.what))
+    Failure::new(Code::Busy, format!("the injector is busy: {}", running.describe()))
         .evidence(format!("job since {}", clock(seconds)))
         .remedy("wait for it with --wait, or end the injector with `kubectl jattach TARGET clean`")
 }

@@ -5,6 +5,7 @@
 
 mod backlog;
 mod desk;
+mod dump;
 mod find;
 mod inbox;
 mod output;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use jattach_protocol::message::{Codec, Operation, Phase, Progress, Request};
+use jattach_protocol::message::{Codec, DumpHeap, Operation, Phase, Progress, Request};
 use jattach_protocol::{Code, Failure, Message};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -31,7 +32,7 @@ use crate::sys::wait::{Wanted, wait};
 use desk::{Desk, Order};
 use inbox::{Inbox, Piece};
 pub(crate) use output::ask;
-pub(crate) use peer::Peer;
+pub(crate) use peer::{Gone, Peer};
 
 /// Runs until told to end, or idle for its time to live.
 pub(crate) fn run() -> ExitCode {
@@ -118,7 +119,9 @@ fn receive(desk: &Arc<Desk>, socket: UnixStream) {
     let its_desk = Arc::clone(desk);
     let listen = move || {
         if let Ok(peer) = Peer::new(socket) {
-            converse(&its_desk, &Arc::new(peer));
+            let peer = Arc::new(peer);
+            converse(&its_desk, &peer);
+            its_desk.detach(&peer);
         }
         its_desk.leave();
     };
@@ -140,6 +143,10 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
                 let room = upload.put(piece);
                 room.then_some(()).ok_or_else(|| Failure::new(Code::Usage, "the client sends more than it may"))
             }
+            Message::Ack { stream, offset } => {
+                desk.acknowledge(peer, stream, offset);
+                Ok(())
+            }
             _ => Err(Failure::new(Code::Usage, "the client sent what makes no sense here")),
         };
         match answer {
@@ -154,7 +161,7 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
 fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut Arc<Inbox>) -> Result<(), Failure> {
     desk.stay(request.ttl);
     match request.operation {
-        Operation::List => return serve::list(peer, id, &request.container),
+        Operation::List => return serve::list(desk, peer, id, &request.container),
         Operation::Shutdown => {
             // Answered first: the process may be gone soon after the desk is closed.
             let answered = serve::end(peer, id);
@@ -166,12 +173,23 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
     if !peer.begin(id) {
         return Err(Failure::new(Code::Usage, "the client asks for more before it has its answer"));
     }
+    if let Operation::DumpHeap(DumpHeap { resume: Some(resume), .. }) = &request.operation {
+        match dump::resume(desk, peer, id, resume, request.ttl) {
+            Ok(true) => return Ok(()),
+            // It is gone: a new one is made, and the client sees that by its number.
+            Ok(false) => {}
+            Err(failure) => {
+                peer.conclude(id, &Message::Failure(failure));
+                return Ok(());
+            }
+        }
+    }
     let blocks = Arc::new(Inbox::default());
     *upload = Arc::clone(&blocks);
     let order = serve::target(&request).map(|target| Order { target, peer: Arc::clone(peer), id, request, blocks });
     match order.and_then(|order| desk.submit(order)) {
         Ok(true) => Ok(()),
-        Ok(false) => Ok(peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0 })?),
+        Ok(false) => Ok(peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0, stalled: 0 })?),
         Err(failure) => {
             upload.close();
             peer.conclude(id, &Message::Failure(failure));

@@ -27,6 +27,9 @@ impl From<Gone> for Failure {
     }
 }
 
+/// What is done with a message and the request it belongs to; false ends the conversation.
+pub(crate) type Act<'a> = dyn FnMut(u32, Message<'_>) -> bool + 'a;
+
 /// The client of one connection. Its own thread [listens](Peer::listen); the thread of its job sends.
 pub(crate) struct Peer {
     socket: UnixStream,
@@ -58,7 +61,7 @@ impl Peer {
 
     /// Reads what the client sends until it goes, and hands on what is not about the connection itself. Sends heartbeats.
     /// `act` answers false to end the conversation.
-    pub(crate) fn listen(&self, act: &mut dyn FnMut(u32, Message<'_>) -> bool) {
+    pub(crate) fn listen(&self, act: &mut Act<'_>) {
         let result = self.converse(act);
         if let Err(failure) = result {
             let _ = self.send(0, &Message::Failure(failure));
@@ -74,7 +77,7 @@ impl Peer {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    fn converse(&self, act: &mut dyn FnMut(u32, Message<'_>) -> bool) -> Result<(), Failure> {
+    fn converse(&self, act: &mut Act<'_>) -> Result<(), Failure> {
         let mut decoder = Decoder::new();
         let (mut beat, mut silent) = (Instant::now() + HEARTBEAT, Instant::now() + SILENCE);
         let mut greeted = false;
@@ -111,16 +114,18 @@ impl Peer {
         }
     }
 
-    fn hear(&self, request: u32, message: Message<'_>, act: &mut dyn FnMut(u32, Message<'_>) -> bool) -> bool {
+    fn hear(&self, request: u32, message: Message<'_>, act: &mut Act<'_>) -> bool {
         match message {
             Message::Heartbeat => true,
-            Message::Ack(offset) => {
+            Message::Ack { stream, offset } => {
                 let mut heard = self.heard();
-                if request == heard.request {
-                    heard.acknowledged = heard.acknowledged.max(offset);
-                    self.changed.notify_all();
+                if request != heard.request {
+                    return true;
                 }
-                true
+                heard.acknowledged = heard.acknowledged.max(offset);
+                self.changed.notify_all();
+                drop(heard);
+                act(request, Message::Ack { stream, offset })
             }
             Message::Bye => false,
             message => act(request, message),
@@ -139,13 +144,13 @@ impl Peer {
 
     /// Sends one message.
     pub(crate) fn send(&self, request: u32, message: &Message<'_>) -> Result<(), Gone> {
-        self.send_frame(message.kind(), request, &mut message.to_frame())
+        self.send_frame(message.kind(), request, message.stream(), &mut message.to_frame())
     }
 
     /// Sends a frame whose payload is in place already, behind the room for its header.
-    pub(crate) fn send_frame(&self, kind: u8, request: u32, frame: &mut [u8]) -> Result<(), Gone> {
+    pub(crate) fn send_frame(&self, kind: u8, request: u32, stream: u32, frame: &mut [u8]) -> Result<(), Gone> {
         let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        match encoder.seal(kind, request, 0, frame) {
+        match encoder.seal(kind, request, stream, frame) {
             Ok(()) => self.write(frame),
             // A client that lacks a message must not go on as if it had them all.
             Err(TooLong(_)) => {

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::thread;
 
-use jattach_protocol::message::{End, Jvm, Operation, Phase, Progress, Request, Started};
+use jattach_protocol::message::{End, Jvm, Operation, Request, Started};
 use jattach_protocol::{Code, Failure, Identity, Message};
 use nix::errno::Errno;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::desk::{Desk, Order};
+use super::dump;
 use super::find;
 use super::inbox::Inbox;
 use super::output;
 use super::peer::Peer;
 use super::upload;
 use crate::dump::place::Place;
-use crate::dump::{file, send};
 use crate::jvm::command::Command;
 use crate::list;
 use crate::process::{Target, container_id, identity};
@@ -32,12 +32,17 @@ pub(super) fn sweep() {
 
 /// Says that a request without any result is done.
 pub(super) fn end(peer: &Peer, id: u32) -> Result<(), Failure> {
-    peer.send(id, &Message::End(End { length: 0, hash: xxh3_64(b"") }))?;
+    peer.send(id, &Message::End(nothing()))?;
     Ok(())
 }
 
+/// What a request gives that has neither output nor artefact.
+fn nothing() -> End {
+    End { length: 0, hash: xxh3_64(b"") }
+}
+
 /// Answers a request for the list of JVMs. It needs no turn: nobody is attached to.
-pub(super) fn list(peer: &Peer, id: u32, container: &str) -> Result<(), Failure> {
+pub(super) fn list(desk: &Desk, peer: &Peer, id: u32, container: &str) -> Result<(), Failure> {
     let jvms = jvms_of(container);
     // The client makes another injector then, which sees more.
     if let Some(failure) = list::out_of_sight(&KERNEL, &jvms) {
@@ -45,6 +50,9 @@ pub(super) fn list(peer: &Peer, id: u32, container: &str) -> Result<(), Failure>
     }
     for jvm in jvms {
         peer.send(id, &Message::Jvm(jvm))?;
+    }
+    if let Some(job) = desk.describe() {
+        peer.send(id, &Message::Job(&job))?;
     }
     end(peer, id)
 }
@@ -59,13 +67,13 @@ pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Orde
         let its_desk = Arc::clone(desk);
         let run = move || {
             let last = job.run(&its_desk, request, &blocks);
-            conclude(&its_desk, &job.peer, id, &blocks, &last);
+            conclude(&its_desk, &blocks, last);
         };
         thread::Builder::new().spawn(run).map_err(|error| no_thread(&error))
     });
     if let Err(failure) = started {
         let (peer, blocks) = witness;
-        conclude(desk, &peer, id, &blocks, &Message::Failure(failure));
+        conclude(desk, &blocks, Last::failure(peer, id, failure));
     }
 }
 
@@ -110,12 +118,35 @@ fn take_identity(pinned: &mut Option<Identity>, target: &Target<'_>) -> Result<(
     Ok(())
 }
 
-/// Ends a job with its last message, and takes no more blocks for it.
-fn conclude(desk: &Desk, peer: &Peer, id: u32, blocks: &Inbox, last: &Message<'_>) {
+/// Ends a job with its last messages, and takes no more blocks for it.
+fn conclude(desk: &Desk, blocks: &Inbox, last: Last) {
     blocks.close();
     desk.ended();
-    peer.conclude(id, last);
+    last.tell();
     desk.told();
+}
+
+/// What a job ends with, and who is told.
+pub(super) struct Last {
+    pub(super) peer: Arc<Peer>,
+    pub(super) id: u32,
+    /// What comes before the very last message.
+    pub(super) before: Vec<Message<'static>>,
+    pub(super) message: Message<'static>,
+}
+
+impl Last {
+    fn failure(peer: Arc<Peer>, id: u32, failure: Failure) -> Last {
+        Last { peer, id, before: Vec::new(), message: Message::Failure(failure) }
+    }
+
+    /// Where the client has gone there is nobody left to tell.
+    pub(super) fn tell(&self) {
+        for message in &self.before {
+            let _ = self.peer.send(self.id, message);
+        }
+        self.peer.conclude(self.id, &self.message);
+    }
 }
 
 /// The pid that is meant: the one named, or the only JVM's.
@@ -140,61 +171,68 @@ fn choose(request: &Request) -> Result<u32, Failure> {
     }
 }
 
-struct Job {
-    peer: Arc<Peer>,
-    id: u32,
+pub(super) struct Job {
+    pub(super) peer: Arc<Peer>,
+    pub(super) id: u32,
     number: u64,
-    target: Target<'static>,
+    pub(super) target: Target<'static>,
 }
 
 impl Job {
-    /// Carries the request out, and gives the message that ends it.
-    fn run(&self, desk: &Desk, request: Request, blocks: &Inbox) -> Message<'static> {
+    /// Carries the request out, and gives what ends it.
+    fn run(&self, desk: &Desk, request: Request, blocks: &Inbox) -> Last {
         // What an injector that was killed has left in the target.
-        if let Ok(place) = Place::of(&self.target) {
+        for place in [Place::shared(&self.target), Place::of(&self.target)].into_iter().flatten() {
             place.sweep();
         }
-        let started = Started { job: self.number, pid: self.target.pid(), start_time: self.target.start_time() };
+        if let Operation::DumpHeap(wanted) = request.operation {
+            return match dump::run(self, desk, &wanted, request.ttl) {
+                Ok(last) => last,
+                Err(failure) => Last::failure(Arc::clone(&self.peer), self.id, self.explained(failure)),
+            };
+        }
+        let started = self.started();
         let result = self.peer.send(self.id, &Message::Started(started)).map_err(Failure::from);
-        match result.and_then(|()| self.execute(desk, request.operation, blocks)) {
+        let message = match result.and_then(|()| self.execute(request.operation, blocks)) {
             Ok(end) => Message::End(end),
-            // What a JVM breaks off by its end looks like many another thing.
-            Err(Failure { code: Code::NoAnswer | Code::JvmFailed | Code::Other, .. }) if self.target.is_ending() => {
-                Message::Failure(self.target.ended(Errno::ESRCH))
+            Err(failure) => Message::Failure(self.explained(failure)),
+        };
+        Last { peer: Arc::clone(&self.peer), id: self.id, before: Vec::new(), message }
+    }
+
+    pub(super) fn started(&self) -> Started {
+        Started { job: self.number, pid: self.target.pid(), start_time: self.target.start_time() }
+    }
+
+    /// What a JVM breaks off by its end looks like many another thing.
+    pub(super) fn explained(&self, failure: Failure) -> Failure {
+        match failure.code {
+            Code::NoAnswer | Code::JvmFailed | Code::Other if self.target.is_ending() => {
+                self.target.ended(Errno::ESRCH)
             }
-            Err(failure) => Message::Failure(failure),
+            _ => failure,
         }
     }
 
-    fn execute(&self, desk: &Desk, operation: Operation, blocks: &Inbox) -> Result<End, Failure> {
+    fn execute(&self, operation: Operation, blocks: &Inbox) -> Result<End, Failure> {
         match operation {
             Operation::Attach { command, arguments } => {
                 let command = Command::from_words(&command, &arguments)?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }
-            Operation::DumpHeap { live, storage_limit } => self.dump_heap(desk, live, storage_limit),
+            Operation::Survey(limits) => {
+                let survey = crate::dump::survey(&self.peer, &self.target, &limits)?;
+                self.peer.send(self.id, &Message::Survey(survey))?;
+                Ok(nothing())
+            }
             Operation::Load { name, length, hash, options } => {
                 let agent = upload::receive(&self.peer, self.id, blocks, &upload::Agent { name, length, hash })?;
                 let command = Command::from_words("load", &[agent.path(), "true".into(), options])?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }
-            Operation::List | Operation::Shutdown => Err(Failure::new(Code::Usage, "not a job")),
+            Operation::DumpHeap(_) | Operation::List | Operation::Shutdown => {
+                Err(Failure::new(Code::Usage, "not a job"))
+            }
         }
-    }
-
-    fn dump_heap(&self, desk: &Desk, live: bool, storage_limit: u64) -> Result<End, Failure> {
-        let progress = |progress: Progress| {
-            desk.progress(progress);
-            // A client that has gone is noticed when the dump is sent.
-            let _ = self.peer.progress(self.id, progress);
-        };
-        progress(Progress { phase: Phase::Attaching, done: 0, total: 0 });
-        let order = file::Order { target: &self.target, live, storage_limit, peer: &self.peer, progress: &progress };
-        let mut dump = file::dump(&order)?;
-        let total = dump.length;
-        progress(Progress { phase: Phase::Sending, done: 0, total });
-        send::send(&self.peer, self.id, &mut dump, &mut |done| {
-            desk.progress(Progress { phase: Phase::Sending, done, total });
-        })
     }
 }

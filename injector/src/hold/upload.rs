@@ -60,7 +60,7 @@ pub(super) fn receive(peer: &Peer, id: u32, pieces: &Inbox, agent: &Agent) -> Re
         hash.update(&piece.bytes);
         file.write_all(&piece.bytes).map_err(|error| unusable(&error))?;
         length += piece.bytes.len() as u64;
-        peer.send(id, &Message::Ack(length))?;
+        peer.send(id, &Message::Ack { stream: 0, offset: length })?;
     }
     if hash.digest() != agent.hash {
         return Err(damaged(agent, "its hash is another"));

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use jattach_protocol::frame::{Decoder, Encoder};
-use jattach_protocol::message::{Block, Codec, End, Hello, Operation, Request, VERSION};
+use jattach_protocol::message::{Block, Codec, DumpHeap, END_RECORD, End, Hello, Operation, Request, STREAMS, VERSION};
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -18,11 +18,17 @@ pub(crate) struct Client {
     decoder: Decoder,
     uploads: u32,
     hash: Option<u64>,
+    /// What an earlier connection has brought of the answer.
+    pub(crate) streams: [Vec<u8>; STREAMS],
+    /// For how long hold stays after its requests, in seconds, and a dump waits for it.
+    pub(crate) ttl: u32,
 }
 
 /// What a request gave.
 pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
+    /// Of a dump's second stream.
+    part: Vec<u8>,
     pub(crate) end: Result<End, Failure>,
 }
 
@@ -46,12 +52,22 @@ impl Client {
     fn spawn(mut command: Command) -> Client {
         let mut child = command.arg("session").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("session");
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("piped"));
-        Client { child, stdin, stdout, encoder: Encoder::new(), decoder: Decoder::new(), uploads: 0, hash: None }
+        Client {
+            child,
+            stdin,
+            stdout,
+            encoder: Encoder::new(),
+            decoder: Decoder::new(),
+            uploads: 0,
+            hash: None,
+            streams: Default::default(),
+            ttl: 600,
+        }
     }
 
     pub(crate) fn send(&mut self, request: u32, message: &Message<'_>) {
         let mut frame = message.to_frame();
-        self.encoder.seal(message.kind(), request, 0, &mut frame).expect("short enough");
+        self.encoder.seal(message.kind(), request, message.stream(), &mut frame).expect("short enough");
         self.send_bytes(&frame);
     }
 
@@ -64,7 +80,7 @@ impl Client {
     }
 
     pub(crate) fn request_as(&mut self, id: u32, wait: bool, operation: Operation) {
-        let request = Request { pid: 0, container: String::new(), wait, ttl: 600, operation };
+        let request = Request { pid: 0, container: String::new(), wait, ttl: self.ttl, operation };
         self.send(id, &Message::Request(request));
     }
 
@@ -92,7 +108,7 @@ impl Client {
         let mut offset = 0;
         for data in agent.chunks(1000) {
             let raw_length = data.len().try_into().expect("short");
-            let block = Block { offset, raw_length, codec: Codec::None, data };
+            let block = Block { stream: 0, offset, raw_length, codec: Codec::None, data };
             self.send(self.uploads, &Message::Block(block));
             offset += data.len() as u64;
         }
@@ -110,34 +126,51 @@ impl Client {
             }
             end.is_some()
         });
-        Answer { bytes: Vec::new(), end: end.expect("the stream ended without an end") }
+        Answer { bytes: Vec::new(), part: Vec::new(), end: end.expect("the stream ended without an end") }
     }
 
     /// What the request gives, every block unpacked and acknowledged.
     pub(crate) fn answer(&mut self) -> Answer {
-        self.answer_despite(None).0
+        self.gather(None, &mut |_| true).0
     }
 
     /// The same; a failure of that code is another request's, and is told beside it.
-    pub(crate) fn answer_despite(&mut self, other: Option<Code>) -> (Answer, bool) {
-        let (mut bytes, mut end, mut despite) = (Vec::new(), None, false);
+    pub(crate) fn answer_despite(&mut self, other: Code) -> (Answer, bool) {
+        self.gather(Some(other), &mut |_| true)
+    }
+
+    /// The same, with nothing acknowledged before a message has come for which `begin` says so.
+    pub(crate) fn answer_acknowledged_from(&mut self, begin: &mut dyn FnMut(&Message<'_>) -> bool) -> Answer {
+        self.gather(None, begin).0
+    }
+
+    fn gather(&mut self, other: Option<Code>, begin: &mut dyn FnMut(&Message<'_>) -> bool) -> (Answer, bool) {
+        let (mut streams, mut end, mut despite) = (std::mem::take(&mut self.streams), None, false);
+        let mut begun = false;
         while end.is_none() {
             let mut stored = None;
             let received = self.receive(|message| {
+                let first = !begun && begin(&message);
+                begun |= first;
+                if first {
+                    stored = Some(0);
+                }
                 match message {
                     Message::Output(text) => {
-                        bytes.extend_from_slice(text);
-                        stored = Some(bytes.len() as u64);
+                        streams[0].extend_from_slice(text);
+                        stored = Some(0);
                     }
                     Message::Block(block) => {
+                        let bytes = &mut streams[block.stream as usize];
                         assert_eq!(block.offset, bytes.len() as u64);
                         let raw_length = block.raw_length as usize;
                         match block.codec {
                             Codec::None => bytes.extend_from_slice(block.data),
                             Codec::Zstd => bytes.extend(zstd::bulk::decompress(block.data, raw_length).expect("zstd")),
                         }
-                        stored = Some(bytes.len() as u64);
+                        stored = Some(block.stream);
                     }
+                    Message::StreamEnd(part) => assert_end(&part, &streams[1]),
                     Message::End(whole) => end = Some(Ok(whole)),
                     Message::Failure(failure) if Some(failure.code) == other => despite = true,
                     Message::Failure(failure) => end = Some(Err(failure)),
@@ -146,11 +179,13 @@ impl Client {
                 stored.is_some() || end.is_some()
             });
             assert!(received, "the stream ended without an end");
-            if let Some(offset) = stored {
-                self.send(1, &Message::Ack(offset));
+            if begun && let Some(stream) = stored {
+                let offset = streams[stream as usize].len() as u64;
+                self.send(1, &Message::Ack { stream, offset });
             }
         }
-        (Answer { bytes, end: end.expect("the loop's condition") }, despite)
+        let [bytes, part] = streams;
+        (Answer { bytes, part, end: end.expect("the loop's condition") }, despite)
     }
 
     pub(crate) fn ask(&mut self, operation: Operation) -> Answer {
@@ -173,10 +208,14 @@ impl Drop for Client {
 }
 
 impl Answer {
-    /// The bytes, after a check of what the end says of them.
-    pub(crate) fn whole(self) -> Vec<u8> {
-        let end = self.end.expect("no failure");
-        assert_eq!((end.length, end.hash), (self.bytes.len() as u64, xxh3_64(&self.bytes)));
+    /// The bytes, after a check of what the end says of them; of a dump in two streams both, as they belong.
+    pub(crate) fn whole(mut self) -> Vec<u8> {
+        assert_end(&self.end.expect("no failure"), &self.bytes);
+        if !self.part.is_empty() {
+            let end = self.bytes.split_off(self.bytes.len() - END_RECORD);
+            self.bytes.append(&mut self.part);
+            self.bytes.extend(end);
+        }
         self.bytes
     }
 
@@ -185,11 +224,16 @@ impl Answer {
     }
 }
 
+#[track_caller]
+fn assert_end(end: &End, bytes: &[u8]) {
+    assert_eq!((end.length, end.hash), (bytes.len() as u64, xxh3_64(bytes)));
+}
+
 pub(crate) fn attach(command: &str, arguments: &[&str]) -> Operation {
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
     Operation::Attach { command: command.to_owned(), arguments }
 }
 
 pub(crate) fn dump_heap() -> Operation {
-    Operation::DumpHeap { live: true, storage_limit: 0 }
+    Operation::DumpHeap(DumpHeap { live: true, ..DumpHeap::default() })
 }

@@ -128,11 +128,16 @@ impl Container {
         command
     }
 
-    /// What lies in its /tmp, but for the fixture's own files and JVMs' sockets.
+    /// What lies in its /tmp, but for the fixture's own files and JVMs' sockets, and in its /dev/shm while it runs.
     pub(crate) fn left_behind(&self) -> Vec<String> {
-        let names = std::fs::read_dir(&self.tmp).expect("/tmp").map(|entry| entry.expect("an entry").file_name());
-        let names = names.map(|name| name.into_string().expect("UTF-8"));
-        names.filter(|name| !name.starts_with("Hoard") && !name.starts_with(".java_pid")).collect()
+        let names = |directory: &Path| {
+            let entries = std::fs::read_dir(directory).into_iter().flatten();
+            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        };
+        let tmp = names(self.tmp.path()).filter(|name| !name.starts_with("Hoard") && !name.starts_with(".java_pid"));
+        let pid =
+            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.unshare.id())).unwrap_or_default();
+        tmp.chain(names(&Path::new("/proc").join(pid.trim()).join("root/dev/shm"))).collect()
     }
 
     /// Nothing of a dump or an agent lies in its /tmp; hold's socket may.
@@ -151,7 +156,8 @@ impl Drop for Container {
 }
 
 fn unshare(directory: &Path, shape: &Shape, megabytes: u32) -> (Child, BufReader<ChildStdout>) {
-    let script = format!(r#"{} && chmod 1777 "$0" /tmp && cd /tmp && {}"#, shape.tmp, shape.java);
+    let shm = "mount -t tmpfs -o mode=1777,size=64m none /dev/shm";
+    let script = format!(r#"{shm} && {} && chmod 1777 "$0" /tmp && cd /tmp && {}"#, shape.tmp, shape.java);
     let mut unshare = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
         .arg(directory)

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use jattach_protocol::message::{Phase, Progress};
 use jattach_protocol::{Code, Message};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,25 +15,9 @@ use crate::container::{Container, UNDER_INIT, child_of};
 /// As much heap as a JVM writes for a while.
 const LARGE: u32 = 300;
 
-/// The JVM's first file of a dump, as soon as it is there.
-struct DumpFiles(Inotify);
-
-impl DumpFiles {
-    fn watch(container: &Container) -> DumpFiles {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).expect("an inotify instance");
-        inotify.add_watch(container.tmp.path(), AddWatchFlags::IN_CREATE).expect("watched");
-        DumpFiles(inotify)
-    }
-
-    fn wait(&self) {
-        loop {
-            let events = self.0.read_events().expect("an event");
-            let is_dump = |name: &str| name.starts_with(".jattach-") && !name.contains(".sock");
-            if events.iter().any(|event| event.name.as_ref().and_then(|name| name.to_str()).is_some_and(is_dump)) {
-                return;
-            }
-        }
-    }
+/// Waits until the JVM is writing.
+fn await_dump(client: &mut Client) {
+    assert!(client.receive(|message| matches!(message, Message::Block(_))));
 }
 
 fn end(pid: u32) {
@@ -45,12 +28,11 @@ fn end(pid: u32) {
 fn a_jvm_that_is_killed_while_it_dumps_is_said_to_have_ended_and_its_file_is_gone() {
     let container = Container::shaped(&UNDER_INIT, LARGE);
     let _hold = Hold::start(&container);
-    let files = DumpFiles::watch(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    files.wait();
+    await_dump(&mut client);
     end(child_of(container.init()));
-    let failure = client.answer().failure();
+    let failure = client.answer_without_acks().failure();
     assert_eq!(failure.code, Code::TargetEnded, "{failure}");
     container.assert_only_sockets_left();
 }
@@ -74,20 +56,23 @@ fn a_dump_that_is_written_arrives_whole_without_its_jvm() {
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    let sending = |message: Message<'_>| matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. }));
-    assert!(client.receive(sending));
-    end(child_of(container.init()));
-    assert!(client.answer().whole().len() > 40 << 20);
+    let dump = client.answer_acknowledged_from(&mut |message| {
+        let written = matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. }));
+        if written {
+            end(child_of(container.init()));
+        }
+        written
+    });
+    assert!(dump.whole().len() > 40 << 20);
 }
 
 #[test]
 fn what_is_left_of_a_dump_when_the_container_is_killed_an_injector_sweeps_that_comes_an_hour_later() {
     let mut container = Container::start(LARGE);
     let hold = Hold::start(&container);
-    let files = DumpFiles::watch(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    files.wait();
+    await_dump(&mut client);
     end(container.init());
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "the session has died with the container");
     drop(hold);
@@ -107,10 +92,9 @@ fn what_is_left_of_a_dump_when_the_container_is_killed_an_injector_sweeps_that_c
 fn what_a_jvm_writes_for_a_hold_that_is_killed_the_next_one_sweeps() {
     let mut container = Container::start(LARGE);
     let hold = Hold::start(&container);
-    let files = DumpFiles::watch(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    files.wait();
+    await_dump(&mut client);
     hold.signal(Signal::SIGKILL);
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
     drop(hold);

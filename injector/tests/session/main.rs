@@ -82,6 +82,7 @@ fn a_second_job_is_told_what_the_first_one_is_and_gets_its_turn_when_that_client
     let mut container = Container::start(80);
     let _hold = Hold::start(&container);
     let mut first = Client::connect(&container);
+    first.ttl = 2;
     first.request(dump_heap());
     // Without acknowledgements the window closes at 16 MB: the job stays.
     first.receive(|message| matches!(message, Message::Block(_)));
@@ -106,6 +107,7 @@ fn a_client_that_goes_while_the_jvm_dumps_leaves_nothing_behind() {
     let mut container = Container::start(80);
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
+    client.ttl = 2;
     client.request(dump_heap());
     client.receive(|message| matches!(message, Message::Progress(Progress { phase: Phase::Attaching, .. })));
     client.close();
@@ -146,6 +148,7 @@ fn a_client_that_says_nothing_for_15_seconds_is_gone_and_the_next_one_gets_its_t
     let mut container = Container::start(80);
     let _hold = Hold::start(&container);
     let mut silent = Client::connect(&container);
+    silent.ttl = 2;
     silent.request(dump_heap());
     // It reads all there is and acknowledges nothing, without a heartbeat: the way a stopped client looks from inside.
     let failure = silent.answer_without_acks().failure();
@@ -209,7 +212,7 @@ fn a_client_of_another_version_is_told_which_versions_met() {
     let container = Container::start(1);
     let _hold = Hold::start(&container);
     let mut client = Client::start(&container);
-    client.send(0, &Message::Hello(Hello { version: 2, software: "kubectl-jattach 9".into(), capabilities: 0 }));
+    client.send(0, &Message::Hello(Hello { version: 99, software: "kubectl-jattach 9".into(), capabilities: 0 }));
     let failure = client.answer().failure();
     assert_eq!(failure.code, Code::Version);
     assert!(failure.evidence.contains("kubectl-jattach 9"), "{failure}");
@@ -250,7 +253,7 @@ fn a_second_request_of_a_client_is_refused_and_the_first_one_goes_on() {
     let mut client = Client::connect(&container);
     client.request_as(1, false, dump_heap());
     client.request_as(2, false, attach("properties", &[]));
-    let (dump, refused) = client.answer_despite(Some(Code::Usage));
+    let (dump, refused) = client.answer_despite(Code::Usage);
     assert!(refused);
     assert!(dump.whole().len() > 40 << 20);
     container.assert_unharmed();
@@ -261,6 +264,7 @@ fn an_upload_that_is_refused_holds_up_nobody() {
     let mut container = Container::start(80);
     let mut hold = Hold::start(&container);
     let mut first = Client::connect(&container);
+    first.ttl = 2;
     first.request(dump_heap());
     first.receive(|message| matches!(message, Message::Block(_)));
     let mut second = Client::connect(&container);

@@ -1,0 +1,97 @@
+//! One of a dump's streams as it comes from the JVM: cut into blocks, and handed on.
+
+use std::io::{self, ErrorKind, Read};
+
+use jattach_protocol::Failure;
+use jattach_protocol::message::{Codec, MAX_BLOCK};
+
+use super::artefact::Artefact;
+use crate::sys::zstd::Compressor;
+
+/// A stream of which a part of a block is there.
+pub(crate) struct Intake<'a> {
+    artefact: &'a Artefact,
+    stream: u32,
+    buffer: Vec<u8>,
+    filled: usize,
+    pub(crate) length: u64,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(artefact: &'a Artefact, stream: u32) -> Intake<'a> {
+        Intake { artefact, stream, buffer: Vec::new(), filled: 0, length: 0 }
+    }
+
+    /// Reads what is there, a block at the most, and tells how much: 0 when there is nothing now, or nothing any more.
+    ///
+    /// # Errors
+    /// Those of [`Artefact::put`].
+    pub(crate) fn read(&mut self, from: &mut impl Read, packer: &mut Packer) -> Result<usize, Failure> {
+        if self.buffer.is_empty() {
+            self.buffer = self.artefact.buffer();
+        }
+        let count = match read(from, &mut self.buffer[self.filled..]) {
+            Ok(count) => count,
+            Err(error) => return Err(super::unreadable(&error)),
+        };
+        self.filled += count;
+        self.length += count as u64;
+        if self.filled == MAX_BLOCK {
+            packer.hurry(count);
+            self.flush(packer)?;
+        }
+        Ok(count)
+    }
+
+    /// Hands on what there is of a block.
+    pub(crate) fn flush(&mut self, packer: &mut Packer) -> Result<(), Failure> {
+        if self.filled == 0 {
+            return Ok(());
+        }
+        let mut block = std::mem::take(&mut self.buffer);
+        block.truncate(std::mem::take(&mut self.filled));
+        self.artefact.put(self.stream, block, &mut |raw| packer.pack(raw))
+    }
+}
+
+fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(to) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            result => return result,
+        }
+    }
+}
+
+/// Compresses what goes into the spool, as long as the JVM does not have to wait for that.
+pub(crate) struct Packer {
+    compressor: Option<Compressor>,
+    packed: Vec<u8>,
+    hurry: bool,
+}
+
+impl Packer {
+    pub(crate) fn new() -> Packer {
+        Packer { compressor: None, packed: Vec::new(), hurry: false }
+    }
+
+    /// So much came at once: where it is much the JVM writes faster than we take it, and the block goes as it is.
+    fn hurry(&mut self, count: usize) {
+        self.hurry = super::fifo::is_filling(count);
+    }
+
+    fn pack(&mut self, raw: Vec<u8>) -> (Codec, Vec<u8>) {
+        if self.hurry || raw.is_empty() {
+            return (Codec::None, raw);
+        }
+        if self.compressor.is_none() {
+            self.compressor = Compressor::new();
+        }
+        self.packed.resize(raw.len() - 1, 0);
+        match self.compressor.as_mut().and_then(|compressor| compressor.compress(&raw, &mut self.packed)) {
+            Some(length) => (Codec::Zstd, self.packed[..length].to_vec()),
+            None => (Codec::None, raw),
+        }
+    }
+}

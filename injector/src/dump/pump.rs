@@ -1,0 +1,216 @@
+//! Has a JVM dump its heap into FIFOs, and takes what it writes at the JVM's speed: the application stands still meanwhile.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use jattach_protocol::message::{Form, Phase, Progress, STREAMS, Survey};
+use jattach_protocol::{Code, Failure};
+
+use super::artefact::Artefact;
+use super::fifo::Fifos;
+use super::intake::{Intake, Packer};
+use super::place::Place;
+use super::{CREATED, LONGEST, MAX_TEXT, not_created, says};
+use crate::jvm::command::Command;
+use crate::jvm::hotspot::{self, Limits, Reply};
+use crate::process::Target;
+use crate::sys::wait::{Wanted, wait};
+
+/// How often it is told how far the dump is.
+const TELL: Duration = Duration::from_millis(200);
+
+/// What is wanted, and who has to be told how it goes.
+pub(crate) struct Order<'a> {
+    pub(crate) target: &'a Target<'a>,
+    pub(crate) live: bool,
+    pub(crate) survey: &'a Survey,
+    pub(crate) progress: &'a dyn Fn(Progress),
+}
+
+/// Has the JVM dump its heap, where it first can. Nothing of it is ever in a file of the target.
+///
+/// # Errors
+/// The JVM's own; [`Code::TimedOut`] when it would have to wait or to dump for longer than it may: it goes on then.
+pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure> {
+    let mut refusal = Failure::new(Code::NoSpace, "no place where the JVM can write its heap dump to");
+    for place in places(order.target)? {
+        let Some(fifos) = Fifos::create(&place)? else { continue };
+        let mut pump = Pump::start(order, artefact, fifos)?;
+        let text = match pump.run() {
+            Ok(text) => text,
+            Err(failure) => {
+                pump.abandon();
+                return Err(failure);
+            }
+        };
+        if says(&text, CREATED) {
+            return pump.check(&text);
+        }
+        // What it has begun to write somewhere it would write elsewhere no better.
+        if pump.length() > 0 || !super::unreachable(&text) {
+            return Err(not_created(&text));
+        }
+        refusal = not_created(&text);
+    }
+    Err(refusal)
+}
+
+/// Where FIFOs may be, the best first: in our own /tmp the JVM has to be let into our /proc directory, and a JVM in a PID
+/// namespace below ours knows our pid as another's.
+fn places(target: &Target<'_>) -> Result<Vec<Place>, Failure> {
+    let reaches_us = target.status()?.namespace_pids.len() == 1;
+    let own = if reaches_us { Place::own().ok() } else { None };
+    Ok([Place::shared(target).ok(), own, Place::of(target).ok()].into_iter().flatten().collect())
+}
+
+/// A dump under way.
+struct Pump<'a> {
+    order: &'a Order<'a>,
+    artefact: &'a Artefact,
+    fifos: Fifos<'a>,
+    reply: Reply,
+    streams: [Intake<'a>; STREAMS],
+    packer: Packer,
+    text: Vec<u8>,
+    deadline: Option<Instant>,
+}
+
+impl<'a> Pump<'a> {
+    fn start(order: &'a Order<'a>, artefact: &'a Artefact, fifos: Fifos<'a>) -> Result<Pump<'a>, Failure> {
+        let all = if order.live { "" } else { " -all" };
+        let parallel = if order.survey.form == Form::Pair { " -parallel=1" } else { "" };
+        let words = format!("GC.heap_dump -overwrite{all}{parallel} {}", fifos.path());
+        let connection = hotspot::connect(order.target, Limits::default())?;
+        let deadline = artefact.begin();
+        let mut reply = connection.request(&Command::from_words("jcmd", &[words])?)?;
+        reply.set_silence_limit(Duration::ZERO);
+        let streams = [Intake::new(artefact, 0), Intake::new(artefact, 1)];
+        Ok(Pump { order, artefact, fifos, reply, streams, packer: Packer::new(), text: Vec::new(), deadline })
+    }
+
+    /// Takes everything, to the end of the JVM's answer, which it gives.
+    fn run(&mut self) -> Result<String, Failure> {
+        let longest = Instant::now() + LONGEST;
+        let mut tell = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= tell {
+                self.tell();
+                tell = now + TELL;
+            }
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
+                return Err(self.artefact.overdue());
+            }
+            if longest <= now {
+                return Err(super::unfinished());
+            }
+            let next = self.deadline.map_or(tell, |deadline| deadline.min(tell));
+            let (answer, stop) = self.wait(next)?;
+            if stop && let Some(stopped) = self.artefact.stopped() {
+                return Err(stopped);
+            }
+            let mut count = 0;
+            for stream in 0..STREAMS {
+                count += self.take(stream)?;
+            }
+            // What it wrote before it answered is there by now.
+            if answer && self.read_answer()? && count == 0 {
+                self.drain()?;
+                self.tell();
+                return Ok(String::from_utf8_lossy(&self.text).into_owned());
+            }
+        }
+    }
+
+    /// Waits for the JVM; tells whether it has answered, and whether the dump is to be stopped.
+    fn wait(&self, deadline: Instant) -> Result<(bool, bool), Failure> {
+        let answer = Wanted::read(self.reply.as_fd());
+        let stream = |stream| self.fifos.end(stream).map_or(answer, |end: &File| Wanted::read(end.as_fd()));
+        let wanted = [stream(0), stream(1), answer, self.artefact.stop.wanted()];
+        let [.., answered, stop] = wait(wanted, Some(deadline))
+            .map_err(|errno| Failure::new(Code::Other, "cannot wait for the JVM").evidence(errno.to_string()))?;
+        Ok((answered, stop))
+    }
+
+    fn take(&mut self, stream: usize) -> Result<usize, Failure> {
+        let Some(mut end) = self.fifos.end(stream) else { return Ok(0) };
+        self.streams[stream].read(&mut end, &mut self.packer)
+    }
+
+    /// Reads on in the JVM's answer; true at its end.
+    fn read_answer(&mut self) -> Result<bool, Failure> {
+        let mut buffer = [0; 1024];
+        loop {
+            match self.reply.read(&mut buffer) {
+                Ok(0) => return Ok(true),
+                Ok(_) if self.text.len() > MAX_TEXT => return Err(not_created("it says more than any JVM does")),
+                Ok(count) => self.text.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(false),
+                Err(error) => return Err(hotspot::failure(&error)),
+            }
+        }
+    }
+
+    /// What still lies in the pipes.
+    fn drain(&mut self) -> Result<(), Failure> {
+        for stream in 0..STREAMS {
+            while self.take(stream)? > 0 {}
+            self.streams[stream].flush(&mut self.packer)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let total = self.order.survey.expected;
+        let far = self.artefact.progress(Progress { phase: Phase::Dumping, done: 0, total, stalled: 0 });
+        (self.order.progress)(far);
+    }
+
+    fn length(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.length).sum()
+    }
+
+    /// Compares with what the JVM says it has written: "Heap dump file created [N bytes in S secs]". Of two files it counts
+    /// the first.
+    fn check(&self, text: &str) -> Result<(), Failure> {
+        let said = text.split('[').nth(1).and_then(|rest| rest.split(' ').next());
+        let said: Option<u64> = said.and_then(|number| number.parse().ok());
+        match said {
+            Some(said) if said != self.streams[0].length => Err(not_created(&format!(
+                "it says it has written {said} bytes; {} of them came",
+                self.streams[0].length
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the JVM give up: its next write fails, and it goes on. A FIFO that it has not opened yet stays until it does, for
+    /// in its place the JVM would make a file; what it writes there is thrown away. Its answer is awaited: as long as it is
+    /// in there, nobody else may begin.
+    fn abandon(&mut self) {
+        let longest = Instant::now() + LONGEST;
+        let mut waste = vec![0; 64 << 10];
+        self.fifos.close(0);
+        while Instant::now() < longest {
+            if self.streams[1].length > 0 {
+                self.fifos.close(1);
+            }
+            let answer = Wanted::read(self.reply.as_fd());
+            let part = self.fifos.end(1).map_or(answer, |end| Wanted::read(end.as_fd()));
+            if wait([part, answer], Some(longest)).is_err() {
+                return;
+            }
+            if let Some(mut end) = self.fifos.end(1)
+                && let Ok(count) = end.read(&mut waste)
+            {
+                self.streams[1].length += count as u64;
+            }
+            if !matches!(self.read_answer(), Ok(false)) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Heap dumps as jobs: one is not its client's, and outlives it. What a client does not fetch waits for the next one.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use jattach_protocol::message::{DumpHeap, End, Phase, Progress, Resume, STREAMS};
+use jattach_protocol::{Code, Failure, Message};
+
+use super::desk::Desk;
+use super::peer::Peer;
+use super::serve::{Job, Last, no_thread};
+use crate::dump::artefact::{Artefact, Attached, Client};
+use crate::dump::{self, Order, send};
+
+/// Has the JVM dump its heap, and stays until a client has all of it, or nobody comes for it any more.
+pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result<Last, Failure> {
+    let attaching = Progress { phase: Phase::Attaching, done: 0, total: 0, stalled: 0 };
+    desk.progress(attaching);
+    job.peer.progress(job.id, attaching)?;
+    let survey = dump::survey(&job.peer, &job.target, &wanted.limits)?;
+    let client = Client::new(&job.peer, job.id, patience(ttl));
+    let artefact = Artefact::new(job.started(), &wanted.limits, client).map_err(|errno| {
+        Failure::new(Code::Other, "the injector has no descriptor left").evidence(errno.to_string())
+    })?;
+    let artefact = Arc::new(artefact);
+    desk.dumps(&artefact);
+    let its_artefact = Arc::clone(&artefact);
+    let sender = thread::Builder::new().spawn(move || send::send(&its_artefact)).map_err(|error| no_thread(&error))?;
+    let progress = |progress| desk.progress(progress);
+    let order = Order { target: &job.target, live: wanted.live, survey: &survey, progress: &progress };
+    let outcome = dump::dump(&order, &artefact).map_err(|failure| job.explained(failure));
+    if outcome.is_ok() {
+        desk.progress(artefact.progress(Progress { phase: Phase::Sending, done: 0, total: 0, stalled: 0 }));
+    }
+    artefact.finish(outcome);
+    let sent = sender.join();
+    let result = match sent {
+        Ok(()) => artefact.result(),
+        Err(_) => Err(Failure::new(Code::Other, "the thread that sends the dump has died")),
+    };
+    let client = artefact.client().unwrap_or_else(|| Client::new(&job.peer, job.id, Duration::ZERO));
+    Ok(last(client, result))
+}
+
+/// Has a client go on with a dump that it has begun to fetch; false where that is gone.
+pub(super) fn resume(desk: &Desk, peer: &Arc<Peer>, id: u32, resume: &Resume, ttl: u32) -> Result<bool, Failure> {
+    let Some(dump) = desk.dump(resume.job) else { return Ok(false) };
+    let client = Client::new(peer, id, patience(ttl));
+    if let Attached::Live = dump.attach(client.clone(), resume.stored)? {
+        return Ok(true);
+    }
+    let result = dump.result();
+    // Given up, because nobody came for it or somebody said so: that is no reason not to make another one.
+    if matches!(&result, Err(failure) if failure.code == Code::Cancelled) {
+        return Ok(false);
+    }
+    let mut last = last(client, result);
+    last.before.insert(0, Message::Started(dump.started));
+    last.tell();
+    Ok(true)
+}
+
+fn patience(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
+}
+
+/// What a client hears at the end.
+fn last(client: Client, result: Result<(Vec<jattach_protocol::message::Patch>, [End; STREAMS]), Failure>) -> Last {
+    let (before, message) = match result {
+        Err(failure) => (Vec::new(), Message::Failure(failure)),
+        Ok((patches, [main, part])) => {
+            let mut before: Vec<_> = patches.into_iter().map(Message::Patch).collect();
+            if part.length > 0 {
+                before.push(Message::StreamEnd(part));
+            }
+            (before, Message::End(main))
+        }
+    };
+    Last { peer: client.peer, id: client.request, before, message }
+}
