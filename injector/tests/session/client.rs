@@ -20,6 +20,8 @@ pub(crate) struct Client {
     hash: Option<u64>,
     /// What an earlier connection has brought of the answer.
     pub(crate) streams: [Vec<u8>; STREAMS],
+    /// The job of the last request.
+    pub(crate) job: u64,
     /// For how long hold stays after its requests, in seconds, and a dump waits for it.
     pub(crate) ttl: u32,
 }
@@ -61,6 +63,7 @@ impl Client {
             uploads: 0,
             hash: None,
             streams: Default::default(),
+            job: 0,
             ttl: 600,
         }
     }
@@ -144,12 +147,59 @@ impl Client {
         self.gather(None, begin).0
     }
 
+    /// Gets and acknowledges what comes until a message for which `enough` says so; what was got stays in `streams`.
+    pub(crate) fn fetch(&mut self, enough: &mut dyn FnMut(&Message<'_>) -> bool) {
+        let mut streams = std::mem::take(&mut self.streams);
+        let mut job = self.job;
+        let mut over = false;
+        while !over {
+            let mut stored = None;
+            let received = self.receive(|message| {
+                over = enough(&message);
+                match message {
+                    Message::Started(started) => job = started.job,
+                    Message::Block(block) => stored = Some(add(&mut streams, &block)),
+                    _ => {}
+                }
+                over || stored.is_some()
+            });
+            assert!(received, "the stream ended");
+            if let Some((stream, offset)) = stored {
+                self.send(1, &Message::Ack { stream, offset });
+            }
+        }
+        (self.streams, self.job) = (streams, job);
+    }
+
+    /// How much of each stream is here.
+    pub(crate) fn stored(&self) -> [u64; STREAMS] {
+        self.streams.each_ref().map(|bytes| bytes.len() as u64)
+    }
+
+    /// Asks for the list until the job in it waits for its client: hold has to notice that one has gone.
+    pub(crate) fn until_job_waits(&mut self) {
+        loop {
+            let mut waits = false;
+            self.request(Operation::List);
+            self.receive(|message| {
+                waits |= matches!(message, Message::Job(text) if text.contains("waiting for its client"));
+                matches!(message, Message::End(_))
+            });
+            if waits {
+                return;
+            }
+        }
+    }
+
     fn gather(&mut self, other: Option<Code>, begin: &mut dyn FnMut(&Message<'_>) -> bool) -> (Answer, bool) {
         let (mut streams, mut end, mut despite) = (std::mem::take(&mut self.streams), None, false);
-        let mut begun = false;
+        let (mut begun, mut job) = (false, self.job);
         while end.is_none() {
             let mut stored = None;
             let received = self.receive(|message| {
+                if let Message::Started(started) = message {
+                    job = started.job;
+                }
                 let first = !begun && begin(&message);
                 begun |= first;
                 if first {
@@ -161,14 +211,7 @@ impl Client {
                         stored = Some(0);
                     }
                     Message::Block(block) => {
-                        let bytes = &mut streams[block.stream as usize];
-                        assert_eq!(block.offset, bytes.len() as u64);
-                        let raw_length = block.raw_length as usize;
-                        match block.codec {
-                            Codec::None => bytes.extend_from_slice(block.data),
-                            Codec::Zstd => bytes.extend(zstd::bulk::decompress(block.data, raw_length).expect("zstd")),
-                        }
-                        stored = Some(block.stream);
+                        stored = Some(add(&mut streams, &block).0);
                     }
                     Message::StreamEnd(part) => assert_end(&part, &streams[1]),
                     Message::End(whole) => end = Some(Ok(whole)),
@@ -184,13 +227,20 @@ impl Client {
                 self.send(1, &Message::Ack { stream, offset });
             }
         }
+        (self.job, self.streams) = (job, streams.clone());
         let [bytes, part] = streams;
         (Answer { bytes, part, end: end.expect("the loop's condition") }, despite)
     }
 
     pub(crate) fn ask(&mut self, operation: Operation) -> Answer {
+        self.streams = Default::default();
         self.request(operation);
         self.answer()
+    }
+
+    /// Goes as a client does that is killed, without waiting for anything.
+    pub(crate) fn close_stdin(&mut self) {
+        drop(self.stdin.take());
     }
 
     /// Closes stdin, as a client does that has gone or is done.
@@ -222,6 +272,17 @@ impl Answer {
     pub(crate) fn failure(self) -> Failure {
         self.end.expect_err("a failure")
     }
+}
+
+/// Adds a block to its stream, and tells which that is and how long it is then.
+fn add(streams: &mut [Vec<u8>; STREAMS], block: &Block<'_>) -> (u32, u64) {
+    let bytes = &mut streams[block.stream as usize];
+    assert_eq!(block.offset, bytes.len() as u64);
+    match block.codec {
+        Codec::None => bytes.extend_from_slice(block.data),
+        Codec::Zstd => bytes.extend(zstd::bulk::decompress(block.data, block.raw_length as usize).expect("zstd")),
+    }
+    (block.stream, bytes.len() as u64)
 }
 
 #[track_caller]

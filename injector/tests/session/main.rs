@@ -6,6 +6,7 @@ mod container;
 mod killed;
 mod place;
 mod rendezvous;
+mod resume;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Stdio};

@@ -1,0 +1,175 @@
+//! A dump whose client is lost: the next one goes on where that one stopped.
+
+use jattach_protocol::message::{DumpHeap, Limits, Operation, Phase, Progress, Resume};
+use jattach_protocol::{Code, Message};
+
+use crate::Hold;
+use crate::client::{Client, attach, dump_heap};
+use crate::container::Container;
+
+fn resume(job: u64, stored: [u64; 2]) -> Operation {
+    Operation::DumpHeap(DumpHeap { live: true, resume: Some(Resume { job, stored }), ..DumpHeap::default() })
+}
+
+/// Asks for a dump, and gets so many blocks of it.
+fn begin(client: &mut Client, blocks: u32) {
+    client.request(dump_heap());
+    let mut left = blocks;
+    client.fetch(&mut |message| {
+        left -= u32::from(matches!(message, Message::Block(_)));
+        left == 0
+    });
+}
+
+/// A client that has what the earlier one had, and asks for the rest.
+fn follow(container: &Container, earlier: &mut Client) -> Client {
+    let mut client = Client::connect(container);
+    (client.job, client.streams) = (earlier.job, std::mem::take(&mut earlier.streams));
+    client.request(resume(client.job, client.stored()));
+    client
+}
+
+#[test]
+fn a_client_that_is_lost_is_followed_by_one_that_gets_the_rest() {
+    let mut container = Container::start(60);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    begin(&mut client, 5);
+    let job = client.job;
+    for more in [1, 20] {
+        let mut next = follow(&container, &mut client);
+        client.close();
+        let mut left = more;
+        next.fetch(&mut |message| {
+            left -= u32::from(matches!(message, Message::Block(_)));
+            left == 0
+        });
+        client = next;
+    }
+    let mut last = follow(&container, &mut client);
+    let dump = last.answer().whole();
+    assert_eq!(last.job, job);
+    assert!(dump.len() > 60 << 20);
+    assert!(dump.ends_with(&[0x2c, 0, 0, 0, 0, 0, 0, 0, 0]), "HEAP_DUMP_END");
+    assert_eq!(Client::connect(&container).ask(attach("properties", &[])).end.err(), None, "nobody is waited for");
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_connection_that_nobody_is_behind_any_more_does_not_keep_the_dump() {
+    let mut container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut stale = Client::connect(&container);
+    begin(&mut stale, 3);
+    assert!(follow(&container, &mut stale).answer().whole().len() > 40 << 20);
+    assert!(!stale.receive(|_| false), "its session has ended");
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_has_all_and_lacks_the_last_word_gets_that() {
+    let mut container = Container::start(20);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let dump = client.ask(dump_heap()).whole();
+    let mut next = Client::connect(&container);
+    next.streams = client.streams.clone();
+    next.request(resume(client.job, next.stored()));
+    let again = next.answer();
+    assert_eq!(next.job, client.job);
+    assert!(again.whole() == dump);
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_dump_that_is_gone_is_made_again_under_another_number() {
+    let mut container = Container::start(5);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(resume(12345, [1 << 20, 0]));
+    assert!(client.answer().whole().len() > 5 << 20);
+    assert_ne!(client.job, 12345);
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_lacks_what_it_has_acknowledged_is_told_so() {
+    let mut container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    begin(&mut client, 3);
+    client.close_stdin();
+    let mut next = Client::connect(&container);
+    next.request(resume(client.job, [0, 0]));
+    let failure = next.answer().failure();
+    assert_eq!(failure.code, Code::Usage, "{failure}");
+    assert!(next.ask(Operation::Shutdown).whole().is_empty());
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_dump_that_waits_for_its_client_is_seen_and_keeps_others_waiting_until_it_is_ended() {
+    let mut container = Container::start(40);
+    let mut hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    client.fetch(&mut |message| matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. })));
+    client.close_stdin();
+    let mut other = Client::connect(&container);
+    other.until_job_waits();
+    let busy = other.ask(attach("properties", &[])).failure();
+    assert_eq!(busy.code, Code::Busy);
+    assert!(busy.cause.contains("waiting for its client to come back"), "{busy}");
+    assert!(other.ask(Operation::Shutdown).whole().is_empty());
+    drop(other);
+    assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end by a client".into()));
+    container.assert_unharmed();
+}
+
+/// Nothing may lie on a disk, and the JVM may wait for so long.
+fn tight(max_stall: u32, max_pause: u32) -> Operation {
+    let limits = Limits { spool: 0, max_stall, max_pause, ..Limits::default() };
+    Operation::DumpHeap(DumpHeap { live: true, limits, ..DumpHeap::default() })
+}
+
+#[test]
+fn a_client_that_takes_nothing_does_not_keep_the_jvm_for_longer_than_it_may() {
+    let mut container = Container::start(100);
+    let _hold = Hold::start(&container);
+    let mut stopped = Client::connect(&container);
+    stopped.request(tight(300, 0));
+    let failure = stopped.answer_without_acks().failure();
+    assert_eq!(failure.code, Code::TimedOut, "{failure}");
+    assert!(failure.cause.contains("wait"), "{failure}");
+    container.assert_only_sockets_left();
+    let again = Client::connect(&container).ask(tight(10_000, 0)).whole();
+    assert!(again.len() > 100 << 20, "a client that takes what comes needs no disk");
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_pause_that_becomes_too_long_is_ended_and_the_jvm_goes_on() {
+    let mut container = Container::start(300);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(tight(10_000, 30));
+    let failure = client.answer().failure();
+    assert_eq!(failure.code, Code::TimedOut, "{failure}");
+    assert!(failure.cause.contains("pause"), "{failure}");
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_dump_that_is_ended_while_the_jvm_writes_leaves_nothing() {
+    let mut container = Container::start(300);
+    let mut hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    begin(&mut client, 1);
+    Client::connect(&container).ask(Operation::Shutdown).whole();
+    assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end by a client".into()));
+    assert_eq!(container.left_behind(), [""; 0]);
+    container.assert_unharmed();
+}
