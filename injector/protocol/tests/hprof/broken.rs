@@ -10,7 +10,9 @@ proptest! {
     #[test]
     fn any_truncation_is_an_error_at_the_cut(dump in dump(), cut in any::<prop::sample::Index>()) {
         let cut = cut.index(dump.bytes.len());
-        match verdict(&dump.bytes[..cut]) {
+        let verdict = verdict(&dump.bytes[..cut]);
+        prop_assert_eq!(verdict.as_ref().err().map(Error::offset), Some(cut as u64));
+        match verdict {
             Err(Error::Truncated { offset, begin, missing, .. }) => {
                 prop_assert_eq!(offset, cut as u64);
                 prop_assert!(begin <= offset && missing > 0);
@@ -100,6 +102,7 @@ fn unknown_tags_are_named_with_their_place() {
     bytes[40 + 25] = 0x3f;
     let error = verdict(&bytes).unwrap_err();
     assert_eq!(error, Error::UnknownSubRecord { offset: 65, code: 0x3f, record: 31 });
+    assert_eq!(error.offset(), 65);
     assert_eq!(error.to_string(), "unknown tag 0x3f at byte 65; expected a sub-record of the heap record at byte 31");
 }
 

@@ -4,6 +4,7 @@ mod broken;
 mod dump;
 mod hostile;
 mod pair;
+mod redact;
 mod seen;
 mod whole;
 mod writers;
