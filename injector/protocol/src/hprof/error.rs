@@ -73,3 +73,26 @@ pub enum Error {
     #[error("cut off at byte {offset}: HEAP_DUMP_END expected, or another record before it")]
     NotEnded { offset: u64 },
 }
+
+impl Error {
+    /// The byte up to which the stream is as it should be: where it was cut off, or where what is wrong with it begins.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        match *self {
+            Error::NotHprof { .. } | Error::IdSizes { .. } => 0,
+            Error::IdSize { offset, .. }
+            | Error::UnknownTag { offset, .. }
+            | Error::UnknownSubRecord { offset, .. }
+            | Error::UnknownType { offset, .. }
+            | Error::Length { offset, .. }
+            | Error::TooShort { offset, .. }
+            | Error::Overrun { offset, .. }
+            | Error::NoLength { offset }
+            | Error::NoHeap { offset }
+            | Error::EndInPart { offset }
+            | Error::AfterEnd { offset }
+            | Error::Truncated { offset, .. }
+            | Error::NotEnded { offset } => offset,
+        }
+    }
+}
