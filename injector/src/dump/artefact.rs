@@ -423,7 +423,12 @@ impl Artefact {
 
     /// Has the JVM stop, and gives up what was not fetched.
     pub(crate) fn end(&self, reason: Failure) {
-        self.state().stopped.get_or_insert(reason);
+        let mut state = self.state();
+        state.stopped.get_or_insert(reason);
+        if let Some(client) = &state.client {
+            client.peer.hurry();
+        }
+        drop(state);
         self.stop.ring();
         self.changed.notify_all();
     }

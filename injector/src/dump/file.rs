@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use jattach_protocol::hprof::redact::Redactor;
 use jattach_protocol::message::{Phase, Progress, Survey};
 use jattach_protocol::{Code, Failure};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -30,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure> {
     require_room(order.survey, &artefact.limits)?;
     let mut file = create(order, artefact.limits.storage)?;
-    let (mut intake, mut packer) = (Intake::new(artefact, 0), Packer::new());
+    let (mut intake, mut packer) = (Intake::new(artefact, 0, Redactor::main(order.redact)), Packer::new());
     let mut told = Instant::now();
     while intake.read(&mut file, &mut packer)? > 0 {
         // What has been read is in the spool, or on its way: it need not lie on the disk twice.

@@ -2,8 +2,9 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use jattach_protocol::Failure;
+use jattach_protocol::hprof::redact::Redactor;
 use jattach_protocol::message::{Codec, MAX_BLOCK};
+use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
 use crate::sys::zstd::Compressor;
@@ -12,14 +13,15 @@ use crate::sys::zstd::Compressor;
 pub(crate) struct Intake<'a> {
     artefact: &'a Artefact,
     stream: u32,
+    redactor: Redactor,
     buffer: Vec<u8>,
     filled: usize,
     pub(crate) length: u64,
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(artefact: &'a Artefact, stream: u32) -> Intake<'a> {
-        Intake { artefact, stream, buffer: Vec::new(), filled: 0, length: 0 }
+    pub(crate) fn new(artefact: &'a Artefact, stream: u32, redactor: Redactor) -> Intake<'a> {
+        Intake { artefact, stream, redactor, buffer: Vec::new(), filled: 0, length: 0 }
     }
 
     /// Reads what is there, a block at the most, and tells how much: 0 when there is nothing now, or nothing any more.
@@ -50,8 +52,17 @@ impl<'a> Intake<'a> {
         }
         let mut block = std::mem::take(&mut self.buffer);
         block.truncate(std::mem::take(&mut self.filled));
+        // Before it lies anywhere but in this buffer.
+        self.redactor.redact(&mut block).map_err(|error| unredacted(&error))?;
         self.artefact.put(self.stream, block, &mut |raw| packer.pack(raw))
     }
+}
+
+/// A dump of which it is not certain what is data leaves the pod in no part.
+fn unredacted(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::JvmFailed, "the heap dump cannot be redacted")
+        .evidence(error.to_string())
+        .remedy("dump again; if it stays so, the JVM writes dumps in a way that is not known here")
 }
 
 fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {

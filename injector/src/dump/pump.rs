@@ -6,7 +6,9 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use jattach_protocol::message::{Form, Phase, Progress, STREAMS, Survey};
+use jattach_protocol::hprof::IdSize;
+use jattach_protocol::hprof::redact::Redactor;
+use jattach_protocol::message::{Form, PART, Phase, Progress, Redact, STREAMS, Survey};
 use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
@@ -26,6 +28,7 @@ const TELL: Duration = Duration::from_millis(200);
 pub(crate) struct Order<'a> {
     pub(crate) target: &'a Target<'a>,
     pub(crate) live: bool,
+    pub(crate) redact: Redact,
     pub(crate) survey: &'a Survey,
     pub(crate) progress: &'a dyn Fn(Progress),
 }
@@ -87,7 +90,10 @@ impl<'a> Pump<'a> {
         let deadline = artefact.begin();
         let mut reply = connection.request(&Command::from_words("jcmd", &[words])?)?;
         reply.set_silence_limit(Duration::ZERO);
-        let streams = [Intake::new(artefact, 0), Intake::new(artefact, 1)];
+        // JVMs that write two files have 64 bits.
+        let part = Redactor::part(order.redact, IdSize::Eight);
+        let main = Intake::new(artefact, 0, Redactor::main(order.redact));
+        let streams = [main, Intake::new(artefact, PART, part)];
         Ok(Pump { order, artefact, fifos, reply, streams, packer: Packer::new(), text: Vec::new(), deadline })
     }
 

@@ -28,7 +28,8 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
     let its_artefact = Arc::clone(&artefact);
     let sender = thread::Builder::new().spawn(move || send::send(&its_artefact)).map_err(|error| no_thread(&error))?;
     let progress = |progress| desk.progress(progress);
-    let order = Order { target: &job.target, live: wanted.live, survey: &survey, progress: &progress };
+    let order =
+        Order { target: &job.target, live: wanted.live, redact: wanted.redact, survey: &survey, progress: &progress };
     let outcome = dump::dump(&order, &artefact).map_err(|failure| job.explained(failure));
     if outcome.is_ok() {
         desk.progress(artefact.progress(Progress { phase: Phase::Sending, done: 0, total: 0, stalled: 0 }));

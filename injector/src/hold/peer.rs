@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 use jattach_protocol::frame::{Decoder, Encoder, TooLong};
 use jattach_protocol::message::{HEARTBEAT_SECONDS, Hello, Progress, SILENCE_SECONDS, VERSION, WINDOW};
 use jattach_protocol::{Code, Failure, Message};
+use nix::poll::PollFlags;
 
 use crate::SOFTWARE;
 use crate::sys::wait::{Bell, Wanted, wait, within};
 
 const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
 const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
+
+/// How long a client may take nothing once somebody has ended what it is getting.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// The client has gone: nothing that is sent arrives any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub(crate) struct Peer {
     changed: Condvar,
     /// Rung when the client has gone, for who waits for a descriptor meanwhile.
     hangup: Bell,
+    /// Rung when there is little time left to tell it anything.
+    parting: Bell,
 }
 
 /// What the client has let us know.
@@ -53,10 +59,9 @@ struct Heard {
 impl Peer {
     /// The client behind a socket that was just accepted.
     pub(crate) fn new(socket: UnixStream) -> std::io::Result<Peer> {
-        // A client that takes nothing for so long is gone, whatever its heartbeats say: the JVM may be waiting for it.
-        socket.set_write_timeout(Some(SILENCE))?;
+        socket.set_nonblocking(true)?;
         let (encoder, heard, changed) = (Mutex::default(), Mutex::default(), Condvar::new());
-        Ok(Peer { socket, encoder, heard, changed, hangup: Bell::new()? })
+        Ok(Peer { socket, encoder, heard, changed, hangup: Bell::new()?, parting: Bell::new()? })
     }
 
     /// Reads what the client sends until it goes, and hands on what is not about the connection itself. Sends heartbeats.
@@ -167,10 +172,35 @@ impl Peer {
 
     /// Only to be called with the encoder locked: half a frame must not be followed by another.
     fn write(&self, frame: &[u8]) -> Result<(), Gone> {
-        (&self.socket).write_all(frame).map_err(|_| {
+        self.write_all(frame).map_err(|_| {
             self.hang_up();
             Gone
         })
+    }
+
+    /// A client that takes nothing for so long is gone, whatever its heartbeats say.
+    fn write_all(&self, mut frame: &[u8]) -> std::io::Result<()> {
+        let room = Wanted(self.socket.as_fd(), PollFlags::POLLOUT);
+        let (mut limit, mut parting) = (SILENCE, [room, self.parting.wanted()]);
+        while !frame.is_empty() {
+            match (&self.socket).write(frame) {
+                Ok(count) => frame = &frame[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match wait(parting, within(limit))? {
+                    [true, _] => {}
+                    // From here on it has this long, and the bell is not listened to any more.
+                    [false, true] if limit > PARTING => (limit, parting[1]) = (PARTING, room),
+                    [false, _] => return Err(ErrorKind::TimedOut.into()),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// There is little time left: a client that takes nothing is not waited for any more.
+    pub(crate) fn hurry(&self) {
+        self.parting.ring();
     }
 
     /// A request begins: nothing of what it gives is acknowledged. False while another one of this client is under way.

@@ -83,6 +83,9 @@ impl Client {
     }
 
     pub(crate) fn request_as(&mut self, id: u32, wait: bool, operation: Operation) {
+        if !matches!(operation, Operation::DumpHeap(DumpHeap { resume: Some(_), .. })) {
+            self.streams = Default::default();
+        }
         let request = Request { pid: 0, container: String::new(), wait, ttl: self.ttl, operation };
         self.send(id, &Message::Request(request));
     }
@@ -233,7 +236,6 @@ impl Client {
     }
 
     pub(crate) fn ask(&mut self, operation: Operation) -> Answer {
-        self.streams = Default::default();
         self.request(operation);
         self.answer()
     }

@@ -3,6 +3,7 @@
 
 mod client;
 mod container;
+mod disk;
 mod killed;
 mod place;
 mod rendezvous;
@@ -31,9 +32,12 @@ impl Hold {
         Hold { nsenter, stderr }
     }
 
+    fn pid(&self) -> u32 {
+        child_of(self.nsenter.id())
+    }
+
     fn signal(&self, signal: Signal) {
-        let pid = child_of(self.nsenter.id()).try_into().expect("a pid");
-        kill(Pid::from_raw(pid), signal).expect("hold runs");
+        kill(Pid::from_raw(self.pid().try_into().expect("a pid")), signal).expect("hold runs");
     }
 
     /// Waits for its end, and gives its last words.
