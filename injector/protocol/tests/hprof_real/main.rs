@@ -6,6 +6,8 @@
 
 mod census;
 mod jvm;
+mod plain;
+mod redaction;
 
 use std::fs;
 use std::path::Path;
@@ -33,9 +35,9 @@ fn slurped(report: &str, label: &str) -> u64 {
     number.trim().parse().unwrap_or_else(|_| panic!("{label:?} is no number: {number:?}"))
 }
 
-fn slurp(path: &Path) -> String {
+fn slurp(path: &Path, options: &[&str]) -> String {
     let program = std::env::var_os("HPROF_SLURP").unwrap_or_else(|| "hprof-slurp".into());
-    let output = Command::new(&program).arg(path).output().unwrap_or_else(|error| {
+    let output = Command::new(&program).args(options).arg(path).output().unwrap_or_else(|error| {
         panic!("{} does not start ({error}): cargo install hprof-slurp", program.display());
     });
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -44,7 +46,7 @@ fn slurp(path: &Path) -> String {
 }
 
 fn agrees_with_slurp(path: &Path, summary: &Summary, census: &Census) {
-    let report = slurp(path);
+    let report = slurp(path, &[]);
     assert_eq!(slurped(&report, "..GC instance dump: "), summary.instances);
     assert_eq!(slurped(&report, "..GC class dump: "), summary.classes);
     let primitive = slurped(&report, "..GC primitive array dump: ");
@@ -85,7 +87,7 @@ fn is_broken_when_cut(bytes: &[u8]) {
 fn dumps_of_real_jvms_are_read_as_hprof_slurp_reads_them() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     for (number, home) in jvm::homes().iter().enumerate() {
-        let jvm = Jvm::start(home);
+        let jvm = Jvm::start(home, "Heap.java");
         for (run, options) in jvm.dump_options().into_iter().enumerate() {
             let path = scratch.path().join(format!("{number}-{run}.hprof"));
             jvm.dump(options, &path);

@@ -17,6 +17,9 @@ const BYTE: u8 = 8;
 const INT: u8 = 10;
 const LONG: u8 = 11;
 
+/// The super class of String.
+const OBJECT_CLASS: usize = 1;
+
 /// A class: types as codes.
 #[derive(Clone, Debug)]
 pub(crate) struct Class {
@@ -97,7 +100,7 @@ impl Made {
         }
     }
 
-    pub(crate) fn begin(&mut self, tag: u8) {
+    fn begin(&mut self, tag: u8) {
         self.bytes.push(tag);
         self.fill(4);
         self.count::<4>(0);
@@ -107,6 +110,14 @@ impl Made {
     pub(crate) fn length(&mut self, content: usize) {
         let length = u32::try_from(self.bytes.len() - content).expect("tests make small records");
         self.bytes[content - 4..content].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// A record whose bytes all stay.
+    fn name(&mut self) {
+        self.begin(0x01);
+        let content = self.bytes.len();
+        self.fill(self.ids + 9);
+        self.length(content);
     }
 
     pub(crate) fn class(&mut self, number: usize, class: &Class) {
@@ -206,10 +217,7 @@ impl Heap {
         made.bytes.extend(b"JAVA PROFILE 1.0.2\0\0\0\0");
         made.bytes.push(u8::try_from(self.ids).expect("4 or 8"));
         made.fill(8);
-        made.begin(0x01);
-        let content = made.bytes.len();
-        made.fill(self.ids + 9);
-        made.length(content);
+        made.name();
         self.records(&mut made);
         made.begin(0x2c);
         made
@@ -221,6 +229,7 @@ impl Heap {
             if number % self.segment == 0 {
                 if content > 0 {
                     made.length(content);
+                    made.name();
                 }
                 made.begin(0x1c);
                 content = made.bytes.len();
@@ -247,7 +256,7 @@ pub(crate) fn string() -> impl Strategy<Value = Class> {
     let fields =
         prop_oneof![Just(vec![OBJECT, INT]), Just(vec![OBJECT, BYTE, INT]), Just(vec![OBJECT, BYTE, INT, BOOLEAN]),];
     (fields.prop_shuffle(), vec(kind(), 0..3)).prop_map(|(fields, statics)| Class {
-        super_class: None,
+        super_class: Some(OBJECT_CLASS),
         constants: Vec::new(),
         statics,
         fields,
@@ -264,13 +273,14 @@ fn object() -> impl Strategy<Value = Object> {
     ]
 }
 
-/// A heap whose String is the first class, though not the first one described.
+/// A heap whose String and Object are the first classes, though not the first ones described.
 pub(crate) fn heap() -> impl Strategy<Value = Heap> {
     let classes = (string(), vec(class(), 0..7)).prop_map(|(string, others)| {
-        let mut classes = vec![string];
+        let object = Class { super_class: None, constants: vec![], statics: vec![], fields: vec![], is_string: false };
+        let mut classes = vec![string, object];
         for (super_class, constants, statics, fields) in others {
             // Never String, which is final, and never a class that comes later: no circles.
-            let super_class = super_class.filter(|_| classes.len() > 1).map(|class| 1 + class.index(classes.len() - 1));
+            let super_class = super_class.map(|class| OBJECT_CLASS + class.index(classes.len() - OBJECT_CLASS));
             classes.push(Class { super_class, constants, statics, fields, is_string: false });
         }
         classes

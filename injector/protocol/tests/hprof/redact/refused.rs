@@ -92,17 +92,26 @@ fn an_instance_that_its_class_does_not_fill_is_refused() {
     }
 }
 
+/// String, and then this class instead.
+fn twice(what: Redact, class: &Class) -> Result<(), Error> {
+    let mut dump = Heap { ids: 8, classes: vec![string()], order: vec![0], objects: vec![], segment: 1 }.part();
+    dump.class(0, class);
+    dump.length(9);
+    Redactor::part(what, hprof::IdSize::Eight).redact(&mut dump.bytes)
+}
+
 #[test]
 fn a_class_described_twice_is_refused_unless_nothing_differs() {
     for what in [Redact::All, Redact::Text] {
         assert_eq!(accepted(what, instance_of(vec![string()], vec![0, 0, 0])), Ok(()));
-        let mut dump = Heap { ids: 8, classes: vec![string()], order: vec![0], objects: vec![], segment: 1 }.part();
-        let once = dump.bytes.len();
-        dump.class(0, &Class { is_string: true, ..class(None, &[OBJECT, LONG, LONG]) });
-        dump.length(9);
-        let error = Redactor::part(what, hprof::IdSize::Eight).redact(&mut dump.bytes).expect_err("two layouts");
-        assert_eq!(error, Error::Twice { offset: once as u64, class: 8 });
+        let other_fields = Class { is_string: true, ..class(None, &[OBJECT, LONG, LONG]) };
+        assert_eq!(twice(what, &other_fields).expect_err("two layouts"), Error::Twice { offset: 115, class: 8 });
     }
+    let other_super_class = Class { super_class: Some(1), ..string() };
+    assert_eq!(
+        twice(Redact::All, &other_super_class).expect_err("two layouts"),
+        Error::Twice { offset: 115, class: 8 }
+    );
 }
 
 #[test]
