@@ -219,9 +219,44 @@ pub(crate) struct DumpHeap {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) objects: Objects,
+    /// Set data to zero before they leave the pod: text (byte[] and char[]), arrays (all primitive arrays; also without
+    /// WHAT), or all (primitive fields, too)
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "arrays",
+          hide_possible_values = true)]
+    pub(crate) redact: Option<Redact>,
+    /// Compress FILE with gzip, so that Eclipse MAT opens it as it is
+    #[arg(long, conflicts_with = "zstd")]
+    pub(crate) gzip: bool,
+    /// Compress FILE with zstd
+    #[arg(long)]
+    pub(crate) zstd: bool,
     /// Replace FILE if it exists
     #[arg(long)]
     pub(crate) force: bool,
+    /// Begin anew, whatever is there of an earlier dump to FILE, and do not go on by itself where the connection is cut
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+    /// The most that may wait for us in a file in the pod: 0, 512Mi, 2Gi (default: what does no harm, at most 1Gi where a
+    /// storage limit is set). More can get the pod evicted
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub(crate) spool_limit: Option<String>,
+    /// How long the JVM may wait for room in all, before the dump is given up and the JVM goes on; 0 is no limit (default: 10s)
+    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
+    pub(crate) max_stall: Option<String>,
+    /// How long the JVM may stand still in all, before the dump is given up and the JVM goes on; 0 is no limit (default: none)
+    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
+    pub(crate) max_pause: Option<String>,
+    /// Go ahead without asking where the pause may be too long for the pod's probes, or the room here too small
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// What of a heap dump is set to zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Redact {
+    Text,
+    Arrays,
+    All,
 }
 
 /// Which objects of the heap.

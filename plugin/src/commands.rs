@@ -36,6 +36,8 @@ pub(crate) struct Context {
 pub(crate) struct Shared {
     pub(crate) injector: crate::options::Injector,
     pub(crate) output: crate::options::Output,
+    /// The flags as they were given.
+    pub(crate) flags: Vec<std::ffi::OsString>,
 }
 
 /// Does what the options say, within the limit for the whole command.
@@ -43,7 +45,7 @@ pub(crate) struct Shared {
 /// # Errors
 /// A [`Failure`], or an I/O error of standard output.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { command, connection, injector, output, timeout } = options;
+    let Options { command, connection, injector, output, timeout, flags } = options;
     let work = async {
         match command {
             Command::Version => version::run(&injector.image, output.format),
@@ -52,7 +54,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             }
             Command::On(wish, action) => {
                 let cluster = Cluster::connect(&connection).await?;
-                on_target(cluster, &wish, &action, Shared { injector, output }).await
+                on_target(cluster, &wish, &action, Shared { injector, output, flags }).await
             }
         }
     };
@@ -96,30 +98,41 @@ async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shar
 
 /// What a command needs of this machine, looked at before anything is done in the cluster: an ephemeral container cannot be
 /// taken back.
-enum Local {
+enum Local<'c> {
     Nothing,
-    Dump(dumpheap::To),
+    Dump(dumpheap::To<'c>),
     Agent(Vec<u8>),
 }
 
-impl Local {
-    fn prepare(target: &Target, action: &Action) -> Result<Local, Failure> {
+impl<'c> Local<'c> {
+    fn prepare(context: &'c Context, action: &Action) -> Result<Local<'c>, Failure> {
         match action {
-            Action::DumpHeap { file, force, .. } => dumpheap::To::open(target, file, *force).map(Local::Dump),
+            Action::DumpHeap(wanted) => dumpheap::To::open(context, wanted).map(Local::Dump),
             Action::Load { agent: Agent::Upload(path), .. } => load::read(path).map(Local::Agent),
             _ => Ok(Local::Nothing),
         }
+    }
+
+    /// Lets it know how the command has ended.
+    fn ended(&mut self, failure: Failure) -> Failure {
+        if let Local::Dump(to) = self {
+            to.ended(&failure);
+        }
+        failure
     }
 }
 
 /// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
 async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     let Context { cluster, target, options, notes } = context;
-    let mut local = Local::prepare(target, action)?;
-    let (first, session) = open(context).await?;
-    let Err(error) = perform(context, session, action, &mut local).await else { return Ok(()) };
+    let mut local = Local::prepare(context, action)?;
+    if matches!(local, Local::Dump(dumpheap::To::Done)) {
+        return Ok(());
+    }
+    let (first, session) = open(context, &mut local).await?;
+    let Err(error) = perform(context, &first, session, action, &mut local).await else { return Ok(()) };
     let Some(identity) = session::fitting_identity(&error).filter(|_| first.basis != Basis::Exact) else {
-        return Err(explained(context, &first, action, error).await.into());
+        return Err(local.ended(explained(context, &first, action, error).await).into());
     };
     notes.say(&format!(
         "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
@@ -127,15 +140,29 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     ));
     let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &first, notes).await?;
     let session = Session::open(cluster, &exact).await;
-    match perform(context, session, action, &mut local).await {
+    match perform(context, &exact, session, action, &mut local).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(explained(context, &exact, action, error).await.into()),
+        Err(error) => Err(local.ended(explained(context, &exact, action, error).await).into()),
     }
 }
 
+type Opened = (Debugger, Result<Session, session::Error>);
+
 /// An injector and, if it answers, a session with it. One that was found running may have ended just then: then another.
-async fn open(context: &Context) -> Result<(Debugger, Result<Session, session::Error>), Failure> {
+async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failure> {
     let Context { cluster, target, options, notes } = context;
+    if let Local::Dump(to) = local
+        && let Some(wanted) = to.injector()
+    {
+        if let Some(opened) = open_again(context, wanted).await {
+            return Ok(opened);
+        }
+        notes.say(&format!(
+            "The earlier dump of pod/{} is gone ({wanted} has ended): starting afresh",
+            target.pod_name()
+        ));
+        to.forget();
+    }
     let found = debugger::ensure(cluster, target, &options.injector, None, notes).await?;
     let session = Session::open(cluster, &found).await;
     if !found.reused || !session.as_ref().is_err_and(is_the_injectors) {
@@ -145,6 +172,14 @@ async fn open(context: &Context) -> Result<(Debugger, Result<Session, session::E
     let other = debugger::ensure(cluster, target, &options.injector, Some(&found.container), notes).await?;
     let session = Session::open(cluster, &other).await;
     Ok((other, session))
+}
+
+/// A session with the injector that a dump was begun with, if that is still there.
+async fn open_again(context: &Context, container: &str) -> Option<Opened> {
+    let found = debugger::known(&context.target, container)?;
+    let session = Session::open(&context.cluster, &found).await;
+    // Where the way to it does not work, it may be there all the same: that is told, and nothing is begun anew.
+    if session.as_ref().is_err_and(is_the_injectors) { None } else { Some((found, session)) }
 }
 
 /// Whether the injector itself does not answer, and not the way to it: only then does another one do better.
@@ -168,7 +203,7 @@ fn changes_the_jvm(action: &Action) -> bool {
     match action {
         Action::SetFlag { .. } | Action::Load { .. } | Action::Jcmd { .. } | Action::DataDump => true,
         Action::Ps
-        | Action::DumpHeap { .. }
+        | Action::DumpHeap(_)
         | Action::ThreadDump { .. }
         | Action::InspectHeap { .. }
         | Action::Properties
@@ -181,14 +216,17 @@ fn changes_the_jvm(action: &Action) -> bool {
 /// One conversation with the injector, if there was an answer.
 async fn perform(
     context: &Context,
+    debugger: &Debugger,
     session: Result<Session, session::Error>,
     action: &Action,
-    local: &mut Local,
+    local: &mut Local<'_>,
 ) -> Result<(), session::Error> {
     let mut session = session?;
     match (action, local) {
         (Action::Ps, _) => ps::run(context, &mut session).await?,
-        (Action::DumpHeap { live, .. }, Local::Dump(to)) => return dumpheap::run(context, session, *live, to).await,
+        (Action::DumpHeap(wanted), Local::Dump(to)) => {
+            return dumpheap::run(context, debugger, session, wanted, to).await;
+        }
         (Action::Load { agent: Agent::Upload(path), options }, Local::Agent(agent)) => {
             load::upload(context, &mut session, path, agent, options.as_deref()).await?;
         }
@@ -231,7 +269,7 @@ fn text_operation(action: &Action) -> Option<Operation> {
         Action::PrintFlag { name } => flags::print(name),
         Action::Load { agent: Agent::Path(path), options } => load::path(path, options.as_deref()),
         Action::Load { agent: Agent::Library(name), options } => load::library(name, options.as_deref()),
-        Action::Load { agent: Agent::Upload(_), .. } | Action::Ps | Action::DumpHeap { .. } | Action::Clean => {
+        Action::Load { agent: Agent::Upload(_), .. } | Action::Ps | Action::DumpHeap(_) | Action::Clean => {
             return None;
         }
     })

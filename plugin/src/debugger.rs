@@ -62,6 +62,13 @@ pub(crate) async fn ensure(
     ensure_as(cluster, target, candidates, injector, derived, notes).await
 }
 
+/// The running injector of that name, which has served the target before: there is nothing to find out about it.
+pub(crate) fn known(target: &Target, container: &str) -> Option<Debugger> {
+    let is_running = reuse::candidates(&target.pod).iter().any(|candidate| candidate.name == container);
+    let (pod, container) = (target.pod_name().to_owned(), container.to_owned());
+    is_running.then_some(Debugger { pod, container, basis: Basis::Exact, reused: true })
+}
+
 /// A running injector for a JVM that runs as `identity`, other than the one that did not fit: the second container, and
 /// the last.
 ///

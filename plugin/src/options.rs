@@ -1,6 +1,8 @@
 //! What the options amount to: the raw ones of [`crate::cli`] checked, given their defaults, and put into the terms that
 //! the rest of the plugin thinks in.
 
+mod dumpheap;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,7 @@ pub(crate) use crate::cli::{DryRun, OutputFormat, PullPolicy};
 use crate::cli::{self, Raw, words};
 use crate::error::{Failure, Result};
 use crate::target::{Wish, name};
+pub(crate) use dumpheap::{Destination, DumpHeap};
 
 /// A checked command line.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) output: Output,
     /// The limit for the whole command; `None` is none.
     pub(crate) timeout: Option<Duration>,
+    /// The flags as they were given, a word each, for a command line that says the same again.
+    pub(crate) flags: Vec<OsString>,
 }
 
 /// How to reach the API server.
@@ -81,7 +86,7 @@ pub(crate) enum Input {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Ps,
-    DumpHeap { file: Destination, live: bool, force: bool },
+    DumpHeap(DumpHeap),
     ThreadDump { locks: bool },
     InspectHeap { live: bool, top: Option<u32> },
     Jcmd { words: Vec<String> },
@@ -92,15 +97,6 @@ pub(crate) enum Action {
     PrintFlag { name: String },
     Load { agent: Agent, options: Option<String> },
     Clean,
-}
-
-/// Where a heap dump goes.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    /// POD-CONTAINER-UTC.hprof in the working directory.
-    Default,
-    File(PathBuf),
-    Stdout,
 }
 
 /// Where an agent comes from.
@@ -131,9 +127,10 @@ pub(crate) enum Parsed {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let definitions = Raw::command();
     let words = words::order(args, &definitions)?;
+    let flags = words.flags();
     let raw = definitions.try_get_matches_from(words.argv).and_then(|matches| Raw::from_arg_matches(&matches));
     match raw {
-        Ok(raw) => Ok(Parsed::Run(Box::new(check(raw, words.target.as_deref())?))),
+        Ok(raw) => Ok(Parsed::Run(Box::new(Options { flags, ..check(raw, words.target.as_deref())? }))),
         Err(error) => Ok(Parsed::Say(error)),
     }
 }
@@ -185,7 +182,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
             Command::On(wish, action)
         }
     };
-    Ok(Options { command, connection, injector, output, timeout })
+    Ok(Options { command, connection, injector, output, timeout, flags: Vec::new() })
 }
 
 /// Where a command does its work.
@@ -205,15 +202,7 @@ fn kind(command: cli::Command) -> Result<Kind> {
             return Ok(Kind::Here(Command::Inspect { dump: input(inspect.file), top }));
         }
         cli::Command::Ps => Action::Ps,
-        cli::Command::DumpHeap(dump) => Action::DumpHeap {
-            live: !dump.objects.all,
-            force: dump.force,
-            file: match dump.file {
-                None => Destination::Default,
-                Some(file) if file.as_os_str() == "-" => Destination::Stdout,
-                Some(file) => Destination::File(file),
-            },
-        },
+        cli::Command::DumpHeap(dump) => Action::DumpHeap(DumpHeap::check(dump)?),
         cli::Command::ThreadDump(dump) => Action::ThreadDump { locks: dump.locks },
         cli::Command::InspectHeap(heap) => Action::InspectHeap { live: !heap.objects.all, top: heap.top },
         cli::Command::Jcmd(jcmd) => Action::Jcmd { words: jcmd.words },

@@ -1,7 +1,9 @@
 //! From a command line to what it amounts to.
 
 use super::*;
+use crate::receive::dump::Format;
 use crate::target::Name;
+use jattach_protocol::message::Redact;
 
 fn options(line: &str) -> Options {
     match parsed(line).expect("a line that makes sense") {
@@ -31,15 +33,56 @@ fn cause(line: &str) -> String {
 
 #[test]
 fn a_heap_dump_is_of_live_objects_and_to_a_new_file_by_default() {
-    assert_eq!(action("x dumpheap"), Action::DumpHeap { file: Destination::Default, live: true, force: false });
+    let usual = DumpHeap {
+        file: Destination::Default,
+        live: true,
+        redact: Redact::Nothing,
+        format: Format::Raw,
+        force: false,
+        resume: true,
+        yes: false,
+        spool: None,
+        max_stall: Some(Duration::from_secs(10)),
+        max_pause: None,
+    };
+    assert_eq!(action("x dumpheap"), Action::DumpHeap(usual.clone()));
+    let all = DumpHeap { file: Destination::Stdout, live: false, force: true, ..usual.clone() };
+    assert_eq!(action("x dumpheap --all --force -"), Action::DumpHeap(all));
+    let named = DumpHeap { file: Destination::File("a.hprof".into()), ..usual };
+    assert_eq!(action("x dumpheap --live a.hprof"), Action::DumpHeap(named));
+}
+
+#[test]
+fn a_heap_dump_may_be_limited_redacted_and_compressed() {
+    let dump = |flags: &str| match action(&format!("x dumpheap {flags}")) {
+        Action::DumpHeap(dump) => dump,
+        other => panic!("{flags} makes a dump: {other:?}"),
+    };
+    let limited = dump("--spool-limit 512Mi --max-stall 2.5s --max-pause=1m30s -y --no-resume");
+    assert_eq!((limited.spool, limited.yes, limited.resume), (Some(512 << 20), true, false));
     assert_eq!(
-        action("x dumpheap --all --force -"),
-        Action::DumpHeap { file: Destination::Stdout, live: false, force: true }
+        (limited.max_stall, limited.max_pause),
+        (Some(Duration::from_millis(2500)), Some(Duration::from_secs(90)))
     );
+    assert_eq!((dump("--spool-limit=0").spool, dump("--max-stall 0").max_stall), (Some(0), None));
     assert_eq!(
-        action("x dumpheap --live a.hprof"),
-        Action::DumpHeap { file: Destination::File("a.hprof".into()), live: true, force: false }
+        (dump("--redact").redact, dump("--redact x.hprof").file),
+        (Redact::Arrays, Destination::File("x.hprof".into()))
     );
+    assert_eq!((dump("--redact=text").redact, dump("--redact=all").redact), (Redact::Text, Redact::All));
+    assert_eq!((dump("--gzip").format, dump("--zstd").format), (Format::Gzip, Format::Zstd));
+    assert!(cause("x dumpheap --gzip --zstd").contains("cannot be used with"));
+    assert!(cause("x dumpheap --spool-limit much").contains("is no size"));
+    assert!(cause("x dumpheap --redact=some").contains("invalid value"));
+}
+
+#[test]
+fn the_flags_can_be_given_again_in_any_order_without_the_target() {
+    let flags =
+        |line: &str| options(line).flags.into_iter().map(|flag| flag.into_string().expect("text")).collect::<Vec<_>>();
+    assert_eq!(flags("-n shop pod/x dumpheap --gzip -- -x"), ["--namespace=shop", "--gzip"]);
+    assert_eq!(flags("-l app=x -v dumpheap -y"), ["--v", "--yes"]);
+    assert_eq!(flags("x ps"), [""; 0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod container;
 pub(crate) mod name;
+mod probes;
 mod refuse;
 mod storage;
 mod workload;
@@ -10,7 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub(crate) use container::{candidates, identity_of, spec_of, status_of};
 pub(crate) use refuse::vanished;
-pub(crate) use storage::storage_limit;
+pub(crate) use probes::Budgets;
+pub(crate) use storage::{quantity, storage_limit};
 
 use crate::client::Cluster;
 use crate::client::explain::Call;

@@ -27,6 +27,15 @@ pub(crate) struct Words {
     pub(crate) argv: Vec<OsString>,
 }
 
+impl Words {
+    /// Our flags as they were given, each as one word; the selector, which stands for the target, is none of them.
+    pub(crate) fn flags(&self) -> Vec<OsString> {
+        let is_flag = |word: &&OsString| word.to_string_lossy().starts_with('-') && *word != "--";
+        let before_command = self.argv.iter().skip(1).take_while(is_flag).count();
+        self.argv.iter().skip(2 + before_command).take_while(is_flag).cloned().collect()
+    }
+}
+
 /// Puts the words of a command line (the program's name first) in order. `definitions` is the root command.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use jattach_protocol::message::Operation;
 
 use super::Context;
 use crate::error::Failure;
-use crate::receive::{self, Sink};
+use crate::receive::{self, Printer};
 use crate::render::stdout;
 use crate::render::terminal::JvmOutput;
 use crate::session::{Error, Session};
@@ -30,7 +30,7 @@ pub(super) async fn run(
 /// # Errors
 /// Those of the conversation.
 pub(super) async fn receive(session: &mut Session, top: Option<u32>) -> Result<(), Error> {
-    receive::into(session, Printed { to: Some(JvmOutput::stdout()), filter: top.map(Top::new) }, &mut |_| {}).await
+    receive::text(session, Printed { to: Some(JvmOutput::stdout()), filter: top.map(Top::new) }).await
 }
 
 /// Standard output, until its reader goes: then the rest is received and left.
@@ -39,10 +39,8 @@ struct Printed {
     filter: Option<Top>,
 }
 
-impl Sink for Printed {
-    type Stored = ();
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+impl Printer for Printed {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let Some(to) = &mut self.to else { return Ok(()) };
         let result = match &mut self.filter {
             None => to.write_all(bytes),

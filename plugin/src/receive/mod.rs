@@ -1,99 +1,218 @@
 //! What a request gives, from the stream to where it stays: unpacked, counted, hashed, and acknowledged once stored.
 //!
-//! Storing has a thread of its own, for it may wait: for a disk, or for a person before a pager. The stream is read on all
-//! the while, up to the protocol's window, because an exec stream that nobody reads loses data.
+//! Storing has a thread of its own ([`Storing`]), for it may wait: for a disk, or for a person before a pager. The stream is
+//! read on all the while, up to the protocol's window, because an exec stream that nobody reads loses data. The thread
+//! outlives the conversation: a dump whose connection was cut goes on in another one.
 
-mod dump;
-mod file;
+mod counted;
+pub(crate) mod dump;
+mod jvms;
 mod store;
+mod text;
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use jattach_protocol::Message;
-use jattach_protocol::message::{Block, Codec, End, Jvm, Progress, WINDOW};
+use jattach_protocol::message::{Block, Codec, End, Patch, Progress, STREAMS, Started, WINDOW};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 use crate::error::{Exit, Failure};
 use crate::session::{Error, Session};
-pub(crate) use dump::{Dump, Target};
-pub(crate) use file::DumpFile;
+pub(crate) use jvms::jvms;
 use store::Report;
+pub(crate) use text::{Printer, text};
 
 /// How long the thread that stores may take to let its sink go after a failure.
 const LETTING_GO: Duration = Duration::from_secs(5);
 
-/// Where the bytes of an answer go.
+/// How much of each stream is stored, so that it may be acknowledged; nothing once that cannot be told any more.
+pub(crate) type Safe = Option<[u64; STREAMS]>;
+
+/// Where an answer goes, and what knows how much of it is there.
 pub(crate) trait Sink: Send + 'static {
     /// What is left when all is stored.
     type Stored: Send;
 
-    /// Takes the next bytes.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    /// What is safe of each stream, as it changes.
+    fn safe(&self) -> watch::Receiver<Safe>;
 
-    /// All bytes have come, and length and hash are right.
-    fn finish(self) -> Result<Self::Stored, Failure>;
+    /// A job begins at its beginning: what is there of another one is worth nothing.
+    fn begin(&mut self, started: &Started) -> Result<(), Failure>;
+
+    /// How many bytes of a stream have been written.
+    fn length(&self, stream: u32) -> u64;
+
+    /// Takes the next bytes of a stream.
+    fn write(&mut self, stream: u32, bytes: &[u8]) -> Result<(), Failure>;
+
+    /// Takes the length of a record that came without.
+    fn patch(&mut self, patch: Patch) -> Result<(), Failure>;
+
+    /// All of the second stream has come.
+    fn end_part(&mut self, end: &End) -> Result<(), Failure>;
+
+    /// Makes all that was written safe.
+    fn settle(&mut self) -> Result<(), Failure>;
+
+    /// All has come.
+    fn finish(self, end: &End) -> Result<Self::Stored, Failure>;
 }
 
 /// A piece of an answer, as it came.
 enum Piece {
+    Begin(Started),
     Output(Vec<u8>),
-    Block { offset: u64, raw_length: u32, codec: Codec, data: Vec<u8> },
+    Block {
+        stream: u32,
+        offset: u64,
+        raw_length: u32,
+        codec: Codec,
+        data: Vec<u8>,
+    },
+    Patch(Patch),
+    StreamEnd(End),
     End(End),
+    /// Nothing of the injector's: all before it is to be made safe.
+    Settle,
 }
 
-/// Stores what the request under way gives in `sink`; tells `progress` what the injector says meanwhile, and how much is
-/// stored.
-///
-/// # Errors
-/// The injector's failure; 8 where what came is not whole; the sink's.
-pub(crate) async fn into<S: Sink>(
-    session: &mut Session,
-    sink: S,
-    progress: &mut dyn FnMut(Told),
-) -> Result<S::Stored, Error> {
-    let (pieces, queue) = channel();
-    let mut reports = store::start(sink, queue);
-    let result = feed(session, &pieces, &mut reports, progress).await;
-    if result.is_err() {
-        // The sink is let go before it may be made again. Not for ever: it may be waiting for a person before a pager.
+/// What is told of a request under way.
+pub(crate) enum Told {
+    /// By the injector.
+    Progress(Progress),
+    /// By us: so many bytes of all streams are stored.
+    Stored(u64),
+}
+
+/// The thread that stores, from outside.
+pub(crate) struct Storing<T> {
+    pieces: Sender<Piece>,
+    reports: UnboundedReceiver<Report<T>>,
+    safe: watch::Receiver<Safe>,
+    /// What waits to be stored, in bytes of our memory.
+    queued: u64,
+    over: bool,
+}
+
+impl<T: Send + 'static> Storing<T> {
+    /// Starts it.
+    pub(crate) fn start<S: Sink<Stored = T>>(sink: S) -> Storing<T> {
+        let (pieces, queue) = channel();
+        let safe = sink.safe();
+        Storing { pieces, reports: store::start(sink, queue), safe, queued: 0, over: false }
+    }
+
+    /// Stores what the request under way gives, to its end; tells `progress` what the injector says meanwhile, and how much
+    /// is stored.
+    ///
+    /// # Errors
+    /// The injector's failure; 8 where what came is not whole; the sink's.
+    pub(crate) async fn receive(&mut self, session: &mut Session, progress: &mut dyn FnMut(Told)) -> Result<T, Error> {
+        let (outgoing, request) = (session.outgoing(), session.current());
+        let mut telling = true;
+        loop {
+            tokio::select! {
+                biased;
+                report = self.reports.recv() => match self.heard(report)? {
+                    Heard::Stored(bytes) => progress(Told::Stored(bytes)),
+                    Heard::Done(stored) => return Ok(stored),
+                    Heard::Settled => {}
+                },
+                changed = self.safe.changed(), if telling => {
+                    let safe = *self.safe.borrow_and_update();
+                    match safe.filter(|_| changed.is_ok()) {
+                        Some(stored) => outgoing.acknowledge(request, stored),
+                        // It cannot say why itself; who writes can.
+                        None => {
+                            telling = false;
+                            self.hand_over(Piece::Settle);
+                        }
+                    }
+                }
+                message = session.next(), if self.has_room() => match message? {
+                    Message::Progress(far) => progress(Told::Progress(far)),
+                    message => if let Some(piece) = piece(&message) {
+                        self.hand_over(piece);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Waits until all that was handed over is stored and safe, and tells how much of each stream that is.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub(crate) async fn settle(&mut self) -> Result<[u64; STREAMS], Failure> {
+        self.hand_over(Piece::Settle);
+        loop {
+            let report = self.reports.recv().await;
+            if let Heard::Settled = self.heard(report)? {
+                return (*self.safe.borrow_and_update()).ok_or_else(died);
+            }
+        }
+    }
+
+    /// Begins another job: what was stored is given up.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub(crate) async fn begin(&mut self, started: Started) -> Result<(), Failure> {
+        self.hand_over(Piece::Begin(started));
+        self.settle().await.map(drop)
+    }
+
+    /// Whether it has come to its end, good or bad, and takes nothing any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Has it let the sink go, before that may be made again. Not for ever: it may be waiting for a person before a pager.
+    pub(crate) async fn close(self) {
+        let Storing { pieces, mut reports, .. } = self;
         drop(pieces);
         let over = async { while reports.recv().await.is_some() {} };
         let _ = tokio::time::timeout(LETTING_GO, over).await;
     }
-    result
-}
 
-async fn feed<T>(
-    session: &mut Session,
-    pieces: &Sender<Piece>,
-    reports: &mut Reports<T>,
-    progress: &mut dyn FnMut(Told),
-) -> Result<T, Error> {
-    let outgoing = session.outgoing();
-    let request = session.current();
-    let mut queue = Queue::default();
-    loop {
-        tokio::select! {
-            biased;
-            report = reports.recv() => match report {
-                Some(Report::Stored { offset, cost }) => {
-                    queue.bytes -= cost;
-                    outgoing.acknowledge(request, [offset, 0]);
-                    progress(Told::Stored(offset));
-                }
-                Some(Report::Done(result)) => return result.map_err(Error::Transfer),
-                None => return Err(died().into()),
-            },
-            message = session.next(), if queue.has_room() => match message? {
-                Message::Progress(far) => progress(Told::Progress(far)),
-                message => if let Some(piece) = piece(&message) {
-                    queue.bytes += piece.cost();
-                    hand_over(pieces, piece);
-                }
-            },
+    fn heard(&mut self, report: Option<Report<T>>) -> Result<Heard<T>, Failure> {
+        match report {
+            Some(Report::Stored { bytes, cost }) => {
+                self.queued -= cost;
+                Ok(Heard::Stored(bytes))
+            }
+            Some(Report::Settled) => Ok(Heard::Settled),
+            Some(Report::Done(result)) => {
+                self.over = true;
+                result.map(Heard::Done)
+            }
+            None => {
+                self.over = true;
+                Err(died())
+            }
         }
     }
+
+    fn hand_over(&mut self, piece: Piece) {
+        self.queued += piece.cost();
+        // A thread that has ended has said why: its report comes next.
+        let _ = self.pieces.send(piece);
+    }
+
+    /// An injector that keeps to the window never fills it. One that does not is read no further until there is room: it
+    /// can cut its own stream, but not fill our memory.
+    fn has_room(&self) -> bool {
+        self.queued < 2 * WINDOW
+    }
+}
+
+/// A report, once it was entered in the books.
+enum Heard<T> {
+    Stored(u64),
+    Settled,
+    Done(T),
 }
 
 fn died() -> Failure {
@@ -101,34 +220,12 @@ fn died() -> Failure {
         .remedy("run the command again; if it stays so, report it: the plugin has a mistake")
 }
 
-/// What is told of a request under way.
-pub(crate) enum Told {
-    /// By the injector.
-    Progress(Progress),
-    /// By us: so many bytes are stored.
-    Stored(u64),
-}
-
-/// What waits to be stored, in bytes of our memory.
-#[derive(Default)]
-struct Queue {
-    bytes: u64,
-}
-
-impl Queue {
-    /// An injector that keeps to the window never fills it. One that does not is read no further until there is room: it
-    /// can cut its own stream, but not fill our memory.
-    fn has_room(&self) -> bool {
-        self.bytes < 2 * WINDOW
-    }
-}
-
 impl Piece {
     /// What it takes of our memory: its bytes, and a little for itself, so that empty ones are not free.
     fn cost(&self) -> u64 {
         let bytes = match self {
             Piece::Output(bytes) | Piece::Block { data: bytes, .. } => bytes.len(),
-            Piece::End(_) => 0,
+            Piece::Begin(_) | Piece::Patch(_) | Piece::StreamEnd(_) | Piece::End(_) | Piece::Settle => 0,
         };
         (bytes + size_of::<Piece>()) as u64
     }
@@ -137,44 +234,12 @@ impl Piece {
 fn piece(message: &Message<'_>) -> Option<Piece> {
     match *message {
         Message::Output(bytes) => Some(Piece::Output(bytes.to_vec())),
-        Message::Block(Block { stream: 0, offset, raw_length, codec, data }) => {
-            Some(Piece::Block { offset, raw_length, codec, data: data.to_vec() })
+        Message::Block(Block { stream, offset, raw_length, codec, data }) => {
+            Some(Piece::Block { stream, offset, raw_length, codec, data: data.to_vec() })
         }
+        Message::Patch(patch) => Some(Piece::Patch(patch)),
+        Message::StreamEnd(end) => Some(Piece::StreamEnd(end)),
         Message::End(end) => Some(Piece::End(end)),
         _ => None,
     }
 }
-
-fn hand_over(pieces: &Sender<Piece>, piece: Piece) {
-    // A thread that has ended has said why: its report comes next.
-    let _ = pieces.send(piece);
-}
-
-/// The JVMs that a request for the list gives.
-///
-/// # Errors
-/// Those of the conversation.
-pub(crate) async fn jvms(session: &mut Session) -> Result<Vec<Jvm>, Error> {
-    // More text than all the JVMs of a pod have; a hostile injector is not to fill the memory.
-    const MAX_TEXT: usize = 1 << 20;
-    let (mut jvms, mut text) = (Vec::new(), 0);
-    loop {
-        match session.next().await? {
-            Message::Jvm(jvm) => {
-                let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
-                text += size_of::<Jvm>() + strings.into_iter().map(String::len).sum::<usize>();
-                if text > MAX_TEXT {
-                    return Err(Failure::new(Exit::Transfer, "the list of JVMs does not end")
-                        .evidence(format!("{} of them take more than 1 MiB", jvms.len() + 1))
-                        .remedy("end the injector with `kubectl jattach TARGET clean`: its answer makes no sense")
-                        .into());
-                }
-                jvms.push(jvm);
-            }
-            Message::End(_) => return Ok(jvms),
-            _ => {}
-        }
-    }
-}
-
-type Reports<T> = UnboundedReceiver<Report<T>>;

@@ -3,24 +3,26 @@
 use std::sync::mpsc::Receiver;
 use std::thread;
 
-use jattach_protocol::message::{Codec, End, MAX_BLOCK};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use xxhash_rust::xxh3::Xxh3Default;
+use jattach_protocol::message::{Codec, MAX_BLOCK, STREAMS};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zstd::bulk::Decompressor;
 
-use super::{Piece, Reports, Sink};
+use super::counted::corrupt;
+use super::{Piece, Sink};
 use crate::error::{Exit, Failure};
 
 /// What the thread says.
 pub(super) enum Report<T> {
-    /// Everything below this offset is stored, and the last piece of it no longer takes its part of the memory.
-    Stored { offset: u64, cost: u64 },
+    /// So many bytes of all streams are stored, and the last piece of them no longer takes its part of the memory.
+    Stored { bytes: u64, cost: u64 },
+    /// What was written before is safe.
+    Settled,
     /// It is over, one way or the other.
     Done(Result<T, Failure>),
 }
 
 /// Starts it. It ends with the queue, too: then nobody wants to know.
-pub(super) fn start<S: Sink>(sink: S, queue: Receiver<Piece>) -> Reports<S::Stored> {
+pub(super) fn start<S: Sink>(sink: S, queue: Receiver<Piece>) -> UnboundedReceiver<Report<S::Stored>> {
     let (reports, receiver) = unbounded_channel();
     thread::spawn(move || {
         if let Some(result) = store(sink, &queue, &reports) {
@@ -31,118 +33,136 @@ pub(super) fn start<S: Sink>(sink: S, queue: Receiver<Piece>) -> Reports<S::Stor
 }
 
 fn store<S: Sink>(
-    sink: S,
+    mut sink: S,
     queue: &Receiver<Piece>,
     reports: &UnboundedSender<Report<S::Stored>>,
 ) -> Option<Result<S::Stored, Failure>> {
-    let mut store = match Store::new(sink) {
-        Ok(store) => store,
+    let mut unpacker = match Unpacker::new() {
+        Ok(unpacker) => unpacker,
         Err(failure) => return Some(Err(failure)),
     };
     loop {
         let piece = queue.recv().ok()?;
         let cost = piece.cost();
+        let is_settle = matches!(piece, Piece::Settle);
         let stored = match piece {
-            Piece::Output(bytes) => store.add(&bytes),
-            Piece::Block { offset, raw_length, codec, data } => store.unpack(offset, raw_length, codec, &data),
-            Piece::End(end) => return Some(store.end(&end)),
+            Piece::Begin(started) => sink.begin(&started),
+            Piece::Output(bytes) => sink.write(0, &bytes),
+            Piece::Block { stream, offset, raw_length, codec, data } => {
+                unpacker.unpack(stream, offset, raw_length, codec, &data, &mut sink)
+            }
+            Piece::Patch(patch) => sink.patch(patch),
+            Piece::StreamEnd(end) => sink.end_part(&end),
+            Piece::Settle => sink.settle(),
+            Piece::End(end) => return Some(sink.finish(&end)),
         };
-        match stored {
-            Ok(()) => reports.send(Report::Stored { offset: store.length, cost }).ok()?,
-            Err(failure) => return Some(Err(failure)),
+        if let Err(failure) = stored {
+            return Some(Err(failure));
+        }
+        let bytes = (0..).take(STREAMS).map(|stream| sink.length(stream)).sum();
+        reports.send(Report::Stored { bytes, cost }).ok()?;
+        if is_settle {
+            reports.send(Report::Settled).ok()?;
         }
     }
 }
 
-struct Store<S> {
-    sink: S,
-    length: u64,
-    hash: Xxh3Default,
+/// What makes blocks large again.
+struct Unpacker {
     decompressor: Decompressor<'static>,
     block: Vec<u8>,
 }
 
-impl<S: Sink> Store<S> {
-    fn new(sink: S) -> Result<Store<S>, Failure> {
+impl Unpacker {
+    fn new() -> Result<Unpacker, Failure> {
         let decompressor = Decompressor::new().map_err(|error| {
             Failure::new(Exit::Other, "cannot start zstd").evidence(error.to_string()).remedy("free some memory here")
         })?;
-        Ok(Store { sink, length: 0, hash: Xxh3Default::new(), decompressor, block: Vec::new() })
+        Ok(Unpacker { decompressor, block: vec![0; MAX_BLOCK] })
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.sink.write(bytes)?;
-        self.hash.update(bytes);
-        self.length += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn unpack(&mut self, offset: u64, raw_length: u32, codec: Codec, data: &[u8]) -> Result<(), Failure> {
-        if offset != self.length {
-            return Err(corrupt(format!("a block for offset {offset} came at {}", self.length)));
+    fn unpack<S: Sink>(
+        &mut self,
+        stream: u32,
+        offset: u64,
+        raw_length: u32,
+        codec: Codec,
+        data: &[u8],
+        sink: &mut S,
+    ) -> Result<(), Failure> {
+        let length = sink.length(stream);
+        if offset != length {
+            return Err(corrupt(format!("a block for offset {offset} of stream {stream} came at {length}")));
         }
         if codec == Codec::None {
-            return self.add(data);
+            return sink.write(stream, data);
         }
-        let mut block = std::mem::take(&mut self.block);
-        block.resize(MAX_BLOCK, 0);
         // No further than the buffer goes, whatever the block claims of itself.
-        let unpacked = self.decompressor.decompress_to_buffer(data, &mut block[..]);
-        let result = match unpacked {
-            Ok(count) if count == raw_length as usize => self.add(&block[..count]),
+        match self.decompressor.decompress_to_buffer(data, &mut self.block[..]) {
+            Ok(count) if count == raw_length as usize => sink.write(stream, &self.block[..count]),
             Ok(count) => Err(corrupt(format!("the block at {offset} unpacks to {count} bytes, not {raw_length}"))),
             Err(error) => Err(corrupt(format!("the block at {offset} cannot be unpacked: {error}"))),
-        };
-        self.block = block;
-        result
-    }
-
-    fn end(self, end: &End) -> Result<S::Stored, Failure> {
-        if end.length != self.length {
-            return Err(corrupt(format!("{} bytes came of {}", self.length, end.length)));
         }
-        if end.hash != self.hash.digest() {
-            return Err(corrupt(format!("the xxh3 of all {} bytes is not {:016x}", self.length, end.hash)));
-        }
-        self.sink.finish()
     }
-}
-
-fn corrupt(evidence: String) -> Failure {
-    Failure::new(Exit::Transfer, "what arrived is not what the injector sent")
-        .evidence(evidence)
-        .remedy("run the command again: nothing of the target has changed")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Safe;
+    use super::super::counted::Counted;
     use super::*;
+    use jattach_protocol::message::{End, Patch, Started};
     use std::sync::mpsc::channel;
+    use tokio::sync::watch;
     use xxhash_rust::xxh3::xxh3_64;
 
-    struct Memory(Vec<u8>);
+    #[derive(Default)]
+    struct Memory {
+        bytes: [Vec<u8>; STREAMS],
+        counted: [Counted; STREAMS],
+    }
 
     impl Sink for Memory {
-        type Stored = Vec<u8>;
+        type Stored = [Vec<u8>; STREAMS];
 
-        fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-            self.0.extend_from_slice(bytes);
+        fn safe(&self) -> watch::Receiver<Safe> {
+            watch::Sender::new(None).subscribe()
+        }
+        fn begin(&mut self, _: &Started) -> Result<(), Failure> {
+            *self = Memory::default();
             Ok(())
         }
-
-        fn finish(self) -> Result<Vec<u8>, Failure> {
-            Ok(self.0)
+        fn length(&self, stream: u32) -> u64 {
+            self.counted[stream as usize].length()
+        }
+        fn write(&mut self, stream: u32, bytes: &[u8]) -> Result<(), Failure> {
+            self.bytes[stream as usize].extend_from_slice(bytes);
+            self.counted[stream as usize].add(bytes);
+            Ok(())
+        }
+        fn patch(&mut self, _: Patch) -> Result<(), Failure> {
+            Ok(())
+        }
+        fn end_part(&mut self, end: &End) -> Result<(), Failure> {
+            self.counted[1].check(end)
+        }
+        fn settle(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+        fn finish(self, end: &End) -> Result<Self::Stored, Failure> {
+            self.counted[0].check(end)?;
+            Ok(self.bytes)
         }
     }
 
-    fn stored(pieces: Vec<Piece>) -> Result<Vec<u8>, String> {
+    fn stored(pieces: Vec<Piece>) -> Result<[Vec<u8>; STREAMS], String> {
         let (sender, queue) = channel();
         for piece in pieces {
             sender.send(piece).expect("the queue is open");
         }
         drop(sender);
         let (reports, _receiver) = unbounded_channel();
-        let result = store(Memory(Vec::new()), &queue, &reports).expect("an end was sent");
+        let result = store(Memory::default(), &queue, &reports).expect("an end was sent");
         result.map_err(|failure| {
             assert_eq!(failure.exit, Exit::Transfer);
             failure.evidence
@@ -155,31 +175,50 @@ mod tests {
 
     fn zstd(offset: u64, raw_length: usize, bytes: &[u8]) -> Piece {
         let data = zstd::bulk::compress(bytes, 1).expect("zstd");
-        Piece::Block { offset, raw_length: raw_length.try_into().expect("short"), codec: Codec::Zstd, data }
+        Piece::Block { stream: 0, offset, raw_length: raw_length.try_into().expect("short"), codec: Codec::Zstd, data }
     }
 
-    fn plain(offset: u64, bytes: &[u8]) -> Piece {
+    fn plain(stream: u32, offset: u64, bytes: &[u8]) -> Piece {
         let raw_length = bytes.len().try_into().expect("short");
-        Piece::Block { offset, raw_length, codec: Codec::None, data: bytes.to_vec() }
+        Piece::Block { stream, offset, raw_length, codec: Codec::None, data: bytes.to_vec() }
     }
 
     #[test]
     fn blocks_of_both_codecs_make_the_artefact() {
-        let pieces = vec![plain(0, b"abc"), zstd(3, 100, &[7; 100]), end(&[b"abc".as_slice(), &[7; 100]].concat())];
-        assert_eq!(stored(pieces).map(|bytes| bytes.len()), Ok(103));
+        let whole = [b"abc".as_slice(), &[7; 100]].concat();
+        let pieces = vec![plain(0, 0, b"abc"), zstd(3, 100, &[7; 100]), end(&whole)];
+        assert_eq!(stored(pieces).map(|[main, _]| main), Ok(whole));
+    }
+
+    #[test]
+    fn each_stream_has_its_own_offsets_length_and_hash() {
+        let part_end = |bytes: &[u8]| Piece::StreamEnd(End { length: bytes.len() as u64, hash: xxh3_64(bytes) });
+        let pieces = |end_of_part| {
+            vec![
+                plain(0, 0, b"abc"),
+                plain(1, 0, b"xy"),
+                plain(0, 3, b"de"),
+                plain(1, 2, b"z"),
+                end_of_part,
+                end(b"abcde"),
+            ]
+        };
+        assert_eq!(stored(pieces(part_end(b"xyz"))), Ok([b"abcde".to_vec(), b"xyz".to_vec()]));
+        assert!(stored(pieces(part_end(b"xyy"))).unwrap_err().contains("xxh3"));
+        assert!(stored(vec![plain(1, 3, b"z")]).unwrap_err().contains("offset 3 of stream 1 came at 0"));
     }
 
     #[test]
     fn a_block_that_is_missing_or_comes_twice_is_corrupt() {
-        assert!(stored(vec![plain(3, b"abc")]).unwrap_err().contains("offset 3 came at 0"));
-        assert!(stored(vec![plain(0, b"abc"), plain(0, b"abc")]).unwrap_err().contains("offset 0 came at 3"));
+        assert!(stored(vec![plain(0, 3, b"abc")]).unwrap_err().contains("came at 0"));
+        assert!(stored(vec![plain(0, 0, b"abc"), plain(0, 0, b"abc")]).unwrap_err().contains("came at 3"));
     }
 
     #[test]
     fn a_length_or_hash_that_differs_is_corrupt() {
         let short = Piece::End(End { length: 4, hash: xxh3_64(b"abc") });
-        assert!(stored(vec![plain(0, b"abc"), short]).unwrap_err().contains("3 bytes came of 4"));
-        assert!(stored(vec![plain(0, b"abd"), end(b"abc")]).unwrap_err().contains("xxh3"));
+        assert!(stored(vec![plain(0, 0, b"abc"), short]).unwrap_err().contains("3 bytes came of 4"));
+        assert!(stored(vec![plain(0, 0, b"abd"), end(b"abc")]).unwrap_err().contains("xxh3"));
     }
 
     #[test]
@@ -193,9 +232,9 @@ mod tests {
     #[test]
     fn a_queue_that_ends_without_an_end_is_nobodys_result() {
         let (sender, queue) = channel();
-        sender.send(plain(0, b"abc")).expect("the queue is open");
+        sender.send(plain(0, 0, b"abc")).expect("the queue is open");
         drop(sender);
         let (reports, _receiver) = unbounded_channel();
-        assert!(store(Memory(Vec::new()), &queue, &reports).is_none());
+        assert!(store(Memory::default(), &queue, &reports).is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::printable;
 
@@ -75,6 +75,11 @@ impl Progress {
             self.bar.set_style(style(template));
         }
     }
+}
+
+/// A number of bytes as the line shows it.
+pub(crate) fn size(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
 }
 
 impl Drop for Progress {

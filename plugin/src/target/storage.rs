@@ -9,15 +9,15 @@ pub(crate) fn storage_limit(pod: &Pod) -> u64 {
     let limits = containers.filter_map(|container| {
         let limit = container.resources.as_ref()?.limits.as_ref()?.get("ephemeral-storage")?;
         // A limit that makes no sense to us is one all the same: the smallest.
-        Some(bytes(&limit.0).unwrap_or(1))
+        Some(quantity(&limit.0).unwrap_or(1))
     });
     limits.min().unwrap_or(0)
 }
 
 /// A quantity in bytes (apimachinery's resource.Quantity: a decimal number and a suffix), rounded down.
-fn bytes(quantity: &str) -> Option<u64> {
-    let digits = quantity.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(quantity.len());
-    let (number, suffix) = quantity.split_at(digits);
+pub(crate) fn quantity(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
     let number: f64 = number.parse().ok()?;
     let power = |suffixes: [&str; 6]| suffixes.iter().position(|known| *known == suffix);
     let factor = if let Some(power) = power(["", "k", "M", "G", "T", "P"]) {
@@ -50,10 +50,10 @@ mod tests {
             ("500m", 0),
         ];
         for (text, expected) in cases {
-            assert_eq!(bytes(text), Some(expected), "{text}");
+            assert_eq!(quantity(text), Some(expected), "{text}");
         }
-        assert_eq!(bytes("much"), None);
-        assert_eq!(bytes(""), None);
+        assert_eq!(quantity("much"), None);
+        assert_eq!(quantity(""), None);
     }
 
     #[test]

@@ -1,0 +1,215 @@
+//! What a dump will take, said before it is taken: of the application a pause, of this machine and the pod room. What may do
+//! harm is asked about on a terminal, and refused in a script.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use jattach_protocol::Message;
+use jattach_protocol::message::{Form, Operation, Redact, Survey};
+
+use super::blocking;
+use super::fetch::Errand;
+use crate::error::{Exit, Failure};
+use crate::receive::dump::{self, Room};
+use crate::render::progress::size;
+use crate::session::{Error, Session};
+use crate::target::{Budgets, spec_of};
+
+/// How fast a JVM writes its heap, in bytes of heap a second. Measured: 350 to 800 MB/s with all of it streamed out of the
+/// pod; a container with little CPU is slower.
+const WRITING: u64 = 300_000_000;
+
+/// How fast it collects what is dead, which dumping live objects begins with, in bytes of heap a second.
+const COLLECTING: u64 = 500_000_000;
+
+/// Asks what a dump would take.
+///
+/// # Errors
+/// Those of the conversation.
+pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session) -> Result<Survey, Error> {
+    session.request(errand.context.request(Operation::Survey(errand.limits)));
+    let mut survey = None;
+    loop {
+        match session.next().await? {
+            Message::Survey(told) => survey = Some(told),
+            Message::End(_) => break,
+            _ => {}
+        }
+    }
+    let nothing = || {
+        Failure::new(Exit::Transfer, "the injector did not tell what a heap dump would take")
+            .remedy("end it with `kubectl jattach TARGET clean`: its answer makes no sense")
+    };
+    Ok(survey.ok_or_else(nothing)?)
+}
+
+/// Says what the dump will take, and sees that it may; `file` where it goes to one.
+///
+/// # Errors
+/// 1 where it may do harm and nobody says yes.
+pub(super) async fn consent(errand: &Errand<'_>, survey: &Survey, file: Option<&Path>) -> Result<(), Failure> {
+    let context = errand.context;
+    let container = spec_of(&context.target.pod, &context.target.container);
+    let outlook = Outlook {
+        survey: *survey,
+        pause: pause(survey, errand.wanted.live),
+        budgets: container.map(Budgets::of).unwrap_or_default(),
+        room: room(errand, survey, file),
+    };
+    errand.say(&outlook.line());
+    if survey.form == Form::File && errand.wanted.redact != Redact::Nothing {
+        errand.say(
+            "This JVM writes its dump to a file in the pod, which is not redacted: it lies there until it was read.",
+        );
+    }
+    match outlook.objection() {
+        Some(_) if errand.wanted.yes => Ok(()),
+        Some(objection) => ask(errand, objection).await,
+        None => Ok(()),
+    }
+}
+
+/// A filesystem that does not tell gets the dump: it will say so itself when it is full.
+fn room(errand: &Errand<'_>, survey: &Survey, file: Option<&Path>) -> Option<Room> {
+    let room = match file {
+        Some(path) => Room::beside(path, survey.form, errand.wanted.format, survey.expected, dump::held_for(path)),
+        None => Room::temporary(survey.form, survey.expected),
+    };
+    room.inspect_err(|error| tracing::info!(%error, "the room here is not known")).ok()
+}
+
+fn pause(survey: &Survey, live: bool) -> Duration {
+    let used = if survey.heap_used == 0 { survey.expected } else { survey.heap_used };
+    let millis = |rate: u64| Duration::from_millis(used.saturating_mul(1000) / rate);
+    millis(WRITING) + if live { millis(COLLECTING) } else { Duration::ZERO }
+}
+
+/// What there is to say about a dump beforehand.
+struct Outlook {
+    survey: Survey,
+    pause: Duration,
+    budgets: Budgets,
+    room: Option<Room>,
+}
+
+impl Outlook {
+    fn line(&self) -> String {
+        let Survey { heap_used, expected, spool, .. } = self.survey;
+        let heap = if heap_used == 0 { "unknown".to_owned() } else { size(heap_used) };
+        let budget =
+            |name: &str, limit: Option<Duration>| limit.map(|limit| format!("{name} allows {} s", limit.as_secs()));
+        let budgets = [budget("liveness", self.budgets.liveness), budget("readiness", self.budgets.readiness)];
+        let budgets = budgets.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let probes = if budgets.is_empty() { "no probe limits it".to_owned() } else { budgets };
+        let room = self.room.map_or_else(String::new, |room| format!(", {} free here", size(room.free)));
+        format!(
+            "Heap in use: {heap}; a dump of up to {}, a pause of about {} ({probes}); up to {} waits in the pod{room}.",
+            size(expected),
+            seconds(self.pause),
+            size(spool)
+        )
+    }
+
+    /// Why it may do harm.
+    fn objection(&self) -> Option<Failure> {
+        if let Some(room) = self.room.filter(|room| !room.is_enough()) {
+            return Some(
+                Failure::new(Exit::Other, "there may be too little room here for the heap dump")
+                    .evidence(format!("it may take {}, and {} are free", size(room.needed), size(room.free)))
+                    .remedy("give a FILE on a disk with more room, or --yes to try it all the same"),
+            );
+        }
+        let limit = self.budgets.liveness.filter(|limit| self.pause > *limit)?;
+        Some(
+            Failure::new(Exit::Other, "the pause may last until the kubelet kills the container")
+                .evidence(format!(
+                    "about {}, and its liveness probe allows {} s",
+                    seconds(self.pause),
+                    limit.as_secs()
+                ))
+                .remedy(
+                    "--yes to go ahead, --max-pause to have it given up in time, --all to do without a garbage collection; \
+                     or raise the probe's failureThreshold",
+                ),
+        )
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    if time < Duration::from_secs(10) {
+        format!("{:.1} s", time.as_secs_f64().max(0.1))
+    } else {
+        format!("{} s", time.as_secs())
+    }
+}
+
+/// Asks on a terminal whether to go ahead. The conversation is kept alive meanwhile.
+async fn ask(errand: &Errand<'_>, objection: Failure) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(objection);
+    }
+    errand.progress.aside(|| {
+        let _ = write!(io::stderr(), "{}: {}. Go ahead? [y/N] ", objection.cause, objection.evidence);
+    });
+    let answer = blocking(|| {
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        // A terminal that is gone says no.
+        Ok(read.map_or_else(|_| String::new(), |_| answer))
+    });
+    match answer.await?.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(objection),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn outlook(used: u64, free: u64) -> Outlook {
+        let survey = Survey {
+            form: Form::Pair,
+            heap_used: used,
+            expected: 2 * used,
+            spool: GIB,
+            free: 50 * GIB,
+            size: 99 * GIB,
+        };
+        let budgets = Budgets { liveness: Some(Duration::from_secs(21)), readiness: Some(Duration::from_secs(3)) };
+        Outlook { survey, pause: pause(&survey, true), budgets, room: Some(Room { free, needed: survey.expected }) }
+    }
+
+    #[test]
+    fn one_line_says_what_the_dump_will_take() {
+        assert_eq!(
+            outlook(GIB, 30 * GIB).line(),
+            "Heap in use: 1.00 GiB; a dump of up to 2.00 GiB, a pause of about 5.7 s (liveness allows 21 s, readiness \
+             allows 3 s); up to 1.00 GiB waits in the pod, 30.00 GiB free here."
+        );
+        let bare = Outlook { budgets: Budgets::default(), room: None, ..outlook(GIB, 0) };
+        assert!(bare.line().contains("(no probe limits it); up to 1.00 GiB waits in the pod."), "{}", bare.line());
+    }
+
+    #[test]
+    fn a_pause_above_the_liveness_budget_and_a_small_disk_are_objected_to_and_readiness_is_not() {
+        let cause = |outlook: &Outlook| outlook.objection().map(|failure| failure.cause);
+        assert_eq!(cause(&outlook(GIB, 30 * GIB)), None);
+        assert!(cause(&outlook(5 * GIB, 30 * GIB)).expect("28 s").contains("kills the container"));
+        assert!(cause(&outlook(GIB, GIB)).expect("half of it").contains("too little room"));
+        let unknown = Outlook { room: None, ..outlook(GIB, 0) };
+        assert_eq!(cause(&unknown), None);
+    }
+
+    #[test]
+    fn a_dump_of_everything_is_spared_the_collection() {
+        let survey = outlook(GIB, 0).survey;
+        assert!(pause(&survey, true) > pause(&survey, false));
+        // A JVM that does not tell what is in use is taken for full.
+        let silent = Survey { heap_used: 0, ..survey };
+        assert!(pause(&silent, true) > pause(&survey, true));
+    }
+}

@@ -1,0 +1,228 @@
+//! The dump on its way: one conversation, or several, where the connection is cut and the injector still has what is missing.
+
+use std::time::Duration;
+
+use jattach_protocol::message::{DumpHeap as Request, Limits, Operation, Phase, Progress as Far, Resume, Started};
+use jattach_protocol::{Code, Message};
+
+use crate::commands::Context;
+use crate::debugger::Debugger;
+use crate::error::{Exit, Failure};
+use crate::options::DumpHeap;
+use crate::receive::dump::Job;
+use crate::receive::{Storing, Told};
+use crate::render::progress::{Progress, size};
+use crate::session::{Error, Session};
+
+/// How long it is waited before each attempt to go on that follows on one without progress. A connection that was cut may be
+/// had again at once; one that is gone comes back with the network.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// A dump that is wanted.
+pub(super) struct Errand<'a> {
+    pub(super) context: &'a Context,
+    pub(super) debugger: &'a Debugger,
+    pub(super) wanted: &'a DumpHeap,
+    pub(super) limits: Limits,
+    pub(super) progress: &'a Progress,
+}
+
+impl Errand<'_> {
+    /// Says something without tearing the line that shows the progress.
+    pub(super) fn say(&self, line: &str) {
+        self.progress.aside(|| self.context.notes.say(line));
+    }
+}
+
+/// Receives the dump; `job` where it was begun. The session is the one in which it ended.
+///
+/// # Errors
+/// Those of the conversation, once no other one goes on with it.
+pub(super) async fn fetch<T: Send + 'static>(
+    errand: &Errand<'_>,
+    mut session: Session,
+    storing: &mut Storing<T>,
+    mut job: Option<Job>,
+) -> Result<(T, Session), Error> {
+    let mut attempts = Attempts::default();
+    loop {
+        let error = match converse(errand, &mut session, storing, &mut job).await {
+            Ok(stored) => return Ok((stored, session)),
+            Err(error) => error,
+        };
+        if !errand.wanted.resume || job.is_none() || storing.is_over() || !is_cut(&error) {
+            return Err(error);
+        }
+        drop(session);
+        let stored = storing.settle().await?.into_iter().sum();
+        session = match reconnect(errand, &mut attempts, stored, &error).await {
+            Some(session) => session,
+            None => return Err(error),
+        };
+    }
+}
+
+/// One conversation.
+async fn converse<T: Send + 'static>(
+    errand: &Errand<'_>,
+    session: &mut Session,
+    storing: &mut Storing<T>,
+    job: &mut Option<Job>,
+) -> Result<T, Error> {
+    let resume = match job {
+        Some(job) => Some(Resume { job: job.job, stored: storing.settle().await? }),
+        None => None,
+    };
+    let DumpHeap { live, redact, .. } = *errand.wanted;
+    let request = Request { live, redact, limits: errand.limits, resume };
+    session.request(errand.context.request(Operation::DumpHeap(request)));
+    let mut show = Show { progress: errand.progress, total: None };
+    let started = loop {
+        match session.next().await? {
+            Message::Started(started) => break started,
+            Message::Progress(far) => show.told(&Told::Progress(far)),
+            _ => {}
+        }
+    };
+    begin(errand, storing, job, started).await?;
+    storing.receive(session, &mut |told| show.told(&told)).await
+}
+
+/// Goes on with the job that was asked for, or begins another one.
+async fn begin<T: Send + 'static>(
+    errand: &Errand<'_>,
+    storing: &mut Storing<T>,
+    job: &mut Option<Job>,
+    started: Started,
+) -> Result<(), Failure> {
+    let now = Job::from(&started);
+    if *job == Some(now) {
+        return Ok(());
+    }
+    if let Some(Job { pid, .. }) = *job {
+        let why = if pid == now.pid { "the injector has given it up" } else { "it was of another process" };
+        errand.say(&format!("The earlier dump of pod/{} is gone ({why}): starting afresh", errand.debugger.pod));
+    }
+    *job = Some(now);
+    storing.begin(started).await
+}
+
+/// Whether the connection has failed, and neither the injector nor the JVM.
+fn is_cut(error: &Error) -> bool {
+    match error {
+        Error::Injector(failure) => failure.code == Code::Transfer,
+        Error::Transfer(failure) => failure.exit == Exit::Transfer,
+    }
+}
+
+/// Another session with the same injector; `None` where none can be had.
+async fn reconnect(errand: &Errand<'_>, attempts: &mut Attempts, stored: u64, why: &Error) -> Option<Session> {
+    let why = match why {
+        Error::Injector(failure) => &failure.cause,
+        Error::Transfer(failure) => &failure.cause,
+    };
+    while let Some((number, pause)) = attempts.next(stored) {
+        errand.say(&format!("{why}: going on at {} (attempt {number} of {})", size(stored), PAUSES.len()));
+        errand.progress.phase("connecting again");
+        tokio::time::sleep(pause).await;
+        match Session::open(&errand.context.cluster, errand.debugger).await {
+            Ok(session) => return Some(session),
+            // The way to it may come back. An injector that has ended does not, nor does a right that was taken away.
+            Err(Error::Transfer(failure)) if matches!(failure.exit, Exit::Transfer | Exit::Other) => {
+                tracing::info!(%failure, "cannot connect again");
+            }
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// How often it was tried to go on since there was progress.
+#[derive(Default)]
+struct Attempts {
+    made: usize,
+    stored: u64,
+}
+
+impl Attempts {
+    /// The number of the next attempt, and what is waited before it; `None` after the last.
+    fn next(&mut self, stored: u64) -> Option<(usize, Duration)> {
+        if stored > self.stored {
+            (self.made, self.stored) = (0, stored);
+        }
+        let pause = *PAUSES.get(self.made)?;
+        self.made += 1;
+        Some((self.made, pause))
+    }
+}
+
+/// What is shown of it.
+struct Show<'p> {
+    progress: &'p Progress,
+    total: Option<u64>,
+}
+
+impl Show<'_> {
+    fn told(&mut self, told: &Told) {
+        match told {
+            Told::Progress(far) => {
+                self.progress.phase(&phase(far));
+                self.total = Some(far.total);
+            }
+            Told::Stored(bytes) => self.progress.bytes(*bytes, self.total),
+        }
+    }
+}
+
+fn phase(far: &Far) -> String {
+    let phase = match far.phase {
+        Phase::Queued => "waiting for another job",
+        Phase::Attaching => "attaching",
+        Phase::Dumping => "dumping; the JVM stands still",
+        Phase::Sending => "receiving",
+    };
+    match far.stalled {
+        0 => phase.to_owned(),
+        stalled => {
+            format!("{phase}; it has waited {:.1} s for room", Duration::from_millis(stalled.into()).as_secs_f64())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_run_out_only_where_nothing_comes_of_them() {
+        let mut attempts = Attempts::default();
+        let numbers = |attempts: &mut Attempts, stored| {
+            std::iter::from_fn(|| attempts.next(stored)).map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&mut attempts, 0), [1, 2, 3, 4, 5]);
+        assert_eq!(attempts.next(1).map(|(number, _)| number), Some(1));
+        assert_eq!(numbers(&mut attempts, 1), [2, 3, 4, 5]);
+        assert_eq!(numbers(&mut attempts, 1), [0_usize; 0]);
+    }
+
+    #[test]
+    fn how_long_the_jvm_has_waited_is_shown_once_it_has() {
+        let far = |stalled| phase(&Far { phase: Phase::Dumping, done: 0, total: 0, stalled });
+        assert_eq!(far(0), "dumping; the JVM stands still");
+        assert_eq!(far(1234), "dumping; the JVM stands still; it has waited 1.2 s for room");
+    }
+
+    #[test]
+    fn only_a_connection_is_tried_again() {
+        let cut = |exit| is_cut(&Error::Transfer(Failure::new(exit, "")));
+        assert!(cut(Exit::Transfer) && !cut(Exit::Other) && !cut(Exit::Target));
+        let told = |code| is_cut(&Error::Injector(jattach_protocol::Failure::new(code, "")));
+        assert!(told(Code::Transfer) && !told(Code::JvmFailed) && !told(Code::TimedOut));
+    }
+}

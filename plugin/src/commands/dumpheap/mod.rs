@@ -1,0 +1,141 @@
+//! `dumpheap`: a heap dump of the JVM, verified to its last record, in a file here or on standard output.
+
+mod before;
+mod fetch;
+mod kept;
+mod landing;
+
+use jattach_protocol::hprof::Summary;
+use jattach_protocol::message::Limits;
+
+use super::Context;
+use crate::debugger::Debugger;
+use crate::error::Failure;
+use crate::options::DumpHeap;
+use crate::receive::Storing;
+use crate::receive::dump::{Dump, Files, Pipe, Place, Record, Whole};
+use crate::render::progress::Progress;
+use crate::session::{Error, Session};
+use crate::target::storage_limit;
+use fetch::Errand;
+pub(super) use landing::{Landing, To};
+
+/// Has the JVM dump its heap, of live objects or of all, and brings the dump here; or goes on with one that was begun.
+///
+/// # Errors
+/// Those of the conversation; 1 where it is not gone ahead; 8 where what arrived is not a whole dump: then nothing has the
+/// dump's name.
+pub(super) async fn run(
+    context: &Context,
+    debugger: &Debugger,
+    session: Session,
+    wanted: &DumpHeap,
+    to: &mut To<'_>,
+) -> Result<(), Error> {
+    let progress = Progress::new(context.options.output.quiet);
+    let errand = Errand { context, debugger, wanted, limits: limits(context, wanted), progress: &progress };
+    let summary = match to {
+        To::Stdout => to_stdout(&errand, session).await?,
+        To::File(landing) => to_file(&errand, session, landing).await?,
+        To::Done => return Ok(()),
+    };
+    drop(progress);
+    report(context, to, &summary);
+    Ok(())
+}
+
+fn limits(context: &Context, wanted: &DumpHeap) -> Limits {
+    let millis = |limit: std::time::Duration| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+    Limits {
+        storage: storage_limit(&context.target.pod),
+        spool: wanted.spool.unwrap_or(u64::MAX),
+        max_stall: wanted.max_stall.map_or(u32::MAX, millis),
+        max_pause: wanted.max_pause.map_or(0, millis),
+    }
+}
+
+async fn to_stdout(errand: &Errand<'_>, mut session: Session) -> Result<Summary, Error> {
+    let survey = before::survey(errand, &mut session).await?;
+    before::consent(errand, &survey, None).await?;
+    let pipe = Pipe::new(std::io::stdout(), survey.form, errand.wanted.format, survey.expected)?;
+    finished(errand, session, Dump::new(survey.form, pipe), None).await
+}
+
+async fn to_file(errand: &Errand<'_>, mut session: Session, landing: &mut Landing<'_>) -> Result<Summary, Error> {
+    let mut begun = None;
+    if let Some(record) = landing.record.take_if(|record| record.injector == errand.debugger.container) {
+        begun = take_up(errand, landing, record).await?;
+    }
+    if let Some((dump, record)) = begun {
+        landing.kept.arm();
+        return finished(errand, session, dump, Some(record)).await;
+    }
+    let survey = before::survey(errand, &mut session).await?;
+    before::consent(errand, &survey, Some(&landing.path)).await?;
+    let file = landing.take()?;
+    file.clear()?;
+    landing.kept.arm();
+    let (source, wanted) = (landing::source(&errand.context.target), landing::wanted(errand.context, errand.wanted));
+    let record = Record::new(source, wanted, errand.debugger.container.clone(), survey.form, survey.expected);
+    let files = Files::open(file, record)?;
+    finished(errand, session, Dump::new(survey.form, files), None).await
+}
+
+/// What is there of a dump that was begun, read again; nothing where it cannot be gone on with.
+async fn take_up(
+    errand: &Errand<'_>,
+    landing: &mut Landing<'_>,
+    record: Record,
+) -> Result<Option<(Dump<Files>, Record)>, Failure> {
+    errand.progress.phase("reading what is there");
+    let (file, own) = (landing.take()?, record.clone());
+    let reading = move || Dump::resume(own.form, Files::open(file, own)?);
+    match blocking(reading).await {
+        Ok(dump) => Ok(Some((dump, record))),
+        Err(failure) => {
+            errand.say(&format!("{} ({}): starting afresh", failure.cause, failure.evidence));
+            Ok(None)
+        }
+    }
+}
+
+/// Receives the dump and hears the conversation to its end; only then does the dump get its name.
+async fn finished<P: Place>(
+    errand: &Errand<'_>,
+    session: Session,
+    dump: Dump<P>,
+    begun: Option<Record>,
+) -> Result<Summary, Error> {
+    let mut storing = Storing::start(dump);
+    let received = fetch::fetch(errand, session, &mut storing, begun.and_then(|record| record.job)).await;
+    let (whole, session): (Whole<P>, Session) = match received {
+        Ok(received) => received,
+        Err(error) => {
+            storing.close().await;
+            return Err(error);
+        }
+    };
+    session.finish().await?;
+    errand.progress.phase("putting the parts together");
+    Ok(blocking(move || whole.name()).await?)
+}
+
+/// Does what takes a disk's time, while the connection is kept alive.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| {
+        Err(Failure::new(crate::error::Exit::Other, "a thread of the plugin has died")
+            .evidence(died.to_string())
+            .remedy("report it: the plugin has a mistake"))
+    })
+}
+
+fn report(context: &Context, to: &To<'_>, summary: &Summary) {
+    let counts = format!(
+        "{} bytes, {} instances, {} arrays, {} classes",
+        summary.bytes, summary.instances, summary.arrays, summary.classes
+    );
+    match to {
+        To::File(landing) => context.notes.say(&format!("{}: verified to its end: {counts}", landing.path.display())),
+        _ => context.notes.say(&format!("heap dump verified to its end: {counts}")),
+    }
+}

@@ -1,0 +1,34 @@
+//! An answer that is a list of JVMs.
+
+use jattach_protocol::Message;
+use jattach_protocol::message::Jvm;
+
+use crate::error::{Exit, Failure};
+use crate::session::{Error, Session};
+
+/// The JVMs that a request for the list gives.
+///
+/// # Errors
+/// Those of the conversation.
+pub(crate) async fn jvms(session: &mut Session) -> Result<Vec<Jvm>, Error> {
+    // More text than all the JVMs of a pod have; a hostile injector is not to fill the memory.
+    const MAX_TEXT: usize = 1 << 20;
+    let (mut jvms, mut text) = (Vec::new(), 0);
+    loop {
+        match session.next().await? {
+            Message::Jvm(jvm) => {
+                let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
+                text += size_of::<Jvm>() + strings.into_iter().map(String::len).sum::<usize>();
+                if text > MAX_TEXT {
+                    return Err(Failure::new(Exit::Transfer, "the list of JVMs does not end")
+                        .evidence(format!("{} of them take more than 1 MiB", jvms.len() + 1))
+                        .remedy("end the injector with `kubectl jattach TARGET clean`: its answer makes no sense")
+                        .into());
+                }
+                jvms.push(jvm);
+            }
+            Message::End(_) => return Ok(jvms),
+            _ => {}
+        }
+    }
+}
