@@ -17,11 +17,13 @@ pub(crate) struct Intake<'a> {
     buffer: Vec<u8>,
     filled: usize,
     pub(crate) length: u64,
+    /// How much of that was handed on.
+    pub(crate) passed: u64,
 }
 
 impl<'a> Intake<'a> {
     pub(crate) fn new(artefact: &'a Artefact, stream: u32, redactor: Redactor) -> Intake<'a> {
-        Intake { artefact, stream, redactor, buffer: Vec::new(), filled: 0, length: 0 }
+        Intake { artefact, stream, redactor, buffer: Vec::new(), filled: 0, length: 0, passed: 0 }
     }
 
     /// Reads what is there, a block at the most, and tells how much: 0 when there is nothing now, or nothing any more.
@@ -45,6 +47,11 @@ impl<'a> Intake<'a> {
         Ok(count)
     }
 
+    /// The heap records that have ended since the last call, and where the one begins that is open.
+    pub(crate) fn heap_records(&mut self) -> (Vec<(u64, u64)>, Option<u64>) {
+        self.redactor.heap_records()
+    }
+
     /// Hands on what there is of a block.
     pub(crate) fn flush(&mut self, packer: &mut Packer) -> Result<(), Failure> {
         if self.filled == 0 {
@@ -54,6 +61,7 @@ impl<'a> Intake<'a> {
         block.truncate(std::mem::take(&mut self.filled));
         // Before it lies anywhere but in this buffer.
         self.redactor.redact(&mut block).map_err(|error| unredacted(&error))?;
+        self.passed = self.length;
         self.artefact.put(self.stream, block, &mut |raw| packer.pack(raw))
     }
 }

@@ -1,16 +1,16 @@
-//! Heap dumps: what one would take ([`survey`]), how the JVM's bytes are taken ([`pump`] through FIFOs ([`fifo`]), [`file`]
+//! Heap dumps: what one would take ([`survey`]), how the JVM's bytes are taken ([`pump`] through FIFOs ([`fifo`]), [`tail`]
 //! from JVMs that know nothing better), where they wait ([`artefact`], in memory and in the [`spool`]), and how they leave
 //! ([`send`]).
 
 pub(crate) mod artefact;
 mod fifo;
-mod file;
 mod intake;
 pub(crate) mod place;
 mod pump;
 pub(crate) mod send;
 mod spool;
 mod survey;
+mod tail;
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const CREATED: &str = "Heap dump file created";
 /// Has the JVM dump its heap, and takes on all of it.
 pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure> {
     match order.survey.form {
-        Form::File => file::dump(order, artefact),
+        Form::File => tail::dump(order, artefact),
         Form::Stream | Form::Pair => pump::dump(order, artefact),
     }
 }

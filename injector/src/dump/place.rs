@@ -113,19 +113,6 @@ impl Place {
         self.each(|entry| entry.starts_with(name));
     }
 
-    /// How many bytes lie here under names that begin with `name`.
-    pub(crate) fn size(&self, name: &str) -> u64 {
-        let mut sum = 0;
-        for entry in self.entries() {
-            if entry.starts_with(name)
-                && let Ok(stat) = fstatat(&self.directory, entry.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
-            {
-                sum += u64::try_from(stat.st_size).unwrap_or(0);
-            }
-        }
-        sum
-    }
-
     /// Removes what an injector that was killed has left here: names of ours whose process is no more.
     pub(crate) fn sweep(&self) {
         self.each(|entry| match creator(entry) {

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use jattach_protocol::frame::{Decoder, Encoder};
-use jattach_protocol::message::{Block, Codec, DumpHeap, END_RECORD, End, Hello, Operation, Request, STREAMS, VERSION};
+use jattach_protocol::hprof::Reader;
+use jattach_protocol::message::{
+    Block, Codec, DumpHeap, END_RECORD, End, Hello, Operation, Patch, Request, STREAMS, VERSION,
+};
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -31,6 +34,8 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
     /// Of a dump's second stream.
     part: Vec<u8>,
+    /// The lengths that belong into the first one.
+    patches: Vec<Patch>,
     pub(crate) end: Result<End, Failure>,
 }
 
@@ -132,7 +137,12 @@ impl Client {
             }
             end.is_some()
         });
-        Answer { bytes: Vec::new(), part: Vec::new(), end: end.expect("the stream ended without an end") }
+        Answer {
+            bytes: Vec::new(),
+            part: Vec::new(),
+            patches: Vec::new(),
+            end: end.expect("the stream ended without an end"),
+        }
     }
 
     /// What the request gives, every block unpacked and acknowledged.
@@ -196,7 +206,7 @@ impl Client {
 
     fn gather(&mut self, other: Option<Code>, begin: &mut dyn FnMut(&Message<'_>) -> bool) -> (Answer, bool) {
         let (mut streams, mut end, mut despite) = (std::mem::take(&mut self.streams), None, false);
-        let (mut begun, mut job) = (false, self.job);
+        let (mut begun, mut job, mut patches) = (false, self.job, Vec::new());
         while end.is_none() {
             let mut stored = None;
             let received = self.receive(|message| {
@@ -216,6 +226,7 @@ impl Client {
                     Message::Block(block) => {
                         stored = Some(add(&mut streams, &block).0);
                     }
+                    Message::Patch(patch) => patches.push(patch),
                     Message::StreamEnd(part) => assert_end(&part, &streams[1]),
                     Message::End(whole) => end = Some(Ok(whole)),
                     Message::Failure(failure) if Some(failure.code) == other => despite = true,
@@ -232,7 +243,7 @@ impl Client {
         }
         (self.job, self.streams) = (job, streams.clone());
         let [bytes, part] = streams;
-        (Answer { bytes, part, end: end.expect("the loop's condition") }, despite)
+        (Answer { bytes, part, patches, end: end.expect("the loop's condition") }, despite)
     }
 
     pub(crate) fn ask(&mut self, operation: Operation) -> Answer {
@@ -260,13 +271,22 @@ impl Drop for Client {
 }
 
 impl Answer {
-    /// The bytes, after a check of what the end says of them; of a dump in two streams both, as they belong.
+    /// The bytes, after a check of what the end says of them; of a dump all of it, as it belongs, and whole.
     pub(crate) fn whole(mut self) -> Vec<u8> {
         assert_end(&self.end.expect("no failure"), &self.bytes);
         if !self.part.is_empty() {
             let end = self.bytes.split_off(self.bytes.len() - END_RECORD);
             self.bytes.append(&mut self.part);
             self.bytes.extend(end);
+        }
+        for Patch { offset, length } in self.patches {
+            let at = usize::try_from(offset).expect("short") + 5;
+            self.bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
+        }
+        if self.bytes.starts_with(b"JAVA PROFILE") {
+            let mut reader = Reader::new();
+            reader.push(&self.bytes).expect("a dump");
+            assert!(reader.finish().expect("a whole one").ended);
         }
         self.bytes
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::error::Error;
 use super::layouts::{Layouts, Run, Whole};
-use crate::hprof::{Class, Header, IdSize, Instance, ObjectArray, PrimitiveArray, Record, Type, Visitor};
+use crate::hprof::{Class, Header, IdSize, Instance, ObjectArray, PrimitiveArray, Record, Tag, Type, Visitor};
 use crate::message::Redact;
 
 /// The serialVersionUID of java.lang.String, the same in every Java: "Serialized Form" in the documentation of java.base.
@@ -48,6 +48,12 @@ pub(super) struct Marker {
     is_string: bool,
     /// Instances of one class often follow each other.
     last: Option<(u64, Whole)>,
+    /// Whether heap records are of interest.
+    pub(super) follows: bool,
+    /// Where heap records began that have ended, with the bytes they held.
+    pub(super) ended: Vec<(u64, u64)>,
+    /// Where the one begins that has not.
+    pub(super) open: Option<u64>,
     failure: Option<Error>,
 }
 
@@ -63,6 +69,9 @@ impl Marker {
             class: None,
             is_string: false,
             last: None,
+            follows: false,
+            ended: Vec::new(),
+            open: None,
             failure: None,
         }
     }
@@ -142,8 +151,18 @@ impl Visitor for Marker {
         self.ids = header.ids;
     }
 
-    fn record(&mut self, _record: &Record) {
+    fn record(&mut self, record: &Record) {
         self.body = Body::Keep;
+        if self.follows && matches!(record.tag, Tag::HeapDump | Tag::HeapDumpSegment) {
+            self.open = Some(record.offset);
+        }
+    }
+
+    fn heap_record_end(&mut self, offset: u64, length: u64) {
+        if self.follows {
+            self.open = None;
+            self.ended.push((offset, length));
+        }
     }
 
     fn class(&mut self, class: &Class) {
@@ -185,6 +204,9 @@ impl Visitor for Marker {
 
     #[inline]
     fn instance(&mut self, instance: &Instance) {
+        if self.what == Redact::Nothing {
+            return;
+        }
         self.body = match self.layout(instance) {
             Ok(Some(Whole { runs, .. })) => Body::Fields(Passed { run: runs.begin, end: runs.end, bytes: 0 }),
             Ok(None) => Body::Keep,
@@ -203,7 +225,12 @@ impl Visitor for Marker {
     #[inline]
     fn primitive_array(&mut self, array: &PrimitiveArray) {
         let text = matches!(array.element, Type::Byte | Type::Char);
-        self.body = if text || self.what != Redact::Text { Body::Zero } else { Body::Keep };
+        let zero = match self.what {
+            Redact::Nothing => false,
+            Redact::Text => text,
+            Redact::Arrays | Redact::All => true,
+        };
+        self.body = if zero { Body::Zero } else { Body::Keep };
     }
 
     #[inline]

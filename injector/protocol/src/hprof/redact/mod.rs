@@ -49,7 +49,17 @@ impl Redactor {
     /// For a file that the JVM may still be writing.
     #[must_use]
     pub fn file(what: Redact, lengths: Lengths) -> Redactor {
-        Redactor::with(what, |marker| Reader::with(marker, lengths), IdSize::Eight)
+        let mut marker = Marker::new(what, IdSize::Eight);
+        marker.follows = true;
+        Redactor { reader: Some(Reader::with(marker, lengths)), failure: None }
+    }
+
+    /// Of a [`file`](Redactor::file): the heap records that have ended since the last call (where each began, and what its
+    /// sub-records took), and where the one begins that is open.
+    pub fn heap_records(&mut self) -> (Vec<(u64, u64)>, Option<u64>) {
+        let Some(reader) = &mut self.reader else { return (Vec::new(), None) };
+        let marker = reader.visitor_mut();
+        (std::mem::take(&mut marker.ended), marker.open)
     }
 
     /// For a dump in one stream, or the first one of two.
@@ -84,7 +94,9 @@ impl Redactor {
     }
 }
 
+/// Of two failures the marker's comes first in the stream: the reader goes no further than its own.
 fn redact(reader: &mut Reader<Marker>, portion: &mut [u8]) -> Result<(), Error> {
-    reader.push(portion)?;
-    reader.visitor_mut().clear(portion)
+    let read = reader.push(portion);
+    reader.visitor_mut().clear(portion)?;
+    Ok(read?)
 }
