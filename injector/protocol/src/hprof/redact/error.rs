@@ -7,12 +7,8 @@ use crate::hprof;
 #[non_exhaustive]
 pub enum Error {
     /// What cannot be read cannot be redacted.
-    #[error("failed to redact what is not a whole heap dump")]
-    Read(
-        #[from]
-        #[source]
-        hprof::Error,
-    ),
+    #[error(transparent)]
+    Read(#[from] hprof::Error),
 
     /// Nothing told which class String is.
     #[error("the object at byte {offset} comes before any class that has String's serialVersionUID")]
