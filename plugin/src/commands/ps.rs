@@ -37,7 +37,10 @@ struct Row<'a> {
 /// Those of the conversation; 3 where there is none.
 pub(super) async fn run(context: &Context, session: &mut Session) -> Result<(), Error> {
     session.request(context.request(Operation::List));
-    let jvms = receive::jvms(session).await?;
+    let (jvms, job) = receive::jvms(session).await?;
+    if let Some(job) = job {
+        context.notes.say(&format!("The injector is at work: {job}."));
+    }
     show(&jvms, context.options.output.format, &context.target, &mut std::io::stdout()).map_err(Error::from)
 }
 

@@ -6,14 +6,14 @@ use jattach_protocol::message::Jvm;
 use crate::error::{Exit, Failure};
 use crate::session::{Error, Session};
 
-/// The JVMs that a request for the list gives.
+/// The JVMs that a request for the list gives, and the job that the injector is at, in its words.
 ///
 /// # Errors
 /// Those of the conversation.
-pub(crate) async fn jvms(session: &mut Session) -> Result<Vec<Jvm>, Error> {
+pub(crate) async fn jvms(session: &mut Session) -> Result<(Vec<Jvm>, Option<String>), Error> {
     // More text than all the JVMs of a pod have; a hostile injector is not to fill the memory.
     const MAX_TEXT: usize = 1 << 20;
-    let (mut jvms, mut text) = (Vec::new(), 0);
+    let (mut jvms, mut job, mut text) = (Vec::new(), None, 0);
     loop {
         match session.next().await? {
             Message::Jvm(jvm) => {
@@ -27,7 +27,8 @@ pub(crate) async fn jvms(session: &mut Session) -> Result<Vec<Jvm>, Error> {
                 }
                 jvms.push(jvm);
             }
-            Message::End(_) => return Ok(jvms),
+            Message::Job(words) => job = Some(words.to_owned()),
+            Message::End(_) => return Ok((jvms, job)),
             _ => {}
         }
     }
