@@ -61,12 +61,14 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
     Err(refusal)
 }
 
-/// Where FIFOs may be, the best first: in our own /tmp the JVM has to be let into our /proc directory, and a JVM in a PID
-/// namespace below ours knows our pid as another's.
+/// Where FIFOs may be, the best first: our own /tmp, as the JVM reaches it through our directory in /proc. With us that
+/// way goes: a JVM of 22 or newer opens its second file in the middle of the pause, and would wait there for ever before a
+/// FIFO whose reader has been killed. Elsewhere FIFOs are only where the JVM is not let in there, or is in a PID namespace
+/// below ours and knows our pid as another's.
 fn places(target: &Target<'_>) -> Result<Vec<Place>, Failure> {
     let reaches_us = target.status()?.namespace_pids.len() == 1;
     let own = if reaches_us { Place::own().ok() } else { None };
-    Ok([Place::shared(target).ok(), own, Place::of(target).ok()].into_iter().flatten().collect())
+    Ok([own, Place::shared(target).ok(), Place::of(target).ok()].into_iter().flatten().collect())
 }
 
 /// A dump under way.
