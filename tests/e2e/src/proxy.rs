@@ -49,6 +49,16 @@ impl Proxy {
         self
     }
 
+    /// The fault of every connection to come, from now on.
+    pub fn set(&self, fault: Fault) {
+        self.proxy.set_fault(fault);
+    }
+
+    /// Cuts every open connection at once.
+    pub fn cut(&self) {
+        self.proxy.cut_all();
+    }
+
     /// For `proxy-url` and HTTPS_PROXY.
     #[must_use]
     pub fn url(&self) -> String {
@@ -64,6 +74,12 @@ impl Proxy {
     /// Frees every open connection from its fault.
     pub fn release(&self) {
         self.proxy.release();
+    }
+
+    /// How many bytes, encrypted as they are, have gone to clients.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.proxy.bytes()
     }
 
     /// Waits until so many bytes, encrypted as they are, have gone to clients.

@@ -34,7 +34,12 @@ impl<'c> Kept<'c> {
 
     /// With the target everything goes that was not here yet.
     pub(super) fn ended(&mut self, failure: &Failure) {
-        self.lost = matches!(failure.exit, Exit::Target | Exit::Attach | Exit::Jvm);
+        self.lost |= failure.exit == Exit::Target;
+    }
+
+    /// The injector has given the job up.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
     }
 }
 

@@ -5,6 +5,7 @@ mod fetch;
 mod kept;
 mod landing;
 
+use jattach_protocol::Code;
 use jattach_protocol::hprof::Summary;
 use jattach_protocol::message::Limits;
 
@@ -14,7 +15,7 @@ use crate::error::Failure;
 use crate::options::DumpHeap;
 use crate::receive::Storing;
 use crate::receive::dump::{Dump, Files, Pipe, Place, Record, Whole};
-use crate::render::progress::Progress;
+use crate::render::progress::{Progress, size};
 use crate::session::{Error, Session};
 use crate::target::storage_limit;
 use fetch::Errand;
@@ -36,7 +37,15 @@ pub(super) async fn run(
     let errand = Errand { context, debugger, wanted, limits: limits(context, wanted), progress: &progress };
     let summary = match to {
         To::Stdout => to_stdout(&errand, session).await?,
-        To::File(landing) => to_file(&errand, session, landing).await?,
+        To::File(landing) => {
+            let result = to_file(&errand, session, landing).await;
+            if let Err(Error::Injector(failure)) = &result
+                && failure.code != Code::Transfer
+            {
+                landing.kept.lose();
+            }
+            result?
+        }
         To::Done => return Ok(()),
     };
     drop(progress);
@@ -91,7 +100,11 @@ async fn take_up(
     let (file, own) = (landing.take()?, record.clone());
     let reading = move || Dump::resume(own.form, Files::open(file, own)?);
     match blocking(reading).await {
-        Ok(dump) => Ok(Some((dump, record))),
+        Ok(dump) => {
+            let held = record.raw().into_iter().sum();
+            errand.say(&format!("Going on with {}.part at {}", landing.path.display(), size(held)));
+            Ok(Some((dump, record)))
+        }
         Err(failure) => {
             errand.say(&format!("{} ({}): starting afresh", failure.cause, failure.evidence));
             Ok(None)

@@ -155,7 +155,7 @@ impl<P: Place> Sink for Dump<P> {
 
     fn finish(mut self, end: &End) -> Result<Whole<P>, Failure> {
         self.counted[0].check(end)?;
-        if self.form == Form::Pair && !self.part_ended {
+        if self.counted[PART as usize].length() > 0 && !self.part_ended {
             return Err(corrupt("the dump ended, and its second stream did not".to_owned()));
         }
         let (summary, patches) = self.check.finish()?;

@@ -1,69 +1,27 @@
 //! What breaks while a heap dump is on its way, and what is left of it here and there.
 
 use std::fs;
-use std::path::PathBuf;
 
 use jattach_e2e::run::Signal;
-use jattach_e2e::{
-    Fault, Kubeconfig, Namespace, Pod, Program, Proxy, cluster, dump, jvm, manifest, shell_image_or_skip,
-};
-use tempfile::{TempDir, tempdir};
+use jattach_e2e::{Fault, Namespace, Pod, dump, jvm, manifest, shell_image_or_skip};
+use tempfile::tempdir;
 
-/// How far a transfer gets before it breaks: more than everything before it takes, less than what may be under way
-/// without an acknowledgement (16 MiB), far less than the dump.
-const SOME: u64 = 4 << 20;
-
-/// A heap that does not become smaller on its way.
-fn start_large<'n>(namespace: &'n Namespace) -> Pod<'n> {
-    let app = manifest::jvm_with("app", &["--heap-mb", "40", "--content", "random"]);
-    namespace.start(&manifest::pod("x", &[manifest::restricted(app)]))
-}
-
-/// A dump through a proxy into a directory of its own.
-struct Transfer {
-    proxy: Proxy,
-    directory: TempDir,
-    config: PathBuf,
-    program: Program,
-}
-
-impl Transfer {
-    fn of(pod: &Pod<'_>, fault: Fault) -> Transfer {
-        let (proxy, directory) = (Proxy::start().with(fault), tempdir().expect("a directory"));
-        let elsewhere = tempdir().expect("a directory").keep();
-        let config = Kubeconfig::admin().through(&proxy.url()).write(&elsewhere);
-        let program = cluster().plugin_of_image().arg("--kubeconfig").arg(&config).args(["-n", &pod.namespace.name]);
-        let program = program.args(["pod/x", "dumpheap"]).arg(directory.path().join("x.hprof"));
-        Transfer { proxy, directory, config, program }
-    }
-
-    fn names(&self) -> Vec<String> {
-        dump::names(self.directory.path())
-    }
-
-    /// Nothing has the dump's name, and what did arrive is kept.
-    #[track_caller]
-    fn is_kept_as_part(&self) {
-        assert_eq!(self.names(), ["x.hprof.part"]);
-        let part = self.directory.path().join("x.hprof.part");
-        assert!(part.metadata().expect("the part").len() > 0);
-    }
-}
-
-impl Drop for Transfer {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(self.config.parent().expect("its directory"));
-    }
-}
+use crate::transfer::{BRIEFLY, SOME, Transfer, start_large};
 
 /// A dump without a proxy succeeds, by the injector that is there, and nothing of this one or an earlier one is left.
 #[track_caller]
 fn the_next_one_is_whole(pod: &Pod<'_>, flags: &[&str]) {
+    the_next_one_is_whole_by(pod, flags, 1);
+}
+
+/// The same, and so many containers there are then.
+#[track_caller]
+fn the_next_one_is_whole_by(pod: &Pod<'_>, flags: &[&str], containers: usize) {
     let directory = tempdir().expect("a directory");
     let file = directory.path().join("next.hprof");
     let _ = pod.plugin(["dumpheap"]).arg(&file).args(flags).run().succeeded();
     dump::verify(&file);
-    assert_eq!(pod.ephemeral_containers().len(), 1);
+    assert_eq!(pod.ephemeral_containers().len(), containers);
     jvm::answers(pod, "app");
     assert_eq!(jvm::leftovers(pod, "app"), [""; 0]);
 }
@@ -73,7 +31,7 @@ fn a_connection_that_is_cut_leaves_a_part_and_the_next_dump_is_whole() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::CutAfter(SOME));
-    let ran = transfer.program.clone().run().ended_with(8).explains();
+    let ran = transfer.program.clone().args(BRIEFLY).arg("--no-resume").run().ended_with(8).explains();
     let _ = ran.says("x.hprof.part");
     transfer.is_kept_as_part();
     the_next_one_is_whole(&pod, &["--wait"]);
@@ -84,7 +42,7 @@ fn a_connection_that_stands_still_is_given_up() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::StallAfter(SOME));
-    let _ = transfer.program.clone().run().ended_with(8).explains();
+    let _ = transfer.program.clone().args(BRIEFLY).arg("--no-resume").run().ended_with(8).explains();
     transfer.is_kept_as_part();
     drop(transfer);
     the_next_one_is_whole(&pod, &["--wait"]);
@@ -99,7 +57,7 @@ fn a_connection_that_stands_still_for_a_moment_brings_everything() {
     transfer.proxy.wait_until_passed(SOME);
     transfer.proxy.release();
     let _ = running.wait().succeeded();
-    dump::verify(&transfer.directory.path().join("x.hprof"));
+    dump::verify(&transfer.file());
 }
 
 #[test]
@@ -108,7 +66,7 @@ fn a_slow_connection_brings_everything() {
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::Rate(12 << 20));
     let _ = transfer.program.clone().run().succeeded();
-    dump::verify(&transfer.directory.path().join("x.hprof"));
+    dump::verify(&transfer.file());
     assert_eq!(transfer.names(), ["x.hprof"]);
 }
 
@@ -117,7 +75,7 @@ fn an_interrupted_dump_leaves_nothing_in_the_pod() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::Rate(SOME));
-    let running = transfer.program.clone().start();
+    let running = transfer.program.clone().args(BRIEFLY).start();
     transfer.proxy.wait_until_passed(SOME);
     running.signal(Signal::INT);
     let _ = running.wait().ended_with(130).says("interrupted");
@@ -130,7 +88,7 @@ fn a_client_that_is_killed_leaves_nothing_in_the_pod() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::Rate(SOME));
-    let running = transfer.program.clone().start();
+    let running = transfer.program.clone().args(BRIEFLY).start();
     transfer.proxy.wait_until_passed(SOME);
     running.kill();
     transfer.is_kept_as_part();
@@ -142,14 +100,14 @@ fn a_client_that_was_stopped_does_not_keep_the_jvm_from_others() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::Rate(SOME));
-    let running = transfer.program.clone().start();
+    let running = transfer.program.clone().args(BRIEFLY).start();
     transfer.proxy.wait_until_passed(SOME);
     running.signal(Signal::STOP);
     the_next_one_is_whole(&pod, &["--wait"]);
-    // It wakes up to find that it was taken for dead.
+    // It wakes up to find that it was taken for dead, and that nobody has kept its dump for it.
     running.signal(Signal::CONT);
-    let _ = running.wait().ended_with(8);
-    transfer.is_kept_as_part();
+    let _ = running.wait().succeeded().says("starting afresh");
+    dump::verify(&transfer.file());
 }
 
 #[test]
@@ -167,23 +125,22 @@ fn a_second_command_is_told_what_the_injector_is_busy_with_or_waits() {
     transfer.proxy.release();
     let _ = waiting.wait().succeeded().prints("Full thread dump");
     let _ = first.wait().succeeded();
-    dump::verify(&transfer.directory.path().join("x.hprof"));
+    dump::verify(&transfer.file());
     assert_eq!(pod.ephemeral_containers().len(), 1);
 }
 
 #[test]
-fn an_injector_that_was_told_to_end_finishes_its_job_and_another_one_takes_the_next() {
+fn an_injector_that_was_told_to_end_gives_its_dump_up_and_another_one_takes_the_next() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::Rate(SOME));
     let first = transfer.program.clone().start();
     transfer.proxy.wait_until_passed(SOME);
     let _ = pod.jattach(["clean"]).succeeded();
-    let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
-    transfer.proxy.release();
-    let _ = first.wait().succeeded();
-    dump::verify(&transfer.directory.path().join("x.hprof"));
-    assert_eq!(pod.ephemeral_containers().len(), 2);
+    let ran = first.wait().ended_with(130).says("the heap dump was ended").says("x.hprof.part");
+    assert!(!ran.stderr.contains("Go on with"), "{ran}");
+    transfer.is_kept_as_part();
+    the_next_one_is_whole_by(&pod, &[], 2);
 }
 
 #[test]
@@ -302,7 +259,12 @@ fn a_stream_without_a_status_is_not_believed() {
     let dump = pod.plugin(["dumpheap", "x.hprof"]).directory(directory.path());
     let _ = dump.run().ended_with(8).explains().says("x.hprof.part");
     // All of it came, and still nothing may have its name.
-    assert_eq!(dump::names(directory.path()), ["x.hprof.part"]);
+    assert!(!directory.path().join("x.hprof").exists());
+    // Until it is asked for again: then nobody is needed for what is here.
+    let _ =
+        pod.plugin(["dumpheap", "x.hprof"]).directory(directory.path()).run().succeeded().says("all of it was here");
+    dump::verify(&directory.path().join("x.hprof"));
+    assert_eq!(dump::names(directory.path()), ["x.hprof"]);
 }
 
 /// Whether an exec that fails is seen to fail.
