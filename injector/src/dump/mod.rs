@@ -1,5 +1,5 @@
 //! Heap dumps: what one would take ([`survey`]), how the JVM's bytes are taken ([`pump`] through FIFOs ([`fifo`]), [`tail`]
-//! from JVMs that know nothing better), where they wait ([`artefact`], in memory and in the [`spool`]), and how they leave
+//! from JVMs that know nothing better), where they wait ([`artefact`], which is a [`queue`] in memory and in the [`spool`]), and how they leave
 //! ([`send`]).
 
 pub(crate) mod artefact;
@@ -7,6 +7,7 @@ mod fifo;
 mod intake;
 pub(crate) mod place;
 mod pump;
+mod queue;
 pub(crate) mod send;
 mod spool;
 mod survey;

@@ -5,7 +5,8 @@ use jattach_protocol::Message;
 use jattach_protocol::frame::HEADER;
 use jattach_protocol::message::{BLOCK, BLOCK_HEADER, Codec, MAX_BLOCK, block_header};
 
-use super::artefact::{Artefact, Client, Outgoing, Step};
+use super::artefact::{Artefact, Client, Step};
+use super::queue::Outgoing;
 use crate::hold::Gone;
 use crate::sys::zstd::Compressor;
 
@@ -64,8 +65,8 @@ impl Press {
     }
 
     fn send(&mut self, client: &Client, block: &Outgoing, length: usize) -> Result<(), Gone> {
-        let header = block_header(block.offset, block.raw, block.codec);
+        let header = block_header(block.piece.offset, block.piece.raw, block.codec);
         self.frame[HEADER..DATA].copy_from_slice(&header);
-        client.peer.send_frame(BLOCK, client.request, block.stream, &mut self.frame[..DATA + length])
+        client.peer.send_frame(BLOCK, client.request, block.piece.stream, &mut self.frame[..DATA + length])
     }
 }
