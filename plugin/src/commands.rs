@@ -4,12 +4,15 @@ mod answer;
 mod clean;
 mod dumpheap;
 mod flags;
+mod inspect;
 mod inspectheap;
 mod jcmd;
 mod load;
+mod offline;
 mod postmortem;
 mod ps;
 mod threaddump;
+mod verify;
 mod version;
 
 use jattach_protocol::message::{Operation, Request};
@@ -49,9 +52,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let work = async {
         match command {
             Command::Version => version::run(&injector.image, output.format),
-            Command::Verify { .. } | Command::Inspect { .. } => {
-                Err(Failure::usage("verify and inspect are no commands of this version").into())
-            }
+            Command::Verify { dump } => verify::run(dump, output).await,
+            Command::Inspect { dump, top } => inspect::run(dump, top, output).await,
             Command::On(wish, action) => {
                 let cluster = Cluster::connect(&connection).await?;
                 on_target(cluster, &wish, &action, Shared { injector, output, flags }).await

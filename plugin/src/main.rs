@@ -1,10 +1,12 @@
 //! `kubectl jattach`: heap dumps, thread dumps and jcmd for a JVM in a pod that has no JDK.
 
+mod census;
 mod cli;
 mod client;
 mod commands;
 mod debugger;
 mod error;
+mod hprof_file;
 mod log;
 mod options;
 mod receive;

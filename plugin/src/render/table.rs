@@ -5,6 +5,8 @@ use super::terminal::printable;
 /// Rows under their heads.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    /// So many of the first columns are numbers, whose digits stand under one another.
+    numbers: usize,
 }
 
 const GAP: usize = 3;
@@ -15,7 +17,13 @@ const WIDEST: usize = 200;
 impl Table {
     /// A table with these heads.
     pub(crate) fn new<const N: usize>(heads: [&str; N]) -> Table {
-        Table { rows: vec![heads.map(str::to_owned).to_vec()] }
+        Table { rows: vec![heads.map(str::to_owned).to_vec()], numbers: 0 }
+    }
+
+    /// The same with its first columns aligned to the right.
+    #[must_use]
+    pub(crate) fn numbers(self, columns: usize) -> Table {
+        Table { numbers: columns, ..self }
     }
 
     /// Adds a row. A cell that is empty shows as `-`, one of more than [`WIDEST`] characters ends with `…`; control
@@ -33,9 +41,12 @@ impl Table {
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let blanks = width - cell.chars().count();
+                let (before, after) = if column < self.numbers { (blanks, 0) } else { (0, blanks) };
+                line.extend(std::iter::repeat_n(' ', before));
                 line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width + GAP - cell.chars().count()));
+                line.extend(std::iter::repeat_n(' ', after + GAP));
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -68,6 +79,14 @@ mod tests {
             table.text(),
             "PID     MAIN CLASS   STATE\n1       Größe        attachable\n12345   -            -\n"
         );
+    }
+
+    #[test]
+    fn numbers_end_under_one_another() {
+        let mut table = Table::new(["BYTES", "N", "CLASS"]).numbers(2);
+        table.row(["7".into(), "1000".into(), "A".into()]);
+        table.row(["123456".into(), "1".into(), "B".into()]);
+        assert_eq!(table.text(), " BYTES      N   CLASS\n     7   1000   A\n123456      1   B\n");
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! `verify`: whether a heap dump file is whole, and if not, where it breaks.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::offline;
+use crate::error::{Exit, Failure};
+use crate::hprof_file::{self, HprofFile, Pass};
+use crate::options::{Input, Output};
+use crate::render::document::document;
+use crate::render::stdout::print;
+
+/// What was found, as `-o json` shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Verdict {
+    pub(super) file: String,
+    /// "gzip" or "zstd", if it is packed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) packing: Option<&'static str>,
+    pub(super) whole: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<Problem>,
+    /// Of the dump, unpacked; of one that is not whole what follows counts up to where it breaks.
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    pub(super) instances: u64,
+    pub(super) arrays: u64,
+    pub(super) classes: u64,
+    /// Bytes of an identifier; 0 if not even the header is there.
+    pub(super) id_size: u8,
+    /// Whether HEAP_DUMP_END is there. HPROF 1.0.1 knows whole dumps without.
+    pub(super) ended: bool,
+}
+
+/// Why a dump is not whole.
+#[derive(Serialize)]
+pub(super) struct Problem {
+    /// The bytes before it are as they should be.
+    offset: u64,
+    message: String,
+}
+
+/// Reads the dump to its end, or to where it breaks, and prints what was found.
+///
+/// # Errors
+/// 1 where the file cannot be read, 8 where the dump is not whole.
+pub(super) async fn run(dump: Input, output: Output) -> anyhow::Result<()> {
+    let verdict = offline::work(output.quiet, move |teller| {
+        let mut dump = HprofFile::open(&dump)?;
+        teller.phase("verifying");
+        let stored = dump.stored();
+        let pass = hprof_file::read(&mut dump, (), &|bytes| teller.bytes(bytes, stored))?;
+        Ok(Verdict::of(&dump, &pass))
+    });
+    let verdict = verdict.await?;
+    match output.format {
+        Some(format) => print(&document(&verdict, format)?, &mut std::io::stdout())?,
+        None if verdict.whole && !output.quiet => print(&(verdict.text() + "\n"), &mut std::io::stdout())?,
+        None => {}
+    }
+    Ok(verdict.check("; `inspect` shows what there is")?)
+}
+
+impl Verdict {
+    pub(super) fn of<V>(dump: &HprofFile, pass: &Pass<V>) -> Verdict {
+        let Pass { summary, broken, .. } = pass;
+        Verdict {
+            file: dump.name().to_owned(),
+            packing: dump.packing().name(),
+            whole: broken.is_none(),
+            problem: broken.as_ref().map(|broken| Problem { offset: broken.offset(), message: broken.to_string() }),
+            bytes: summary.bytes,
+            records: summary.records,
+            instances: summary.instances,
+            arrays: summary.arrays,
+            classes: summary.classes,
+            id_size: summary.id_size,
+            ended: summary.ended,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}: whole: {}", self.file, self.counts(self.bytes));
+        if !self.ended {
+            // A form that JDK 7 wrote.
+            text.push_str("; it has no HEAP_DUMP_END, so that a cut between two records would not show");
+        }
+        text
+    }
+
+    fn counts(&self, bytes: u64) -> String {
+        let mut counts = format!("{bytes} bytes");
+        if let Some(packing) = self.packing {
+            write!(counts, " in {packing}").expect("a String takes everything");
+        }
+        let Verdict { records, instances, arrays, classes, id_size, .. } = self;
+        write!(
+            counts,
+            ", {records} records, {instances} instances, {arrays} arrays, {classes} classes, ids of {id_size} bytes"
+        )
+        .expect("a String takes everything");
+        counts
+    }
+
+    /// Fails where the dump is not whole; `hint` ends the remedy.
+    ///
+    /// # Errors
+    /// 8 then.
+    pub(super) fn check(&self, hint: &str) -> Result<(), Failure> {
+        let Some(Problem { offset, message }) = &self.problem else { return Ok(()) };
+        let remedy = if self.file.ends_with(".part") {
+            "`dumpheap` with the same FILE goes on where it stopped, while the injector still has the dump"
+        } else {
+            "copy it again, or dump again"
+        };
+        Err(Failure::new(Exit::Transfer, format!("{} is not whole", self.file))
+            .evidence(format!("{message}\nsound so far: {}", self.counts(*offset)))
+            .remedy(format!("{remedy}{hint}")))
+    }
+}
