@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Test(Test),
     /// Run the end-to-end tests: in the lab, or with --kubeconfig in a cluster.
     E2e(E2e),
+    /// Measure it in a lab, beside what one would use instead.
+    Bench(Bench),
     /// Watch it work: a cluster, a JVM in a pod, and its heap dump on this machine.
     Demo,
 }
@@ -104,4 +106,39 @@ pub(crate) struct E2e {
     /// Words for the test programs: a part of a test's name, `--nocapture`.
     #[arg(last = true, value_name = "FILTER")]
     pub(crate) filter: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    /// Measure only this; may be given several times.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) only: Vec<Subject>,
+    /// Small heaps, and everything once: whether it works, not how fast it is.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// json: one array of {name, value, unit, target, ok}; without it, a table.
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// A heap dump from the command to the verified file.
+    Transfer,
+    /// How long the application stands still.
+    Pause,
+    /// The most memory that plugin and injector take, and the most that lies in the spool.
+    Memory,
+    /// The first and each later attach, beside jattach's.
+    Attach,
+    /// The plugin's start.
+    Start,
+    /// verify, inspect and redaction.
+    Reader,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Json,
 }

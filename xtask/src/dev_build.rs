@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 pub(crate) enum Extent {
     /// The programs alone.
     Programs,
+    /// The programs as they are released, and the examples.
+    Released,
     /// The programs and all tests, with these features (`package/feature`).
     Tests(&'static [&'static str]),
 }
@@ -91,7 +93,7 @@ impl Built {
         if profile.test && ["lib", "bin", "test"].contains(&kind.as_str()) {
             let package = package_name(&message.manifest_path)?;
             self.tests.push(TestProgram { package, kind, name: target.name, path, folder });
-        } else if kind == "bin" && !profile.test {
+        } else if ["bin", "example"].contains(&kind.as_str()) && !profile.test {
             self.programs.push((target.name, path));
         }
         Ok(())
@@ -106,6 +108,7 @@ pub(crate) fn build(workspace: &Workspace, extent: Extent) -> Result<Built> {
     cargo.arg("--message-format=json-render-diagnostics");
     match extent {
         Extent::Programs => cargo.arg("--bins"),
+        Extent::Released => cargo.args(["--release", "--bins", "--examples"]),
         Extent::Tests(features) => cargo.arg("--all-targets").arg("--features").arg(features.join(",")),
     };
     let mut child = cargo.spawn().context("failed to start cargo")?;

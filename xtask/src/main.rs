@@ -1,4 +1,4 @@
-//! The commands of the README: `cargo xtask injector`, `image`, `test`, `e2e`, `demo`.
+//! The commands of the README: `cargo xtask injector`, `image`, `test`, `e2e`, `bench`, `demo`.
 //!
 //! Nothing here is shipped. Data (a path, a summary) goes to stdout, the account of what is being done to stderr.
 

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod bench;
 mod demo;
 mod e2e;
 mod image;
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
         Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes),
         Command::Image(arguments) => image::run(&workspace, arguments, cli.yes),
         Command::Test(arguments) => test::run(&workspace, arguments, cli.yes),
+        Command::Bench(arguments) => bench::run(&workspace, arguments, cli.yes),
         Command::Demo => demo::run(&workspace, cli.yes),
         Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes),
     }

@@ -1,4 +1,5 @@
-//! The JVM images of the tests: this machine's own JVM with the fixtures, bare, with a shell, and with a user of its own.
+//! The JVM images of the tests: this machine's own JVM with the fixtures, bare, with a shell, with a user of its own, and
+//! with what one reaches for without kubectl-jattach.
 //!
 //! They stand for what people run: a JRE without tools, any uid, often a read-only root. They are never published.
 
@@ -30,6 +31,12 @@ const APPLETS: [&str; 20] = [
     "sleep", "stat", "tail", "touch",
 ];
 
+/// What a dump is taken and fetched with where there is no injector: a stranger to every lean image, and in this one for
+/// comparison. Not busybox's, which may be slower.
+const TOOLS: [&str; 4] = ["jattach", "cat", "tar", "rm"];
+/// The package of those that a machine may lack.
+pub(crate) const TOOL_PACKAGES: [Package; 1] = [("jattach", "jattach")];
+
 /// The images of one JDK.
 #[derive(Debug)]
 pub(crate) struct JvmImages {
@@ -51,25 +58,54 @@ pub(crate) struct Written {
 /// Writes the images of that JDK to target/images.
 pub(crate) fn write(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<JvmImages> {
     let sh = workspace.shell()?;
-    let staging = workspace.target().join(format!("jvm-{}", jdk.version));
-    fs::create_dir_all(&staging).with_context(|| format!("failed to make {}", staging.display()))?;
     apt::install(&sh, &tools::missing(&PACKAGES), yes)?;
-    let java = java_layer(&sh, jdk, &staging.join("jre"))?;
-    let app = app_layer(&sh, jdk, &workspace.root().join("tests/fixtures"), &staging.join("app"))?;
-    let write = |name: &str, config: &ContainerConfig, layers: &[Layer]| -> Result<Written> {
-        let reference = format!("localhost/jattach-test/{name}:{}", jdk.version);
-        let path = workspace.images().join(format!("{name}-{}.tar", jdk.version));
-        Image { reference: &reference, arch: Arch::host(), config, layers }.write(&path)?;
-        Ok(Written { path, reference })
-    };
+    let mut layers = layers(workspace, &sh, jdk)?;
     let config = config();
     // containerd takes the uid alone and looks up the gid in passwd: whoever believes this group is wrong.
     let with_user = ContainerConfig { user: "10001:10002".to_owned(), ..config.clone() };
-    let mut layers = vec![java, app];
-    let plain = write("jvm", &config, &layers)?;
-    let user = write("jvm-user", &with_user, &layers)?;
+    let plain = write_one(workspace, jdk, "jvm", &config, &layers)?;
+    let user = write_one(workspace, jdk, "jvm-user", &with_user, &layers)?;
     layers.push(shell_layer(&sh)?);
-    Ok(JvmImages { plain, shell: write("jvm-shell", &config, &layers)?, user })
+    Ok(JvmImages { plain, shell: write_one(workspace, jdk, "jvm-shell", &config, &layers)?, user })
+}
+
+/// Writes the image with jattach and its kind, which only `cargo xtask bench` needs.
+pub(crate) fn write_with_tools(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<Written> {
+    let sh = workspace.shell()?;
+    apt::install(&sh, &tools::missing(&TOOL_PACKAGES), yes)?;
+    let mut layers = layers(workspace, &sh, jdk)?;
+    layers.push(tools_layer(&sh)?);
+    write_one(workspace, jdk, "jvm-tools", &config(), &layers)
+}
+
+/// Where the compiled fixtures of that JDK's images lie on this machine.
+pub(crate) fn classes(workspace: &Workspace, jdk: &Jdk) -> PathBuf {
+    staging(workspace, jdk).join("app")
+}
+
+fn staging(workspace: &Workspace, jdk: &Jdk) -> PathBuf {
+    workspace.target().join(format!("jvm-{}", jdk.version))
+}
+
+fn layers(workspace: &Workspace, sh: &Shell, jdk: &Jdk) -> Result<Vec<Layer>> {
+    let staging = staging(workspace, jdk);
+    fs::create_dir_all(&staging).with_context(|| format!("failed to make {}", staging.display()))?;
+    let java = java_layer(sh, jdk, &staging.join("jre"))?;
+    let app = app_layer(sh, jdk, &workspace.root().join("tests/fixtures"), &classes(workspace, jdk))?;
+    Ok(vec![java, app])
+}
+
+fn write_one(
+    workspace: &Workspace,
+    jdk: &Jdk,
+    name: &str,
+    config: &ContainerConfig,
+    layers: &[Layer],
+) -> Result<Written> {
+    let reference = format!("localhost/jattach-test/{name}:{}", jdk.version);
+    let path = workspace.images().join(format!("{name}-{}.tar", jdk.version));
+    Image { reference: &reference, arch: Arch::host(), config, layers }.write(&path)?;
+    Ok(Written { path, reference })
 }
 
 fn config() -> ContainerConfig {
@@ -172,6 +208,20 @@ fn shell_layer(sh: &Shell) -> Result<Layer> {
     }
     for applet in APPLETS {
         layer.link(Path::new("bin").join(applet), "busybox");
+    }
+    Ok(layer)
+}
+
+/// This machine's own tools, and the libraries that they are linked with.
+fn tools_layer(sh: &Shell) -> Result<Layer> {
+    let mut layer = Layer::default();
+    for tool in TOOLS {
+        let path = tools::find(tool).with_context(|| format!("this machine has no {tool}"))?;
+        layer.copy(Path::new("bin").join(tool), &path)?;
+        let listing = cmd!(sh, "ldd {path}").quiet().ignore_status().ignore_stderr().read()?;
+        for library in listing.lines().filter_map(resolved) {
+            layer.copy(library.strip_prefix("/")?, &library)?;
+        }
     }
     Ok(layer)
 }
