@@ -67,13 +67,13 @@ pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Orde
         let its_desk = Arc::clone(desk);
         let run = move || {
             let last = job.run(&its_desk, request, &blocks);
-            conclude(&its_desk, &blocks, last);
+            conclude(&its_desk, &blocks, &last);
         };
         thread::Builder::new().spawn(run).map_err(|error| no_thread(&error))
     });
     if let Err(failure) = started {
         let (peer, blocks) = witness;
-        conclude(desk, &blocks, Last::failure(peer, id, failure));
+        conclude(desk, &blocks, &Last::failure(peer, id, failure));
     }
 }
 
@@ -119,7 +119,7 @@ fn take_identity(pinned: &mut Option<Identity>, target: &Target<'_>) -> Result<(
 }
 
 /// Ends a job with its last messages, and takes no more blocks for it.
-fn conclude(desk: &Desk, blocks: &Inbox, last: Last) {
+fn conclude(desk: &Desk, blocks: &Inbox, last: &Last) {
     blocks.close();
     desk.ended();
     last.tell();

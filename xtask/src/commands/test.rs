@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must be green before a change lands.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -23,6 +24,7 @@ const PACKAGES: [Package; 2] = [("jattach", "jattach"), ("buildah", "buildah")];
 
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
+const PAIRS: &str = "heap dumps in two streams";
 const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
 const LAB: &str = "the lab's own tests";
 const END_TO_END: &str = "end to end in the lab";
@@ -54,7 +56,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
         None => None,
     };
     let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
-        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OTHER_READER, LAB, END_TO_END] {
+        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, PAIRS, OTHER_READER, LAB, END_TO_END] {
             steps.skip(name, "an earlier step failed");
         }
         return Ok(());
@@ -63,6 +65,10 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
     let of_injector = built.tests(|test| is(test, "jattach-injector", "test"))?;
     steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
     steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
+    match jdk::with_pairs() {
+        Some(newer) => drop(steps.step(PAIRS, || pairs(runner, &of_injector, &newer, &injector))?),
+        None => steps.skip(PAIRS, "no JDK 22 or newer under /usr/lib/jvm"),
+    }
     steps.step(OTHER_READER, || {
         let variables = [("HPROF_SLURP", slurp::ensure(workspace)?.into()), ("JAVA_HOME", OsString::from(&jdk.home))];
         dev_build::run_tests(AS_IT_IS, &built.tests(|test| test.name == "hprof_real")?, &variables, &[])
@@ -95,6 +101,7 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
     steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
+    steps.skip(PAIRS, "containers need root: `cargo xtask test`");
     steps.skip(OTHER_READER, "it installs hprof-slurp: `cargo xtask test`");
     steps.skip(LAB, "containers need root: `cargo xtask test`");
     steps.skip(END_TO_END, "containers need root: `cargo xtask test`");
@@ -150,6 +157,16 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
 fn conformance(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path) -> Result<()> {
     let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
     dev_build::run_tests(runner, tests, &variables, &[])
+}
+
+/// What is another thing with a JVM that writes a heap dump into two files.
+fn pairs(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path) -> Result<()> {
+    let session: Vec<&TestProgram> = tests.iter().copied().filter(|test| test.name == "session").collect();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([jdk.home.join("bin")].into_iter().chain(env::split_paths(&path)))?;
+    let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("PATH", path)];
+    let words = ["a_heap_dump", "disk::", "killed::", "resume::"].map(str::to_owned);
+    dev_build::run_tests(runner, &session, &variables, &words)
 }
 
 fn is(test: &TestProgram, package: &str, kind: &str) -> bool {

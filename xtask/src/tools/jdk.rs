@@ -45,6 +45,12 @@ pub(crate) fn installed() -> Option<Jdk> {
     versions.chain(["default-java".to_owned()]).find_map(|name| Jdk::at(&Path::new(JVMS).join(name)).ok())
 }
 
+/// A JDK of this machine whose heap dumps come in two files (22 and newer), whoever has put it there.
+pub(crate) fn with_pairs() -> Option<Jdk> {
+    let entries = fs::read_dir(JVMS).ok()?;
+    entries.flatten().filter_map(|entry| Jdk::at(&entry.path()).ok()).find(|jdk| jdk.version >= 22)
+}
+
 /// The package that brings a JDK, where there is none.
 pub(crate) fn missing() -> Option<&'static str> {
     installed().is_none().then_some(PACKAGE)
