@@ -65,14 +65,15 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
     let of_injector = built.tests(|test| is(test, "jattach-injector", "test"))?;
     steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
     steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
+    let readers = built.tests(|test| test.name == "hprof_real")?;
+    steps.step(OTHER_READER, || other_reader(workspace, &readers, &jdk))?;
     match jdk::with_pairs() {
-        Some(newer) => drop(steps.step(PAIRS, || pairs(runner, &of_injector, &newer, &injector))?),
+        Some(newer) => drop(steps.step(PAIRS, || {
+            pairs(runner, &of_injector, &newer, &injector)?;
+            other_reader(workspace, &readers, &newer)
+        })?),
         None => steps.skip(PAIRS, "no JDK 22 or newer under /usr/lib/jvm"),
     }
-    steps.step(OTHER_READER, || {
-        let variables = [("HPROF_SLURP", slurp::ensure(workspace)?.into()), ("JAVA_HOME", OsString::from(&jdk.home))];
-        dev_build::run_tests(AS_IT_IS, &built.tests(|test| test.name == "hprof_real")?, &variables, &[])
-    })?;
     steps.step(LAB, || {
         let variables = [
             ("JATTACH_KUBECTL", OsString::from(kubectl::ensure(workspace, yes)?)),
@@ -157,6 +158,12 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
 fn conformance(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path) -> Result<()> {
     let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
     dev_build::run_tests(runner, tests, &variables, &[])
+}
+
+/// Dumps of that JDK, read and redacted, and compared with what hprof-slurp makes of them.
+fn other_reader(workspace: &Workspace, tests: &[&TestProgram], jdk: &Jdk) -> Result<()> {
+    let variables = [("HPROF_SLURP", slurp::ensure(workspace)?.into()), ("JAVA_HOME", OsString::from(&jdk.home))];
+    dev_build::run_tests(AS_IT_IS, tests, &variables, &[])
 }
 
 /// What is another thing with a JVM that writes a heap dump into two files.
