@@ -1,0 +1,102 @@
+//! `verify`: whole or not, and where it breaks.
+
+use serde_json::json;
+
+use super::dump::{Dump, shop};
+use super::run::{document, run, with_file};
+
+#[test]
+fn a_whole_dump_is_said_to_be_whole_with_what_it_holds() {
+    let dump = shop(8);
+    let ran = with_file("x.hprof", &dump, "verify x.hprof");
+    let counts = "31 records, 9 instances, 5 arrays, 5 classes, ids of 8 bytes";
+    assert_eq!(ran.stdout, format!("x.hprof: whole: {} bytes, {counts}\n", dump.len()));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let quiet = with_file("x.hprof", &dump, "verify -q x.hprof");
+    assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "", ""));
+}
+
+#[test]
+fn the_document_of_verify_has_this_shape() {
+    let dump = shop(4);
+    let expected = json!({
+        "file": "x.hprof", "whole": true, "bytes": dump.len(), "records": 31, "instances": 9, "arrays": 5, "classes": 5,
+        "idSize": 4, "ended": true,
+    });
+    assert_eq!(document("verify", "x.hprof", &dump), expected);
+    let cut = document("verify", "x.hprof", &dump[..31]);
+    let expected = json!({
+        "file": "x.hprof", "whole": false,
+        "problem": {"offset": 31, "message": "cut off at byte 31: HEAP_DUMP_END expected, or another record before it"},
+        "bytes": 31, "records": 0, "instances": 0, "arrays": 0, "classes": 0, "idSize": 4, "ended": false,
+    });
+    assert_eq!(cut, expected);
+}
+
+#[test]
+fn every_truncation_is_reported_where_it_is() {
+    let dump = shop(8);
+    let directory = tempfile::tempdir().expect("a directory");
+    // Each is a run of the program; the reader itself is tried with every cut where it lives.
+    for cut in (0..dump.len()).step_by(7) {
+        let ran = run(directory.path(), "verify - -o json", &dump[..cut]);
+        let verdict = ran.json();
+        assert_eq!((ran.code, &verdict["whole"], &verdict["problem"]["offset"]), (Some(8), &json!(false), &json!(cut)));
+        assert!(ran.stderr.starts_with("error: stdin is not whole\n  evidence: cut off at byte"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_is_wrong_within_is_named_with_its_place_and_what_was_expected() {
+    let mut dump = shop(8);
+    let end = dump.len() - 9;
+    dump[end] = 0x3f;
+    let ran = with_file("x.hprof", &dump, "verify x.hprof");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(8), ""));
+    let expected =
+        format!("evidence: unknown tag 0x3f at byte {end}; expected a record\n    sound so far: {end} bytes, 30 ");
+    assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("remedy: copy it again, or dump again; `inspect` shows what there is"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_part_of_an_interrupted_dump_says_how_far_it_is_sound_and_how_it_goes_on() {
+    let dump = shop(8);
+    let ran = with_file("x.hprof.part", &dump[..500], "verify x.hprof.part");
+    assert_eq!(ran.code, Some(8));
+    assert!(ran.stderr.contains("sound so far: 500 bytes"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`dumpheap` with the same FILE goes on"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_another_failure_than_one_that_is_not_whole() {
+    for words in ["verify missing.hprof", "inspect missing.hprof", "verify ."] {
+        let ran = with_file("x.hprof", b"", words);
+        assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
+        assert!(ran.stderr.contains("cannot be read"), "{words}: {}", ran.stderr);
+    }
+    assert_eq!(with_file("x.hprof", b"", "verify x.hprof").code, Some(8));
+    assert_eq!(with_file("x.hprof", b"", "verify").code, Some(2));
+    assert_eq!(with_file("x.hprof", b"", "pod/x verify x.hprof").code, Some(2));
+}
+
+#[test]
+fn another_format_is_told_by_its_first_bytes() {
+    let ran = with_file("x.jar", &[b"PK\x03\x04".as_slice(), &[0; 40]].concat(), "verify x.jar");
+    assert_eq!(ran.code, Some(8));
+    assert!(ran.stderr.contains("not a heap dump: it begins with \"PK\\x03\\x04"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_dump_of_the_old_form_without_an_end_record_is_whole_and_says_what_cannot_be_seen() {
+    let mut dump = Dump::of_version(b"JAVA PROFILE 1.0.1", 4);
+    let root = [0x05, 0, 0, 0, 1];
+    dump.raw(&[&[0x0c, 0, 0, 0, 0, 0, 0, 0, 5], root.as_slice()].concat());
+    let ran = with_file("x.hprof", &dump.bytes(), "verify x.hprof");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("a cut between two records would not show"), "{}", ran.stdout);
+}
