@@ -45,6 +45,8 @@ struct State {
     alone: Instant,
     /// Nothing is sent any more.
     over: bool,
+    /// And that is because everything is acknowledged.
+    fetched: bool,
     stopped: Option<Failure>,
     stalled: Duration,
     /// Whether the JVM waits while there is no room, and until when it may be dumping.
@@ -98,6 +100,7 @@ impl Artefact {
             gone: None,
             alone: Instant::now(),
             over: false,
+            fetched: false,
             stopped: None,
             stalled: Duration::ZERO,
             dumping: false,
@@ -234,6 +237,7 @@ impl Artefact {
     /// The JVM is done, one way or the other.
     pub(crate) fn finish(&self, outcome: Result<(), Failure>) {
         let mut state = self.state();
+        state.dumping = false;
         if outcome.is_err() {
             // Nobody wants the beginning of what will never be whole, and it is the pod's.
             state.queue.clear();
@@ -355,7 +359,7 @@ impl Artefact {
     pub(crate) fn result(&self) -> Result<(Vec<Patch>, [End; STREAMS]), Failure> {
         let state = self.state();
         match &state.outcome {
-            Some(Ok(())) if state.queue.is_empty() => Ok((state.patches.clone(), state.queue.ends())),
+            Some(Ok(())) if state.fetched => Ok((state.patches.clone(), state.queue.ends())),
             Some(Err(failure)) => Err(failure.clone()),
             _ => Err(state.stopped.clone().unwrap_or_else(abandoned)),
         }
@@ -372,6 +376,8 @@ impl State {
         let done = self.outcome.is_some();
         if done && (self.queue.is_empty() || self.stopped.is_some() || self.is_abandoned()) {
             self.over = true;
+            self.fetched = self.queue.is_empty();
+            self.queue.close();
             return Ok(Step::Over);
         }
         let Some(client) = &mut self.client else { return Err(done.then_some(PATIENCE)) };

@@ -232,9 +232,17 @@ impl Queue {
         true
     }
 
-    /// Lets everything go.
+    /// Lets every block go.
     pub(crate) fn clear(&mut self) {
         self.let_go(|_| true);
+    }
+
+    /// Lets go whatever it takes of memory and disk. What the streams gave is still known.
+    pub(crate) fn close(&mut self) {
+        self.clear();
+        self.blocks = VecDeque::new();
+        self.spares = Vec::new();
+        self.spool.end();
     }
 
     /// Lets go what the client has stored.

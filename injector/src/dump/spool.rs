@@ -96,6 +96,11 @@ impl Spool {
         self.store.as_ref().map(|store| Arc::clone(&store.file))
     }
 
+    /// Gives up the file.
+    pub(crate) fn end(&mut self) {
+        self.store = None;
+    }
+
     /// Takes no more.
     pub(crate) fn close(&mut self) {
         self.limit = 0;
