@@ -26,8 +26,13 @@ pub(crate) enum Extent {
 }
 
 /// Every test there is: with a JVM, with root, with a cluster.
-pub(crate) const ALL_FEATURES: &[&str] =
-    &["jattach-injector/root", "jattach-protocol/real-jvm", "jattach-lab/root", "jattach-e2e/cluster"];
+pub(crate) const ALL_FEATURES: &[&str] = &[
+    "jattach-injector/root",
+    "jattach-protocol/real-jvm",
+    "kubectl-jattach/real-jvm",
+    "jattach-lab/root",
+    "jattach-e2e/cluster",
+];
 
 /// What cargo built.
 #[derive(Debug, Default)]

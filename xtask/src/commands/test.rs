@@ -26,6 +26,8 @@ const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
 const PAIRS: &str = "heap dumps in two streams";
 const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
+/// The tests of that step: of the reader, and of what `inspect` makes of it.
+const READERS: [&str; 2] = ["hprof_real", "inspect_real"];
 const LAB: &str = "the lab's own tests";
 const END_TO_END: &str = "end to end in the lab";
 
@@ -65,7 +67,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
     let of_injector = built.tests(|test| is(test, "jattach-injector", "test"))?;
     steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
     steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
-    let readers = built.tests(|test| test.name == "hprof_real")?;
+    let readers = built.tests(|test| READERS.contains(&test.name.as_str()))?;
     steps.step(OTHER_READER, || other_reader(workspace, &readers, &jdk))?;
     match jdk::with_pairs() {
         Some(newer) => drop(steps.step(PAIRS, || {
@@ -143,7 +145,7 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
         steps.step("unit and property tests", || {
             let needs_more = |test: &TestProgram| {
                 let packages = ["jattach-injector", "jattach-lab", "jattach-e2e"];
-                test.name == "hprof_real" || packages.iter().any(|package| is(test, package, "test"))
+                READERS.contains(&test.name.as_str()) || packages.iter().any(|package| is(test, package, "test"))
             };
             dev_build::run_tests(AS_IT_IS, &built.tests(|test| !needs_more(test))?, &[], &[])
         })?;
