@@ -8,7 +8,7 @@ use jattach_protocol::{Code, Message};
 use crate::commands::Context;
 use crate::debugger::Debugger;
 use crate::error::{Exit, Failure};
-use crate::options::DumpHeap;
+use crate::options::{Destination, DumpHeap};
 use crate::receive::dump::Job;
 use crate::receive::{Storing, Told};
 use crate::render::progress::{Progress, size};
@@ -56,6 +56,11 @@ pub(super) async fn fetch<T: Send + 'static>(
             Ok(stored) => return Ok((stored, session)),
             Err(error) => error,
         };
+        if storing.is_over() && errand.wanted.file == Destination::Stdout {
+            // What has gone through a pipe no other run goes on with. The injector is told, and has room for others.
+            let _ = session.finish().await;
+            return Err(error);
+        }
         if !errand.wanted.resume || job.is_none() || storing.is_over() || !is_cut(&error) {
             return Err(error);
         }
