@@ -4,7 +4,9 @@
 //! A step that the harness itself needs and that fails panics with what was run and what it said.
 
 pub mod cluster;
+pub mod documents;
 pub mod dump;
+pub mod faults;
 pub mod jvm;
 pub mod kubeconfig;
 pub mod manifest;

@@ -200,6 +200,15 @@ impl Running {
         }
     }
 
+    /// Its standard output, to be read elsewhere.
+    ///
+    /// # Panics
+    /// If somebody reads it already.
+    #[must_use]
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.stdout.take().expect("nobody reads its stdout")
+    }
+
     /// Reads no more of its standard output.
     pub fn close_stdout(&mut self) {
         self.stdout = None;
