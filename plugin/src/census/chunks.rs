@@ -45,6 +45,8 @@ impl Chunks {
     pub(super) fn end(&mut self, offset: u64) {
         if let Some(mut chunk) = self.open.take()
             && self.closed.len() < MOST
+            // A dump may prove to be wrong before the last of what was read of it.
+            && chunk.place.start < offset
         {
             chunk.place.end = offset;
             self.closed.push(chunk);
@@ -71,6 +73,8 @@ mod tests {
         chunks.object(400 + STEP, 1);
         chunks.end(500 + STEP);
         chunks.end(600 + STEP);
+        chunks.object(700 + STEP, 1);
+        chunks.end(650 + STEP);
         let list: Vec<_> = chunks.list().iter().map(|chunk| (chunk.place.clone(), chunk.low, chunk.high)).collect();
         assert_eq!(list, [(100..200 + STEP, 5, 7), (200 + STEP..300 + STEP, 9, 9), (400 + STEP..500 + STEP, 1, 1)]);
     }

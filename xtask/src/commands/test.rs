@@ -25,6 +25,8 @@ const PACKAGES: [Package; 2] = [("jattach", "jattach"), ("buildah", "buildah")];
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
 const PAIRS: &str = "heap dumps in two streams";
+/// Packages of fuzz targets, which are no members of the workspace.
+const FUZZED: [&str; 2] = ["injector/protocol/fuzz/Cargo.toml", "plugin/fuzz/Cargo.toml"];
 const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
 /// The tests of that step: of the reader, and of what `inspect` makes of it.
 const READERS: [&str; 2] = ["hprof_real", "inspect_real"];
@@ -130,11 +132,14 @@ fn lints(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     })?;
     steps.step("clippy of the fuzz targets", || {
         // Checked, not linked: libFuzzer itself, which a C++ compiler would have to build, is not needed for that.
-        cmd!(sh, "{cargo} clippy --locked --manifest-path injector/protocol/fuzz/Cargo.toml -- -D warnings")
-            .env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libfuzzer.a")
-            .env("CARGO_TARGET_DIR", workspace.target().join("fuzz"))
-            .run()
-            .context("the fuzz targets do not build")
+        for manifest in FUZZED {
+            cmd!(sh, "{cargo} clippy --locked --manifest-path {manifest} -- -D warnings")
+                .env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libfuzzer.a")
+                .env("CARGO_TARGET_DIR", workspace.target().join("fuzz"))
+                .run()
+                .with_context(|| format!("the targets of {manifest} do not build"))?;
+        }
+        Ok(())
     })?;
     Ok(())
 }
