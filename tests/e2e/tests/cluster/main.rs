@@ -1,6 +1,7 @@
 //! The plugin against a cluster: any cluster, as `cargo xtask e2e` names it.
 
 mod commands;
+mod consent;
 mod containers;
 mod credentials;
 mod dry_run;
@@ -17,6 +18,7 @@ mod kubectl;
 mod load;
 mod proxies;
 mod rbac;
+mod redact;
 mod restricted;
 mod resume;
 mod shapes;

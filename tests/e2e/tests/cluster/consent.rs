@@ -1,0 +1,61 @@
+//! What may do harm is asked about on a terminal, and refused in a script. A disk that is too small is what can be had
+//! anywhere: a tmpfs in a mount namespace of the command's own.
+
+use std::path::Path;
+
+use jattach_e2e::{Namespace, Pod, Program, Ran, cluster, jvm, skip};
+use rustix::process::geteuid;
+use tempfile::{TempDir, tempdir};
+
+/// Runs a shell's words in a directory of 4 MiB; they begin with the words in `$@`. Then it lists what is there.
+fn on_a_small_disk(script: &str) -> Option<(Program, TempDir)> {
+    let unshare = Program::new(Path::new("unshare")).arg("--mount");
+    let unshare = if geteuid().is_root() { unshare } else { unshare.arg("--map-root-user") };
+    if unshare.clone().arg("true").run().code() != Some(0) {
+        skip("no mount namespace can be had on this machine");
+        return None;
+    }
+    let directory = tempdir().expect("a directory");
+    let mount = "mount -t tmpfs -o size=4m tmpfs . && cd \"$PWD\"";
+    let script = format!("{mount} && {script}; code=$?; echo \"left: $(ls -A)\"; exit $code");
+    Some((unshare.args(["sh", "-c", &script, "sh"]).directory(directory.path()), directory))
+}
+
+/// Nothing was asked of the JVM, and nothing is left here.
+#[track_caller]
+fn was_not_dumped(pod: &Pod<'_>, ran: Ran) {
+    let ran = ran.ended_with(1).prints("there may be too little room here for the heap dump").prints("left: \n");
+    assert!(!ran.text().contains("receiving"), "{ran}");
+    assert_eq!(jvm::leftovers(pod, "app"), [""; 0]);
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_refused_in_a_script_and_tried_where_that_is_wanted() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let Some((starter, _directory)) = on_a_small_disk("\"$@\" 2>&1") else { return };
+    let dump = pod.plugin(["dumpheap", "x.hprof"]);
+    was_not_dumped(&pod, dump.clone().under(starter.clone()).run());
+    // What does not fit is found out then, and what came is kept.
+    let ran = dump.arg("-y").under(starter).run().ended_with(1).prints("Go on with: ");
+    let _ = ran.prints("No space left on device").prints("left: x.hprof.part\n");
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_asked_about_on_a_terminal() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    if !Path::new("/usr/bin/script").exists() {
+        return skip("no /usr/bin/script gives a terminal");
+    }
+    let Some((starter, _directory)) = on_a_small_disk("script -qec \"$LINE\" /dev/null") else { return };
+    let cluster = cluster();
+    let mut words = vec![format!("'{}' --kubeconfig '{}'", cluster.plugin.display(), cluster.kubeconfig.display())];
+    words.extend(cluster.context.iter().map(|context| format!("--context '{context}'")));
+    words.push(format!("--image '{}' --image-pull-policy {}", cluster.injector_image, cluster.pull_policy));
+    words.push(format!("-n {} pod/{} dumpheap x.hprof", pod.namespace.name, pod.name));
+    let asked = |answer: &str| starter.clone().env("LINE", words.join(" ")).stdin(answer).run();
+    let ran = asked("n\n").prints("Go ahead? [y/N]");
+    was_not_dumped(&pod, ran);
+    let _ = asked("y\n").ended_with(1).prints("Go ahead? [y/N]").prints("No space left on device");
+}
