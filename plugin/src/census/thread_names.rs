@@ -184,24 +184,21 @@ impl<'c> Search<'c> {
                     self.want(text, Kind::Text { utf16 }, &threads);
                 }
             }
-            (Kind::Name, What::Array(Type::Char)) => self.name(&threads, big_endian(&body)),
-            (Kind::Text { .. }, What::Array(Type::Char)) => self.name(&threads, big_endian(&body)),
-            (Kind::Text { utf16: false }, What::Array(Type::Byte)) => {
-                self.name(&threads, body.iter().map(|byte| char::from(*byte)).collect());
-            }
+            (Kind::Name | Kind::Text { .. }, What::Array(Type::Char)) => self.name(&threads, &big_endian(&body)),
+            (Kind::Text { utf16: false }, What::Array(Type::Byte)) => self.name(&threads, &latin1(&body)),
             // In the order of the JVM's processor, which for all but s390x is this.
-            (Kind::Text { utf16: true }, What::Array(Type::Byte)) => self.name(&threads, little_endian(&body)),
+            (Kind::Text { utf16: true }, What::Array(Type::Byte)) => self.name(&threads, &little_endian(&body)),
             _ => {}
         }
     }
 
-    fn name(&mut self, threads: &[u32], name: String) {
+    fn name(&mut self, threads: &[u32], name: &str) {
         // What `--redact` makes of every name.
         if name.chars().all(|c| c == '\0') {
             return;
         }
         for thread in threads {
-            self.found.insert(*thread, name.clone());
+            self.found.insert(*thread, name.to_owned());
         }
     }
 
@@ -217,6 +214,10 @@ impl<'c> Search<'c> {
         let (kind, value) = self.value(class, field, body)?;
         (kind == Type::Object).then(|| value.iter().fold(0, |id, byte| id << 8 | u64::from(*byte)))
     }
+}
+
+fn latin1(body: &[u8]) -> String {
+    body.iter().map(|byte| char::from(*byte)).collect()
 }
 
 fn big_endian(body: &[u8]) -> String {
