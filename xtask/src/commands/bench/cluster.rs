@@ -54,8 +54,15 @@ impl Cluster {
             kubeconfig: kubeconfig.to_path_buf(),
             path: env::join_paths(folders.chain(env::split_paths(&path)))?,
         };
-        cluster.read(&["create", "namespace", NAMESPACE])?;
+        cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
         Ok(cluster)
+    }
+
+    fn apply(&self, manifest: &serde_json::Value) -> Result<()> {
+        let mut apply = self.kubectl(&["apply", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        apply.stdin.take().context("kubectl has a stdin")?.write_all(manifest.to_string().as_bytes())?;
+        ensure!(apply.wait()?.success(), "kubectl could not make {}", manifest["metadata"]["name"]);
+        Ok(())
     }
 
     /// kubectl with these words, in the bench's namespace.
@@ -84,10 +91,7 @@ impl Cluster {
     /// Starts a pod, and returns when its container runs.
     pub(super) fn start(&self, application: &Application<'_>) -> Result<Pod<'_>> {
         let name = application.pod();
-        let mut apply = self.kubectl(&["apply", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-        let manifest = application.manifest().to_string();
-        apply.stdin.take().context("kubectl has a stdin")?.write_all(manifest.as_bytes())?;
-        ensure!(apply.wait()?.success(), "kubectl could not make pod {name}");
+        self.apply(&application.manifest())?;
         let mut pod = Pod { cluster: self, name, uid: String::new() };
         let name = &pod.name;
         self.read(&["wait", "--for=condition=Ready", "--timeout=60s", &format!("pod/{name}")])?;

@@ -53,6 +53,8 @@ impl Line {
 
     /// Something whose measurement has failed.
     pub(super) fn failed(name: impl Into<String>, why: impl fmt::Display) -> Line {
+        // A program's complaint may have many lines, a table's row has one.
+        let why = why.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let note = Some(format!("failed: {why}"));
         Line { name: name.into(), value: None, unit: "", target: None, ok: Some(false), note }
     }

@@ -116,7 +116,6 @@ impl<'a> Bench<'a> {
     }
 
     fn in_a_lab(&self) -> Result<Vec<Line>> {
-        eprintln!("==> the lab");
         let lab = Lab::start(self.workspace, self.built.program("lab")?, &[])?;
         let plugin = self.built.program("kubectl-jattach")?;
         let cluster = Cluster::new(&self.folder.0, &self.kubectl, plugin, lab.kubeconfig());

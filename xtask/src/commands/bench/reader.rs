@@ -55,7 +55,7 @@ pub(super) fn measure(programs: &Programs<'_>, dump: &Dump, runs: usize) -> Resu
     let ours = |command: &'static str| move || with(Command::new(plugin), &[command, "--quiet"], file);
     let alone = seconds(&|| with(on_one_core(plugin), &["verify", "--quiet"], file))?;
     let (verify, inspect) = (seconds(&ours("verify"))?, seconds(&ours("inspect"))?);
-    let slurp = seconds(&|| with(Command::new(programs.slurp), &["--inputFile"], file))?;
+    let slurp = seconds(&|| with(Command::new(programs.slurp), &[], file))?;
     let mut lines = vec![
         Line::judged("verify, on one core", dump.megabytes / alone, "MB/s", Target::AtLeast(1000.0))
             .note(format!("{alone:.2} s for {:.0} MB", dump.megabytes)),
