@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Test(Test),
     /// Run the end-to-end tests: in the lab, or with --kubeconfig in a cluster.
     E2e(E2e),
+    /// Break heap dumps in every way, at many random moments, and check what is left each time.
+    Soak(Soak),
     /// Measure it in a lab, beside what one would use instead.
     Bench(Bench),
     /// Watch it work: a cluster, a JVM in a pod, and its heap dump on this machine.
@@ -82,6 +84,40 @@ pub(crate) struct Test {
 
 #[derive(Args, Debug)]
 pub(crate) struct E2e {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// Words for the test programs: a part of a test's name, `--nocapture`.
+    #[arg(last = true, value_name = "FILTER")]
+    pub(crate) filter: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Soak {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// How many seeds each fault is tried with.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) seeds: u64,
+    /// The first of them; without it, any.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Only this fault; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fault: Vec<String>,
+    /// Begin nothing more after so many minutes.
+    #[arg(long, value_name = "M")]
+    pub(crate) minutes: Option<u64>,
+    /// How many are tried at once.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<u64>,
+    /// The JDK of the lab's JVMs; without it, the first known one under /usr/lib/jvm.
+    #[arg(long, value_name = "DIR", conflicts_with = "kubeconfig")]
+    pub(crate) java_home: Option<PathBuf>,
+}
+
+/// The cluster that tests run in.
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArguments {
     /// The cluster to use; without it, a lab is started.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -103,9 +139,6 @@ pub(crate) struct E2e {
     /// When the nodes pull these images: Always, IfNotPresent, Never.
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
     pub(crate) pull_policy: String,
-    /// Words for the test programs: a part of a test's name, `--nocapture`.
-    #[arg(last = true, value_name = "FILTER")]
-    pub(crate) filter: Vec<String>,
 }
 
 #[derive(Args, Debug)]

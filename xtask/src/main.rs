@@ -4,6 +4,7 @@
 
 mod arch;
 mod cli;
+mod cluster;
 mod commands;
 mod dev_build;
 mod elf;

@@ -5,6 +5,7 @@ mod demo;
 mod e2e;
 mod image;
 mod injector;
+mod soak;
 mod test;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
         Command::Bench(arguments) => bench::run(&workspace, arguments, cli.yes),
         Command::Demo => demo::run(&workspace, cli.yes),
         Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes),
+        Command::Soak(arguments) => soak::run(&workspace, arguments, cli.yes),
     }
 }
 

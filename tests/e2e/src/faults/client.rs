@@ -48,7 +48,8 @@ pub(super) fn stopped(stage: &Stage, dice: &mut Dice) -> Outcome {
 /// A disk that takes a part of the dump: a tmpfs in a mount namespace of the client's own.
 pub(super) fn disk_full(stage: &Stage, dice: &mut Dice) -> Outcome {
     let unshare = Program::new(Path::new("unshare"));
-    let unshare = if geteuid().is_root() { unshare.arg("--mount") } else { unshare.args(["--map-root-user", "--mount"]) };
+    let unshare =
+        if geteuid().is_root() { unshare.arg("--mount") } else { unshare.args(["--map-root-user", "--mount"]) };
     if unshare.clone().arg("true").run().code() != Some(0) {
         return Outcome::Skipped("no mount namespace can be had on this machine");
     }

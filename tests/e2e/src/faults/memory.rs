@@ -23,12 +23,12 @@ pub(super) fn full(stage: &Stage, dice: &mut Dice) -> Outcome {
     let (running, _proxy) = transfer.under_way(&[], UNHURRIED, dice.between(1 << 20, 10 << 20));
     let before = stage.look().of("java");
     let filled = stage.script(FILL).run();
+    assert_eq!(stage.look().of("java"), before, "the kernel has killed the application");
     if filled.code() == Some(5) {
         return Outcome::Skipped("this pod's memory cannot be filled through /dev/shm");
     }
     let _ = filled.succeeded();
     let outcome = transfer.kept(running.wait(), &[8]);
-    assert_eq!(stage.look().of("java"), before, "the kernel has killed the application");
     stage.check(false, true);
     outcome
 }

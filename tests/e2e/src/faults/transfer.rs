@@ -127,7 +127,10 @@ impl<'s> Transfer<'s> {
         assert!(!ran.stderr.contains("starting afresh"), "{ran}");
         // A few seals and heartbeats of TLS and HTTP beside the blocks.
         let (length, passed) = (documents::of_dump(&self.file()).0, proxy.bytes());
-        assert!(passed < length - stored + length / 8, "{passed} bytes for {length} of which {stored} were there\n{ran}");
+        assert!(
+            passed < length - stored + length / 8,
+            "{passed} bytes for {length} of which {stored} were there\n{ran}"
+        );
         self.whole(ran)
     }
 
