@@ -15,6 +15,9 @@ use crate::sys::wait::Bell;
 /// How often it is looked whether anybody still comes for what waits, while nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// For how long the JVM waits for room that only a client can make who has gone.
+const ALONE: Duration = Duration::from_secs(10);
+
 /// More patches than any JVM needs: it writes a heap record for each gigabyte.
 const MAX_PATCHES: usize = 1 << 16;
 
@@ -159,13 +162,13 @@ impl Artefact {
                 drop(state);
                 let written = file.write_all_at(&bytes, at);
                 state = self.state();
-                if written.is_ok() {
+                let Err(error) = written else {
                     state.queue.spare(bytes);
                     return Ok((state, Bytes::Spool(at)));
-                }
+                };
                 // The disk is full, or worse: what lies there already may still be read.
                 state.queue.spool.release(at, bytes.len());
-                state.queue.spool.close();
+                state.queue.spool.close(&error);
                 continue;
             }
             state = self.stall(state, earlier, begin)?;
@@ -186,9 +189,11 @@ impl Artefact {
         }
         state.stalled = earlier + begin.elapsed();
         let most = Duration::from_millis(self.limits.max_stall.into());
-        let left = most.saturating_sub(state.stalled);
+        // For a slow client it may wait as long as it is told to, and for one that has gone a little: it may come back.
+        let alone = if state.client.is_none() { ALONE.saturating_sub(state.alone.elapsed()) } else { most };
+        let left = most.saturating_sub(state.stalled).min(alone);
         if left.is_zero() {
-            return Err(stalled(state.stalled, state.queue.spool.used()));
+            return Err(stalled(state.stalled, &state.queue.spool.describe()));
         }
         let pause = state.deadline.map_or(left, |deadline| deadline.saturating_duration_since(Instant::now()));
         if pause.is_zero() {
@@ -234,10 +239,15 @@ impl Artefact {
         self.state().stopped.clone()
     }
 
+    /// The JVM has answered: it waits for nobody any more, whatever is still to be taken.
+    pub(crate) fn answered(&self) {
+        let mut state = self.state();
+        (state.deadline, state.dumping) = (None, false);
+    }
+
     /// The JVM is done, one way or the other.
     pub(crate) fn finish(&self, outcome: Result<(), Failure>) {
         let mut state = self.state();
-        state.dumping = false;
         if outcome.is_err() {
             // Nobody wants the beginning of what will never be whole, and it is the pod's.
             state.queue.clear();
@@ -255,11 +265,19 @@ impl Artefact {
             let deadline = match state.step() {
                 Ok(Step::Send(client, block)) => {
                     drop(state);
-                    match block.fetch() {
-                        Ok(block) => return Step::Send(client, block),
-                        Err(failure) => self.fail(failure),
-                    }
+                    let number = block.number();
+                    let fetched = block.fetch();
                     state = self.state();
+                    // What was let go meanwhile nobody wants, and what was read of it may be a hole.
+                    match fetched {
+                        Ok(block) if state.queue.has(number) => return Step::Send(client, block),
+                        Err(failure) if state.queue.has(number) => {
+                            drop(state);
+                            self.fail(failure);
+                            state = self.state();
+                        }
+                        _ => {}
+                    }
                     continue;
                 }
                 Ok(step) => return step,
@@ -275,7 +293,7 @@ impl Artefact {
     /// Without the bytes of a block nothing that follows is of use; the JVM is let go, too.
     fn fail(&self, failure: Failure) {
         self.end(failure.clone());
-        self.state().outcome = Some(Err(failure));
+        self.state().outcome.get_or_insert(Err(failure));
     }
 
     /// A block has left in this shape; it is kept until it is acknowledged.
@@ -350,6 +368,11 @@ impl Artefact {
         (state.queue.stored().iter().sum(), state.queue.lengths().iter().sum())
     }
 
+    /// Whether that client gets it.
+    pub(crate) fn is_for(&self, peer: &Arc<Peer>) -> bool {
+        self.state().is_for(peer)
+    }
+
     /// Who gets it just now.
     pub(crate) fn client(&self) -> Option<Client> {
         self.state().client.clone()
@@ -373,6 +396,12 @@ impl Artefact {
 impl State {
     /// What there is to be done, or for how long at the most there is nothing.
     fn step(&mut self) -> Result<Step, Option<Duration>> {
+        if let Some(client) = &mut self.client
+            && !client.greeted
+        {
+            client.greeted = true;
+            return Ok(Step::Greet(client.clone()));
+        }
         let done = self.outcome.is_some();
         if done && (self.queue.is_empty() || self.stopped.is_some() || self.is_abandoned()) {
             self.over = true;
@@ -380,12 +409,7 @@ impl State {
             self.queue.close();
             return Ok(Step::Over);
         }
-        let Some(client) = &mut self.client else { return Err(done.then_some(PATIENCE)) };
-        if !client.greeted {
-            client.greeted = true;
-            return Ok(Step::Greet(client.clone()));
-        }
-        let client = client.clone();
+        let Some(client) = self.client.clone() else { return Err(done.then_some(PATIENCE)) };
         if let Some(progress) = self.progress.take() {
             return Ok(Step::Tell(client, progress));
         }
@@ -406,12 +430,15 @@ impl State {
     }
 }
 
-fn stalled(waited: Duration, spooled: u64) -> Failure {
+fn stalled(waited: Duration, spool: &str) -> Failure {
     Failure::new(Code::TimedOut, "the heap dump was stopped: the JVM would have had to wait for the client for too long")
-        .evidence(format!("it has waited {} ms in all, with {} MiB in the pod's spool", waited.as_millis(), spooled >> 20))
+        .evidence(format!("it has waited {} ms in all; {spool}", waited.as_millis()))
         .remedy("the JVM goes on; allow it more with --max-stall, or more room with --spool-limit, or come from where the network is faster")
 }
 
 fn abandoned() -> Failure {
     Failure::new(Code::Cancelled, "nobody came back for the heap dump").evidence("the injector has given its room back")
 }
+
+#[cfg(test)]
+mod tests;

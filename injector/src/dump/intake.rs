@@ -60,17 +60,20 @@ impl<'a> Intake<'a> {
         let mut block = std::mem::take(&mut self.buffer);
         block.truncate(std::mem::take(&mut self.filled));
         // Before it lies anywhere but in this buffer.
-        self.redactor.redact(&mut block).map_err(|error| unredacted(&error))?;
+        self.redactor.redact(&mut block).map_err(|error| not_understood(&error))?;
         self.passed = self.length;
         self.artefact.put(self.stream, block, &mut |raw| packer.pack(raw))
     }
 }
 
-/// A dump of which it is not certain what is data leaves the pod in no part.
-fn unredacted(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Code::JvmFailed, "the heap dump cannot be redacted")
+/// Of a dump that is to be redacted nothing leaves the pod of which it is not certain what is data; and one that is read while
+/// it is written has to be understood for the lengths that come later.
+fn not_understood(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::JvmFailed, "the heap dump is not in a form that can be followed while the JVM writes it")
         .evidence(error.to_string())
-        .remedy("dump again; if it stays so, the JVM writes dumps in a way that is not known here")
+        .remedy(
+            "dump again; if it stays so, the JVM writes dumps in another way (JDK 8 before its updates did): update it",
+        )
 }
 
 fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {

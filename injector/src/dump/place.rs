@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fstat, fstatat};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
@@ -104,6 +104,12 @@ impl Place {
 
     /// Removes `name` alone.
     pub(crate) fn unlink(&self, name: &str) {
+        // Whoever waits for the other end of a FIFO waits for ever once its name is gone: a JVM whose injector was killed,
+        // perhaps in the middle of its pause. A reader that comes and goes has it fail, and go on.
+        let _reader = self.is_fifo(name).then(|| {
+            let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            openat(&self.directory, name, flags, Mode::empty())
+        });
         // What has gone is removed, and what is not ours we may not remove.
         let _ = unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir);
     }
@@ -120,6 +126,11 @@ impl Place {
             Some(_) => self.is_abandoned(entry),
             None => false,
         });
+    }
+
+    fn is_fifo(&self, name: &str) -> bool {
+        let stat = fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
     }
 
     fn is_abandoned(&self, name: &str) -> bool {

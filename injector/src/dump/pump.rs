@@ -41,11 +41,15 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
     let mut refusal = Failure::new(Code::NoSpace, "no place where the JVM can write its heap dump to");
     for place in places(order.target)? {
         let Some(fifos) = Fifos::create(&place)? else { continue };
+        let begin = Instant::now();
         let mut pump = Pump::start(order, artefact, fifos)?;
         let text = match pump.run() {
             Ok(text) => text,
-            Err(failure) => {
+            Err(mut failure) => {
                 pump.abandon();
+                // It goes on walking its heap when nobody takes what it writes: no pause ends before that.
+                let done = format!("; the JVM was done with it after {} ms", begin.elapsed().as_millis());
+                failure.evidence.push_str(&done);
                 return Err(failure);
             }
         };
@@ -126,6 +130,7 @@ impl<'a> Pump<'a> {
             }
             // What it wrote before it answered is there by now.
             if answer && self.read_answer()? && count == 0 {
+                self.artefact.answered();
                 self.drain()?;
                 self.tell();
                 return Ok(String::from_utf8_lossy(&self.text).into_owned());
@@ -133,11 +138,12 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Waits for the JVM; tells whether it has answered, and whether the dump is to be stopped.
+    /// Waits for the JVM, and unless it is stopped already for a stop; tells whether the JVM has answered, and whether to stop.
     fn wait(&self, deadline: Instant) -> Result<(bool, bool), Failure> {
         let answer = Wanted::read(self.reply.as_fd());
         let stream = |stream| self.fifos.end(stream).map_or(answer, |end: &File| Wanted::read(end.as_fd()));
-        let wanted = [stream(0), stream(1), answer, self.artefact.stop.wanted()];
+        let stop = if self.artefact.stopped().is_some() { answer } else { self.artefact.stop.wanted() };
+        let wanted = [stream(0), stream(1), answer, stop];
         let [.., answered, stop] = wait(wanted, Some(deadline))
             .map_err(|errno| Failure::new(Code::Other, "cannot wait for the JVM").evidence(errno.to_string()))?;
         Ok((answered, stop))
@@ -201,22 +207,17 @@ impl<'a> Pump<'a> {
     fn abandon(&mut self) {
         let longest = Instant::now() + LONGEST;
         let mut waste = vec![0; 64 << 10];
-        self.fifos.close(0);
         while Instant::now() < longest {
-            if self.streams[1].length > 0 {
-                self.fifos.close(1);
+            for stream in 0..STREAMS {
+                if self.streams[stream].length > 0 {
+                    self.fifos.close(stream);
+                } else if let Some(mut end) = self.fifos.end(stream)
+                    && let Ok(count) = end.read(&mut waste)
+                {
+                    self.streams[stream].length += count as u64;
+                }
             }
-            let answer = Wanted::read(self.reply.as_fd());
-            let part = self.fifos.end(1).map_or(answer, |end| Wanted::read(end.as_fd()));
-            if wait([part, answer], Some(longest)).is_err() {
-                return;
-            }
-            if let Some(mut end) = self.fifos.end(1)
-                && let Ok(count) = end.read(&mut waste)
-            {
-                self.streams[1].length += count as u64;
-            }
-            if !matches!(self.read_answer(), Ok(false)) {
+            if self.wait(longest).is_err() || !matches!(self.read_answer(), Ok(false)) {
                 return;
             }
         }

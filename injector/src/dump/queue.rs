@@ -69,6 +69,11 @@ impl Outgoing {
         Ok(self)
     }
 
+    /// Which block it is.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Gives the data another shape.
     pub(crate) fn repack(&mut self, codec: Codec, bytes: &[u8]) {
         self.codec = codec;
@@ -147,6 +152,11 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.blocks.is_empty()
+    }
+
+    /// Whether that block still waits.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        number >= self.first && number - self.first < self.blocks.len() as u64
     }
 
     /// How long the streams are.

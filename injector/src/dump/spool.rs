@@ -41,6 +41,10 @@ pub(crate) struct Spool {
     used: u64,
     /// Up to which `end` the filesystem was last found to have room.
     looked: u64,
+    /// The filesystem makes no holes: what is let go stays on the disk until all of it is.
+    solid: bool,
+    /// Why nothing more is put here.
+    broken: Option<String>,
 }
 
 struct Store {
@@ -53,14 +57,23 @@ impl Spool {
     pub(crate) fn new(limits: &Limits) -> Spool {
         let limit = limit(limits);
         let store = if limit == 0 { None } else { Store::create() };
-        Spool { store, limit, on_request: limits.spool != u64::MAX, end: 0, used: 0, looked: 0 }
+        Spool {
+            store,
+            limit,
+            on_request: limits.spool != u64::MAX,
+            end: 0,
+            used: 0,
+            looked: 0,
+            solid: false,
+            broken: None,
+        }
     }
 
     /// Room for `length` bytes: the file, and where in it they go. None while there is none.
     pub(crate) fn reserve(&mut self, length: usize) -> Option<(Arc<File>, u64)> {
         let length = (length as u64).next_multiple_of(PAGE);
         let store = self.store.as_ref()?;
-        if self.used + length > self.limit {
+        if self.broken.is_some() || self.used() + length > self.limit {
             return None;
         }
         if !self.on_request && self.end + length > self.looked {
@@ -88,7 +101,7 @@ impl Spool {
         }
         let (Ok(from), Ok(length)) = (i64::try_from(at), i64::try_from(length)) else { return };
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let _ = fallocate(store.file.as_fd(), hole, from, length);
+        self.solid |= fallocate(store.file.as_fd(), hole, from, length).is_err();
     }
 
     /// The file, to read what was put.
@@ -101,14 +114,24 @@ impl Spool {
         self.store = None;
     }
 
-    /// Takes no more.
-    pub(crate) fn close(&mut self) {
-        self.limit = 0;
+    /// Takes no more, for that reason.
+    pub(crate) fn close(&mut self, error: &std::io::Error) {
+        self.broken.get_or_insert(error.to_string());
     }
 
     /// Bytes on the disk.
     pub(crate) fn used(&self) -> u64 {
-        self.used
+        if self.solid { self.end } else { self.used }
+    }
+
+    /// How it stands, for who wonders why there is no room.
+    pub(crate) fn describe(&self) -> String {
+        let used = self.used() >> 20;
+        match (&self.broken, &self.store) {
+            (Some(error), _) => format!("the pod's spool has {used} MiB and takes no more: {error}"),
+            (None, Some(_)) => format!("the pod's spool is full with {used} MiB"),
+            (None, None) => "there is no spool in the pod".to_owned(),
+        }
     }
 }
 

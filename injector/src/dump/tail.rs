@@ -29,6 +29,9 @@ use crate::sys::wait::{Wanted, wait};
 /// How often the growing file is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How much is read before it is looked again at how the JVM is, and told how far it is.
+const TURN: u64 = 64 << 20;
+
 /// Where in a heap record its length stands.
 const LENGTH: u64 = 5;
 
@@ -41,6 +44,8 @@ const PAGE: u64 = 4096;
 pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure> {
     require_room(order.survey, &artefact.limits)?;
     let expected = order.survey.expected;
+    // Who says how much may lie in the pod has said it for this file, too.
+    let storage = if artefact.limits.spool == u64::MAX { artefact.limits.storage } else { 0 };
     let mut refusals = Vec::new();
     // A JVM in a PID namespace below ours knows our pid as another's: its own /tmp is the one place both mean.
     let reaches_us = order.target.status()?.namespace_pids.len() == 1;
@@ -53,7 +58,7 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
                 continue;
             }
         };
-        match place.check(expected, expected, artefact.limits.storage).and_then(|()| dump_at(&place, order, artefact)) {
+        match place.check(expected, expected, storage).and_then(|()| dump_at(&place, order, artefact)) {
             Ok(Outcome::Done) => return Ok(()),
             Ok(Outcome::OutOfReach(text)) => refusals.push(not_created(&text)),
             // A limit of the pod or a full disk is none the better in the target's own filesystem.
@@ -108,7 +113,7 @@ fn dump_at(place: &Place, order: &Order<'_>, artefact: &Artefact) -> Result<Outc
     if !says(&text, CREATED) {
         return if unreachable(&text) { Ok(Outcome::OutOfReach(text)) } else { Err(not_created(&text)) };
     }
-    tail.follow()?;
+    while tail.follow()? {}
     tail.finish()?;
     Ok(Outcome::Done)
 }
@@ -126,19 +131,21 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
-    /// Takes hold of the file once the JVM has made it, takes its name away, and takes on what is written.
-    fn follow(&mut self) -> Result<(), Failure> {
+    /// Takes hold of the file once the JVM has made it, takes its name away, and takes on what is written, up to a limit:
+    /// true where there may be more.
+    fn follow(&mut self) -> Result<bool, Failure> {
         if self.file.is_none() {
             self.file = self.place.open(&self.name);
             if self.file.is_some() {
                 self.place.unlink(&self.name);
             }
         }
-        let Some(mut file) = self.file.as_ref() else { return Ok(()) };
-        while self.intake.read(&mut file, &mut self.packer)? > 0 {
+        let Some(mut file) = self.file.as_ref() else { return Ok(false) };
+        let turn = self.intake.length + TURN;
+        while self.intake.length < turn && self.intake.read(&mut file, &mut self.packer)? > 0 {
             Self::settle(self.artefact, file, &mut self.intake, &mut self.lacking)?;
         }
-        Ok(())
+        Ok(self.intake.length >= turn)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {

@@ -168,8 +168,13 @@ impl Desk {
 
     /// The running job is that heap dump.
     pub(crate) fn dumps(&self, dump: &Arc<Artefact>) {
-        if let Some(running) = &mut self.state().running {
+        let mut state = self.state();
+        if let Some(running) = &mut state.running {
             running.dump = Some(Arc::clone(dump));
+        }
+        // Told to end before the JVM was asked.
+        if let Some((reason, _)) = state.closing {
+            dump.end(ended(reason));
         }
     }
 
@@ -189,8 +194,19 @@ impl Desk {
 
     /// A client has gone that may have been getting a heap dump.
     pub(crate) fn detach(&self, peer: &Arc<Peer>) {
-        if let Some(dump) = self.running_dump() {
-            dump.detach(peer);
+        let state = self.state();
+        let Some(dump) = state.running.as_ref().and_then(|running| running.dump.as_ref()) else { return };
+        // Once hold is told to end nobody can come back.
+        match state.closing {
+            Some((reason, _)) if dump.is_for(peer) => dump.end(ended(reason)),
+            _ => dump.detach(peer),
+        }
+    }
+
+    /// A client does not want the heap dump that it is getting.
+    pub(crate) fn give_up(&self, peer: &Arc<Peer>) {
+        if let Some(dump) = self.running_dump().filter(|dump| dump.is_for(peer)) {
+            dump.end(ended("its client has given it up"));
         }
     }
 
@@ -225,7 +241,7 @@ impl Desk {
         drop(state);
         // Told to end by a client nobody waits for the JVM; by a signal, only where nobody is there to get the rest.
         if let Some(dump) = dump.filter(|dump| asked || dump.client().is_none()) {
-            dump.end(Failure::new(Code::Cancelled, "the heap dump was ended").evidence(reason));
+            dump.end(ended(reason));
         }
         for order in waiting {
             order.peer.conclude(order.id, &Message::Failure(ending()));
@@ -275,6 +291,10 @@ impl Running {
         let waits = if alone { ", waiting for its client to come back" } else { "" };
         format!("{}{far}, for {age} s{waits}", self.what)
     }
+}
+
+fn ended(reason: &str) -> Failure {
+    Failure::new(Code::Cancelled, "the heap dump was ended").evidence(reason)
 }
 
 fn ending() -> Failure {

@@ -143,6 +143,10 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
                 let room = upload.put(piece);
                 room.then_some(()).ok_or_else(|| Failure::new(Code::Usage, "the client sends more than it may"))
             }
+            Message::Bye => {
+                desk.give_up(peer);
+                Ok(())
+            }
             Message::Ack { stream, offset } => {
                 desk.acknowledge(peer, stream, offset);
                 Ok(())

@@ -132,7 +132,10 @@ impl Peer {
                 drop(heard);
                 act(request, Message::Ack { stream, offset })
             }
-            Message::Bye => false,
+            Message::Bye => {
+                act(request, Message::Bye);
+                false
+            }
             message => act(request, message),
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jattach_protocol::message::{Phase, Progress};
 use jattach_protocol::{Code, Message};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,16 +16,22 @@ use crate::container::{Container, UNDER_INIT, child_of};
 /// As much heap as a JVM writes for a while.
 const LARGE: u32 = 300;
 
-/// Waits until the JVM has opened what it is to dump into: it is about to collect garbage, and to dump then.
-fn await_open(container: &Container, inotify: &Inotify) {
-    loop {
-        let events = inotify.read_events().expect("an event");
-        let is_dump = |name: &str| name.starts_with(".jattach-") && !name.contains(".sock");
-        let named = |event: &InotifyEvent| event.name.as_ref().and_then(|name| name.to_str()).is_some_and(is_dump);
-        // We open each of the two before it does.
-        let opened = events.iter().filter(|event| named(event)).count();
-        if opened > 0 && has_opened(container.init()) {
-            return;
+/// What is opened in the places where a dump's FIFOs may be.
+pub(crate) struct Opens(Inotify);
+
+impl Opens {
+    pub(crate) fn watch(container: &Container) -> Opens {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).expect("an inotify instance");
+        for directory in [container.tmp.path().to_owned(), format!("/proc/{}/root/dev/shm", container.init()).into()] {
+            inotify.add_watch(&directory, AddWatchFlags::IN_OPEN).expect("watched");
+        }
+        Opens(inotify)
+    }
+
+    /// Waits until the JVM has opened what it is to dump into: it is about to collect garbage, and to dump then.
+    pub(crate) fn wait(&self, container: &Container) {
+        while !has_opened(container.init()) {
+            self.0.read_events().expect("an event");
         }
     }
 }
@@ -41,13 +47,10 @@ fn has_opened(pid: u32) -> bool {
 fn a_jvm_whose_injector_is_killed_before_it_has_opened_all_it_dumps_into_goes_on() {
     let mut container = Container::start(LARGE);
     let hold = Hold::start(&container);
-    let inotify = Inotify::init(InitFlags::IN_CLOEXEC).expect("an inotify instance");
-    for directory in [container.tmp.path().to_owned(), format!("/proc/{}/root/dev/shm", container.init()).into()] {
-        inotify.add_watch(&directory, AddWatchFlags::IN_OPEN).expect("watched");
-    }
+    let opens = Opens::watch(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    await_open(&container, &inotify);
+    opens.wait(&container);
     let jvm = Pid::from_raw(container.init().try_into().expect("a pid"));
     kill(jvm, Signal::SIGSTOP).expect("it runs");
     hold.signal(Signal::SIGKILL);

@@ -3,9 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
+use jattach_protocol::Message;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::Hold;
-use crate::client::{Client, dump_heap};
+use crate::client::{Client, attach, dump_heap};
 use crate::container::{Container, IN_MEMORY, NESTED, PLAIN, Shape, child_of, enter};
+use crate::killed::Opens;
 
 /// A read-only root filesystem, and the pod's /dev/shm.
 const READ_ONLY: &str = r#"mount -t tmpfs none /dev/shm && mount -o remount,bind,ro / &&
@@ -59,6 +64,26 @@ fn a_dump_needs_no_disk_at_all() {
     let mut pod = ReadOnly::start(&IN_MEMORY);
     assert!(pod.client().ask(dump_heap()).whole().len() > 20 << 20);
     assert_eq!(pod.container.left_behind(), [""; 0]);
+    pod.container.assert_unharmed();
+}
+
+/// Where the injector may write nothing the FIFOs have names in the target, before which a JVM of 22 or newer may be
+/// waiting in the middle of its pause when the injector is killed.
+#[test]
+fn a_jvm_that_waits_for_an_injector_that_was_killed_is_released_by_the_next_one() {
+    let mut pod = ReadOnly::start(&PLAIN);
+    let opens = Opens::watch(&pod.container);
+    let mut client = pod.client();
+    client.request(dump_heap());
+    opens.wait(&pod.container);
+    let jvm = Pid::from_raw(pod.container.init().try_into().expect("a pid"));
+    kill(jvm, Signal::SIGSTOP).expect("it runs");
+    kill(Pid::from_raw(child_of(pod.nsenter.id()).try_into().expect("a pid")), Signal::SIGKILL).expect("hold runs");
+    assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
+    kill(jvm, Signal::SIGCONT).expect("it is stopped");
+    let _next = Hold::start(&pod.container);
+    Client::connect(&pod.container).ask(attach("properties", &[])).whole();
+    pod.container.assert_only_sockets_left();
     pod.container.assert_unharmed();
 }
 

@@ -127,6 +127,21 @@ fn a_dump_that_waits_for_its_client_is_seen_and_keeps_others_waiting_until_it_is
     container.assert_unharmed();
 }
 
+#[test]
+fn a_client_that_says_bye_to_its_dump_gives_it_up() {
+    let container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    begin(&mut client, 3);
+    client.send(0, &Message::Bye);
+    let mut next = Client::connect(&container);
+    next.request_as(1, true, attach("properties", &[]));
+    next.answer().whole();
+    next.request(resume(client.job, client.stored()));
+    next.fetch(&mut |message| matches!(message, Message::Started(_)));
+    assert_ne!(next.job, client.job, "it is not kept");
+}
+
 /// Nothing may lie on a disk, and the JVM may wait for so long.
 fn tight(max_stall: u32, max_pause: u32) -> Operation {
     let limits = Limits { spool: 0, max_stall, max_pause, ..Limits::default() };
@@ -145,6 +160,21 @@ fn a_client_that_takes_nothing_does_not_keep_the_jvm_for_longer_than_it_may() {
     container.assert_only_sockets_left();
     let again = Client::connect(&container).ask(tight(10_000, 0)).whole();
     assert!(again.len() > 100 << 20, "a client that takes what comes needs no disk");
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_is_dead_does_not_keep_the_jvm_however_long_it_may_wait() {
+    let mut container = Container::start(100);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(tight(u32::MAX, 0));
+    assert!(client.receive(|message| matches!(message, Message::Block(_))));
+    client.close_stdin();
+    let mut next = Client::connect(&container);
+    next.request_as(1, true, attach("properties", &[]));
+    next.answer().whole();
     container.assert_only_sockets_left();
     container.assert_unharmed();
 }

@@ -50,7 +50,7 @@ pub(super) struct Marker {
     last: Option<(u64, Whole)>,
     /// Whether heap records are of interest.
     pub(super) follows: bool,
-    /// Where heap records began that have ended, with the bytes they held.
+    /// Where heap records began that came without a length and have ended, with the bytes they held.
     pub(super) ended: Vec<(u64, u64)>,
     /// Where the one begins that has not.
     pub(super) open: Option<u64>,
@@ -153,14 +153,14 @@ impl Visitor for Marker {
 
     fn record(&mut self, record: &Record) {
         self.body = Body::Keep;
-        if self.follows && matches!(record.tag, Tag::HeapDump | Tag::HeapDumpSegment) {
+        let heap = matches!(record.tag, Tag::HeapDump | Tag::HeapDumpSegment);
+        if self.follows && heap && record.length == 0 {
             self.open = Some(record.offset);
         }
     }
 
     fn heap_record_end(&mut self, offset: u64, length: u64) {
-        if self.follows {
-            self.open = None;
+        if self.open.take().is_some() {
             self.ended.push((offset, length));
         }
     }

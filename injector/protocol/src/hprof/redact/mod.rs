@@ -54,8 +54,8 @@ impl Redactor {
         Redactor { reader: Some(Reader::with(marker, lengths)), failure: None }
     }
 
-    /// Of a [`file`](Redactor::file): the heap records that have ended since the last call (where each began, and what its
-    /// sub-records took), and where the one begins that is open.
+    /// Of a [`file`](Redactor::file): the heap records without a length that have ended since the last call (where each began,
+    /// and what its sub-records took), and where the one begins that is open.
     pub fn heap_records(&mut self) -> (Vec<(u64, u64)>, Option<u64>) {
         let Some(reader) = &mut self.reader else { return (Vec::new(), None) };
         let marker = reader.visitor_mut();

@@ -1,6 +1,7 @@
 //! Redaction leaves every byte as it is but those that are data, wherever the stream is cut, and refuses what it cannot tell.
 
 mod model;
+mod records;
 mod refused;
 
 use jattach_protocol::hprof::redact::{Error, Redactor};
