@@ -240,3 +240,60 @@ enum Size {
     Unknown,
     Known(u32),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_without_end_are_counted_as_one() {
+        let mut classes = Classes::default();
+        for id in 1..=MOST as u64 + 3 {
+            classes.instance(id, 8);
+        }
+        classes.array(MOST as u64 + 4, 24);
+        let others = classes
+            .counted(IdSize::Eight)
+            .find(|(id, ..)| id.is_none())
+            .map(|(_, class, bytes)| (class.instances, bytes, class.arrays, class.array_bytes));
+        assert_eq!((others, classes.left_out), (Some((3, 3 * 24, 1, 24)), true));
+        let counted: u64 = classes.counted(IdSize::Eight).map(|(_, class, _)| class.instances).sum();
+        assert_eq!(counted, MOST as u64 + 3);
+    }
+
+    #[test]
+    fn the_fields_of_each_class_are_padded_by_themselves() {
+        let mut classes = Classes::default();
+        let class =
+            |id, super_class| hprof::Class { offset: 0, id, trace: 0, super_class, loader: 0, instance_size: 0 };
+        classes.dump(&class(1, 0));
+        for (id, kind) in [(2, Type::Boolean), (3, Type::Int), (4, Type::Object)] {
+            classes.dump(&class(id, id - 1));
+            classes.field(id + 10, kind, IdSize::Four);
+            classes.instance(id, 0);
+        }
+        let mut sizes: Vec<u64> =
+            classes.counted(IdSize::Four).map(|(.., bytes)| bytes).filter(|bytes| *bytes > 0).collect();
+        sizes.sort_unstable();
+        // Headers of 8 bytes, then 4 for each class, the whole aligned to 8.
+        assert_eq!(sizes, [16, 16, 24]);
+    }
+
+    #[test]
+    fn an_inherited_field_lies_behind_those_of_the_heirs() {
+        let mut classes = Classes::default();
+        let class =
+            |id, super_class| hprof::Class { offset: 0, id, trace: 0, super_class, loader: 0, instance_size: 0 };
+        for (serial, id) in [(1, 1), (2, 2)] {
+            classes.load(&LoadClass { serial, class: id, trace: 0, name: id + 100 });
+        }
+        classes.dump(&class(1, 0));
+        classes.field(50, Type::Long, IdSize::Eight);
+        classes.field(51, Type::Object, IdSize::Eight);
+        classes.dump(&class(2, 1));
+        classes.field(51, Type::Int, IdSize::Eight);
+        let found = |name| classes.find_field(2, 101, name, IdSize::Eight);
+        assert_eq!((found(51), found(50), found(52)), (Some((12, Type::Object)), Some((4, Type::Long)), None));
+        assert_eq!(classes.find_field(2, 102, 51, IdSize::Eight), Some((0, Type::Int)));
+    }
+}

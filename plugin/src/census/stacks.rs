@@ -107,3 +107,31 @@ impl Stacks {
         self.entries[begin..end].iter().map(|id| self.frames.get(id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_the_same_wherever_its_identifiers_are_cut() {
+        let body: Vec<u8> = (0..24).collect();
+        for portion in 1..=24 {
+            let mut stacks = Stacks::default();
+            stacks.trace(&Trace { serial: 2, thread: 1, frames: 3 });
+            body.chunks(portion).for_each(|bytes| stacks.body(bytes, 8));
+            assert_eq!(stacks.entries, [0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f, 0x1011_1213_1415_1617]);
+            let (_, thread) = stacks.threads().next().expect("a thread");
+            assert_eq!((thread.depth, stacks.frames(thread).count()), (3, 3));
+        }
+    }
+
+    #[test]
+    fn threads_without_end_do_not_fill_the_memory() {
+        let mut stacks = Stacks::default();
+        for thread in 1..=u32::try_from(MOST_THREADS).expect("few") + 5 {
+            stacks.trace(&Trace { serial: 1, thread, frames: 1 });
+            stacks.body(&[0; 8], 8);
+        }
+        assert_eq!((stacks.threads.len(), stacks.entries.len(), stacks.left_out), (MOST_THREADS, MOST_THREADS, true));
+    }
+}
