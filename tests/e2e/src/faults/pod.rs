@@ -42,6 +42,7 @@ pub(super) fn jvm_killed(stage: &Stage, dice: &mut Dice) -> Outcome {
     let (running, _proxy) = transfer.under_way(&DUMPING, UNHURRIED, dice.between(1 << 20, 16 << 20));
     stage.signal("java", "KILL");
     let outcome = transfer.kept(running.wait(), &[3]);
+    stage.accept_the_jvm();
     stage.check(false, false);
     outcome
 }
@@ -54,6 +55,7 @@ pub(super) fn jvm_killed_after(stage: &Stage, dice: &mut Dice) -> Outcome {
     stage.signal("java", "KILL");
     proxy.release();
     let outcome = transfer.whole(running.wait());
+    stage.accept_the_jvm();
     stage.check(false, false);
     outcome
 }
@@ -68,6 +70,7 @@ pub(super) fn container_ended(stage: &Stage, dice: &mut Dice) -> Outcome {
     let outcome = transfer.kept(running.wait(), &[3]);
     stage.pod().wait_for("jsonpath={.status.containerStatuses[0].restartCount}=1");
     stage.pod().wait_for("condition=Ready");
+    stage.accept_the_jvm();
     stage.check(false, false);
     outcome
 }

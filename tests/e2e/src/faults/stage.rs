@@ -1,5 +1,7 @@
 //! Where faults are tried: a pod whose JVM can be killed and comes again, and what has to hold there after each of them.
 
+use std::cell::Cell;
+
 use serde_json::json;
 
 use crate::manifest;
@@ -35,6 +37,8 @@ const LOOKS: usize = 200;
 #[derive(Debug)]
 pub struct Stage {
     namespace: Namespace,
+    /// The pid of the JVM.
+    jvm: Cell<u32>,
 }
 
 /// What can be seen in the container of the JVM, which is the injector's own view as well.
@@ -61,8 +65,8 @@ impl Stage {
             app["resources"] = json!({"limits": {"memory": format!("{memory}Mi"), "cpu": "1"}});
         }
         drop(namespace.start(&manifest::pod("x", &[app])));
-        let stage = Stage { namespace };
-        stage.pod().wait_for_line("app", "ready");
+        let stage = Stage { namespace, jvm: Cell::new(0) };
+        stage.accept_the_jvm();
         stage
     }
 
@@ -95,6 +99,17 @@ impl Stage {
     #[track_caller]
     pub fn await_answer(&self) {
         let _ = self.shell(AWAIT_ANSWER);
+    }
+
+    /// The JVM may be another one from here on.
+    ///
+    /// # Panics
+    /// If there is not one.
+    #[track_caller]
+    pub fn accept_the_jvm(&self) {
+        self.await_answer();
+        let [jvm] = self.look().of("java")[..] else { panic!("there is not one JVM") };
+        self.jvm.set(jvm);
     }
 
     /// Waits until `ps` tells that the injector is at something that reads so.
@@ -149,8 +164,8 @@ impl Stage {
         let _ = self.shell(&format!("kill -{signal} {}", pids.join(" ")));
     }
 
-    /// Checks what holds after every fault: the application answers without any help, nothing of ours is left, and the next
-    /// command is served. `waits` where a dump may wait for its client, which is ended then; `debris` where an injector was
+    /// Checks what holds after every fault: the JVM is the same, and answers without any help; nothing of ours is left, and the
+    /// next command is served. `waits` where a dump may wait for its client, which is ended then; `debris` where an injector was
     /// killed, whose files the next command removes.
     ///
     /// # Panics
@@ -168,7 +183,7 @@ impl Stage {
         self.await_answer();
         // A session may take some seconds to believe that nobody takes its last bytes.
         let sight = self.await_sight("something of ours is left", Sight::is_clean);
-        assert_eq!(sight.of("java").len(), 1, "{sight:#?}");
+        assert_eq!(sight.of("java"), [self.jvm.get()], "the JVM is another one");
     }
 
     /// Looks until it is as wanted.
