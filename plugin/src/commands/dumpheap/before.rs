@@ -184,7 +184,13 @@ mod tests {
             size: 99 * GIB,
         };
         let budgets = Budgets { liveness: Some(Duration::from_secs(21)), readiness: Some(Duration::from_secs(3)) };
-        Outlook { survey, pause: pause(&survey, true), longest: None, budgets, room: Some(Room { free, needed: survey.expected }) }
+        Outlook {
+            survey,
+            pause: pause(&survey, true),
+            longest: None,
+            budgets,
+            room: Some(Room { free, needed: survey.expected }),
+        }
     }
 
     #[test]

@@ -92,11 +92,19 @@ async fn converse<T: Send + 'static>(
         match session.next().await? {
             Message::Started(started) => break started,
             Message::Progress(far) => show.told(&Told::Progress(far)),
+            // Nothing may be taken of a job that is not known, and the end of one is not waited for a second time.
+            Message::Block(_) | Message::StreamEnd(_) | Message::End(_) => return Err(unknown_job().into()),
             _ => {}
         }
     };
     begin(errand, storing, job, started).await?;
     storing.receive(session, &mut |told| show.told(&told)).await
+}
+
+fn unknown_job() -> Failure {
+    Failure::new(Exit::Transfer, "the injector does not say which dump it sends")
+        .evidence("something of one came before its beginning")
+        .remedy("run the command again: nothing of the target has changed")
 }
 
 /// Goes on with the job that was asked for, or begins another one.
