@@ -31,6 +31,8 @@ pub(super) struct Wanted {
 struct Times {
     /// From our command to the verified file.
     ours: Vec<f64>,
+    /// The same of the one before all others, for which an injector was started.
+    first: f64,
     our_pause: Vec<f64>,
     /// The dump to a file in the container, by its exec, without fetching it.
     dump: Vec<f64>,
@@ -49,8 +51,8 @@ pub(super) fn measure(cluster: &Cluster, application: &Application<'_>, wanted: 
     let mut pulse = Pulse::follow(cluster, &pod.name)?;
     let here = Here { cluster, pod: &pod, landed: cluster.folder.join(format!("{}.hprof", pod.name)) };
     // The first one finds no injector, a cold page cache, and a JVM that has never dumped.
-    here.ours(&[])?;
-    let mut times = Times::default();
+    let (first, _) = here.ours(&[])?;
+    let mut times = Times { first, ..Times::default() };
     for run in 1..=wanted.runs {
         eprintln!("     {application}: run {run} of {}", wanted.runs);
         here.round(wanted, &mut pulse, &mut times)?;
@@ -174,7 +176,10 @@ impl Times {
         let (ours, jvm) = (median(&self.ours)?, median(&self.jvm)?);
         let (cat, cp) = (fetched(&self.cat)?, fetched(&self.cp)?);
         let size = mib(self.bytes);
-        let detail = format!("{ours:.2} s; exec cat {cat:.2} s, kubectl cp {cp:.2} s; a dump of {size:.0} MiB");
+        let first = self.first;
+        let detail = format!(
+            "{ours:.2} s (first {first:.2} s); exec cat {cat:.2} s, kubectl cp {cp:.2} s; a dump of {size:.0} MiB"
+        );
         let beside = format!("transfer beside the JVM alone, {name}");
         Some([
             Line::ratio(format!("transfer, {name}"), ours, cat.min(cp), 0.4).note(detail),

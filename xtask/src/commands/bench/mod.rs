@@ -44,6 +44,8 @@ const QUICK_LIMITED_HEAP: u64 = 256;
 /// Runs it, and prints what was measured.
 pub(crate) fn run(workspace: &Workspace, arguments: &cli::Bench, yes: bool) -> Result<()> {
     let bench = Bench::prepare(workspace, arguments, yes)?;
+    let load = room::load()?;
+    eprintln!("==> measuring, on a machine whose load is {load}");
     let mut lines = bench.without_a_cluster();
     if arguments.wants(&[Subject::Transfer, Subject::Pause, Subject::Memory, Subject::Attach]) {
         lines.extend(bench.in_a_lab()?);

@@ -1,4 +1,4 @@
-//! Whether this machine has room for a heap of some size, its dumps, and their copies.
+//! Whether this machine has room for a heap of some size, its dumps, and their copies; and how busy it is.
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +21,12 @@ pub(super) fn lacking(sh: &Shell, folder: &Path, megabytes: u64) -> Result<Optio
     }
     let free = available(&fs::read_to_string("/proc/meminfo").context("failed to read /proc/meminfo")?)?;
     Ok((free < heap * HEAPS).then_some("memory"))
+}
+
+/// How many programs have wanted a processor in the last minute, on average.
+pub(super) fn load() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg").context("failed to read /proc/loadavg")?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
 /// Size and free space in what df prints: a line of titles, and one of numbers.
