@@ -243,7 +243,8 @@ pub(crate) struct DumpHeap {
     /// How long the JVM may wait for room in all, before the dump is given up and the JVM goes on; 0 is no limit (default: 10s)
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     pub(crate) max_stall: Option<String>,
-    /// How long the JVM may stand still in all, before the dump is given up and the JVM goes on; 0 is no limit (default: none)
+    /// How long the JVM may be dumping, before nothing more of it is taken and the dump is given up; 0 is no limit (default:
+    /// none). It spares the JVM the writing; its walk through the heap it does not break off
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     pub(crate) max_pause: Option<String>,
     /// Go ahead without asking where the pause may be too long for the pod's probes, or the room here too small

@@ -10,8 +10,8 @@ mod workload;
 use k8s_openapi::api::core::v1::Pod;
 
 pub(crate) use container::{candidates, identity_of, spec_of, status_of};
-pub(crate) use refuse::vanished;
 pub(crate) use probes::Budgets;
+pub(crate) use refuse::vanished;
 pub(crate) use storage::{quantity, storage_limit};
 
 use crate::client::Cluster;

@@ -338,13 +338,13 @@ mod tests {
     #[test]
     fn no_more_is_under_way_than_the_window_holds() {
         let mut queue = queue();
-        for byte in 0..20 {
-            put(&mut queue, u32::from(byte >= 10), byte);
+        for byte in 0..40 {
+            put(&mut queue, u32::from(byte >= 20), byte);
         }
         assert_eq!(send(&mut queue).len() as u64, WINDOW / BLOCK);
         assert!(queue.take().is_none());
         queue.acknowledge([BLOCK, 0]);
-        assert_eq!(send(&mut queue), [16]);
+        assert_eq!(send(&mut queue), [32]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn a_second_job_is_told_what_the_first_one_is_and_gets_its_turn_when_that_client
     let mut first = Client::connect(&container);
     first.ttl = 2;
     first.request(dump_heap());
-    // Without acknowledgements the window closes at 16 MB: the job stays.
+    // Without acknowledgements the window closes at 32 MB: the job stays.
     first.receive(|message| matches!(message, Message::Block(_)));
 
     let mut second = Client::connect(&container);

@@ -41,7 +41,7 @@ pub const SILENCE_SECONDS: u64 = 15;
 
 /// How many bytes of an artefact or an output, unpacked, may be under way without an acknowledgement. The client holds so
 /// much in memory if it must, so that it can always read on: an exec stream whose client stops reading loses data.
-pub const WINDOW: u64 = 16 << 20;
+pub const WINDOW: u64 = 32 << 20;
 
 /// The most bytes of each string that names something of a JVM or of a side. They are whatever a target or a peer says, and
 /// longer ones are clipped as they are written.

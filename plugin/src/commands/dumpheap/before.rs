@@ -54,7 +54,6 @@ pub(super) async fn consent(errand: &Errand<'_>, survey: &Survey, file: Option<&
     let outlook = Outlook {
         survey: *survey,
         pause: pause(survey, errand.wanted.live),
-        longest: errand.wanted.max_pause,
         budgets: container.map(Budgets::of).unwrap_or_default(),
         room: room(errand, survey, file),
     };
@@ -90,8 +89,6 @@ fn pause(survey: &Survey, live: bool) -> Duration {
 struct Outlook {
     survey: Survey,
     pause: Duration,
-    /// After so long the dump is given up.
-    longest: Option<Duration>,
     budgets: Budgets,
     room: Option<Room>,
 }
@@ -123,8 +120,8 @@ impl Outlook {
                     .remedy("give a FILE on a disk with more room, or --yes to try it all the same"),
             );
         }
-        let pause = self.longest.map_or(self.pause, |longest| self.pause.min(longest));
-        let limit = self.budgets.liveness.filter(|limit| pause > *limit)?;
+        // Whatever --max-pause is: a JVM that is told to stop goes on walking its heap.
+        let limit = self.budgets.liveness.filter(|limit| self.pause > *limit)?;
         Some(
             Failure::new(Exit::Other, "the pause may last until the kubelet kills the container")
                 .evidence(format!(
@@ -133,8 +130,7 @@ impl Outlook {
                     limit.as_secs()
                 ))
                 .remedy(
-                    "--yes to go ahead, --max-pause to have it given up in time, --all to do without a garbage collection; \
-                     or raise the probe's failureThreshold",
+                    "--yes to go ahead, --all to do without a garbage collection; or raise the probe's failureThreshold",
                 ),
         )
     }
@@ -184,13 +180,7 @@ mod tests {
             size: 99 * GIB,
         };
         let budgets = Budgets { liveness: Some(Duration::from_secs(21)), readiness: Some(Duration::from_secs(3)) };
-        Outlook {
-            survey,
-            pause: pause(&survey, true),
-            longest: None,
-            budgets,
-            room: Some(Room { free, needed: survey.expected }),
-        }
+        Outlook { survey, pause: pause(&survey, true), budgets, room: Some(Room { free, needed: survey.expected }) }
     }
 
     #[test]
@@ -210,9 +200,6 @@ mod tests {
         assert_eq!(cause(&outlook(GIB, 30 * GIB)), None);
         assert!(cause(&outlook(5 * GIB, 30 * GIB)).expect("28 s").contains("kills the container"));
         assert!(cause(&outlook(GIB, GIB)).expect("half of it").contains("too little room"));
-        let given_up = |seconds| Outlook { longest: Some(Duration::from_secs(seconds)), ..outlook(5 * GIB, 30 * GIB) };
-        assert_eq!(cause(&given_up(20)), None, "it is given up in time");
-        assert!(cause(&given_up(25)).is_some());
         let unknown = Outlook { room: None, ..outlook(GIB, 0) };
         assert_eq!(cause(&unknown), None);
     }

@@ -6,7 +6,7 @@ use jattach_e2e::{Fault, Kubeconfig, Namespace, Pod, Program, Proxy, cluster, du
 use tempfile::{TempDir, tempdir};
 
 /// How far a transfer gets before it breaks: more than everything before it takes, less than what may be under way
-/// without an acknowledgement (16 MiB), far less than the dump.
+/// without an acknowledgement (32 MiB), far less than the dump.
 pub(crate) const SOME: u64 = 4 << 20;
 
 /// For how long the injector keeps a dump that nobody fetches: no longer than a test can wait.
