@@ -30,6 +30,9 @@ const LETTING_GO: Duration = Duration::from_secs(5);
 /// How much of each stream is stored, so that it may be acknowledged; nothing once that cannot be told any more.
 pub(crate) type Safe = Option<[u64; STREAMS]>;
 
+/// What a window's pieces take of our memory beside their bytes.
+const QUEUE_SLACK: u64 = 4 << 20;
+
 /// Where an answer goes, and what knows how much of it is there.
 pub(crate) trait Sink: Send + 'static {
     /// What is left when all is stored.
@@ -204,7 +207,7 @@ impl<T: Send + 'static> Storing<T> {
     /// An injector that keeps to the window never fills it. One that does not is read no further until there is room: it
     /// can cut its own stream, but not fill our memory.
     fn has_room(&self) -> bool {
-        self.queued < 2 * WINDOW
+        self.queued < WINDOW + QUEUE_SLACK
     }
 }
 
