@@ -9,7 +9,7 @@ use super::kept::Kept;
 use crate::commands::Context;
 use crate::error::{Exit, Failure};
 use crate::options::{Destination, DumpHeap};
-use crate::receive::dump::{DumpFile, Files, Place, Record, Source, Wanted};
+use crate::receive::dump::{DumpFile, Files, Record, Source, Wanted};
 use crate::render::Notes;
 use crate::target::Target;
 
@@ -126,7 +126,7 @@ fn earlier(record: Option<Record>, source: &Source, wanted: &Wanted, path: &Path
 }
 
 fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) -> Result<(), Failure> {
-    Files::open(file, record)?.complete()?;
+    Files::open(file, record)?.complete_later()?;
     notes.say(&format!("{}: all of it was here, verified to its end", path.display()));
     Ok(())
 }

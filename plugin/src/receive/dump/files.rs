@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jattach_protocol::hprof::{Lengths, Reader, Summary};
 use jattach_protocol::message::{Form, MAX_BLOCK, PART, Patch, Started};
 use tokio::sync::watch;
 
@@ -43,6 +44,9 @@ impl Files {
         let failed = |error: io::Error| unwritable(file.part(), &error);
         let mut streams = vec![Arc::new(file.handle().map_err(failed)?)];
         if record.form == Form::Pair {
+            if let Some(plan) = &record.whole {
+                part_is_there(&file, plan)?;
+            }
             streams.push(Arc::new(file.open_beside(P0)?));
         } else {
             // An earlier dump's.
@@ -66,13 +70,12 @@ impl Files {
         let failed = |error: io::Error| self.failed(&error);
         let length = self.mark.streams[index].stored;
         if file.metadata().map_err(failed)?.len() < length {
-            return Err(changed("it is shorter than its record says"));
+            return Err(changed(SHORTER));
         }
         let mut own = file.try_clone().map_err(failed)?;
         own.rewind().map_err(failed)?;
         let format = if self.form == Form::File { Format::Raw } else { self.format };
-        let reader = format.reader(own, length).map_err(failed)?;
-        Ok(Some(Stored { reader, buffer: vec![0; MAX_BLOCK] }))
+        self.stored_as(format, own, length).map(Some)
     }
 
     /// Goes on behind what is there, which was read again and has these lengths.
@@ -81,7 +84,7 @@ impl Files {
     /// 8 where they are not those of the record.
     pub(super) fn go_on(&mut self, lengths: [u64; 2]) -> Result<(), Failure> {
         if self.mark.streams.map(|held| held.raw) != lengths {
-            return Err(changed("it holds another number of bytes than its record says"));
+            return Err(changed(OTHERWISE));
         }
         self.guard.is_at(lengths.iter().sum());
         self.cut().map_err(|error| self.failed(&error))
@@ -160,9 +163,80 @@ impl Files {
         Ok(path)
     }
 
+    /// Makes one dump of what an earlier run had all of. Where it has lain since then nobody knows: so it is read again, to its
+    /// end, before it gets its name.
+    ///
+    /// # Errors
+    /// 8 where it is not what the record says, or not whole; those of [`complete`](Place::complete).
+    pub(crate) fn complete_later(mut self) -> Result<Summary, Failure> {
+        let bytes = self.mark.streams.iter().map(|held| held.raw).sum();
+        let united = self.united()?;
+        let summary = self.read_again(united.as_deref(), bytes)?;
+        self.name(united.as_deref())?;
+        Ok(summary)
+    }
+
+    /// Makes one file of what is here by the record; where that is another file than FILE.part, its name.
+    fn united(&mut self) -> Result<Option<PathBuf>, Failure> {
+        let plan = self.keeper.books().map(|books| books.record.whole.clone());
+        let plan = plan.map_err(|error| self.failed(&error))?;
+        let plan = plan.ok_or_else(|| changed("nobody has found it whole"))?;
+        if self.streams[0].metadata().map_or(0, |meta| meta.len()) < plan.at {
+            return Err(changed(SHORTER));
+        }
+        self.unite(&plan).map_err(|error| self.failed(&error))
+    }
+
+    /// What the dump holds, which has so many bytes.
+    fn read_again(&self, united: Option<&Path>, bytes: u64) -> Result<Summary, Failure> {
+        let file = united.map_or_else(|| self.file.handle(), File::open);
+        let mut file = file.map_err(|error| self.failed(&error))?;
+        file.rewind().map_err(|error| self.failed(&error))?;
+        let mut stored = self.stored_as(self.format, file, u64::MAX)?;
+        let mut reader = Reader::with((), Lengths::Final);
+        while let Some(bytes) = stored.next()? {
+            reader.push(bytes).map_err(|error| changed(&error.to_string()))?;
+        }
+        let summary = reader.finish().map_err(|error| changed(&error.to_string()))?;
+        if summary.bytes != bytes || !summary.ended {
+            return Err(changed(OTHERWISE));
+        }
+        Ok(summary)
+    }
+
+    fn name(self, united: Option<&Path>) -> Result<(), Failure> {
+        self.file.name(united)?;
+        for name in [P0, PACKED, JSON].map(|suffix| self.file.beside(suffix)) {
+            // The dump has its name: what is left beside it harms nobody.
+            let _ = fs::remove_file(name);
+        }
+        Ok(())
+    }
+
+    fn stored_as(&self, format: Format, file: File, length: u64) -> Result<Stored, Failure> {
+        let reader = format.reader(file, length).map_err(|error| self.failed(&error))?;
+        Ok(Stored { reader, buffer: vec![0; MAX_BLOCK] })
+    }
+
     fn failed(&self, error: &io::Error) -> Failure {
         unwritable(self.file.part(), error)
     }
+}
+
+/// Whether the second stream lies beside FILE.part, or as much of it as has not been moved: a join makes room for all of it
+/// before the first byte leaves.
+fn part_is_there(file: &DumpFile, plan: &Plan) -> Result<(), Failure> {
+    let length = |path: &Path| fs::symlink_metadata(path).ok().map(|meta| meta.len());
+    let beside = file.beside(P0);
+    let lacks = match length(&beside) {
+        None => plan.part > 0,
+        Some(part) => part < plan.part && length(file.part()).is_none_or(|main| main < plan.at + plan.part),
+    };
+    if lacks {
+        let remedy = format!("put {} back where it was, or start afresh with --no-resume", beside.display());
+        return Err(changed("its second file is not there, or shorter than its record says").remedy(remedy));
+    }
+    Ok(())
 }
 
 /// Writes all of `from` to `to` in pieces; whether the first of them is the file's first.
@@ -227,19 +301,8 @@ impl Place for Files {
     }
 
     fn complete(mut self) -> Result<(), Failure> {
-        let plan = self.keeper.books().map(|books| books.record.whole.clone());
-        let plan = plan.map_err(|error| self.failed(&error))?;
-        let plan = plan.ok_or_else(|| changed("nobody has found it whole"))?;
-        if self.streams[0].metadata().map_or(0, |meta| meta.len()) < plan.at {
-            return Err(changed("it is shorter than its record says"));
-        }
-        let united = self.unite(&plan).map_err(|error| self.failed(&error))?;
-        self.file.name(united.as_deref())?;
-        for name in [P0, PACKED, JSON].map(|suffix| self.file.beside(suffix)) {
-            // The dump has its name: what is left beside it harms nobody.
-            let _ = fs::remove_file(name);
-        }
-        Ok(())
+        let united = self.united()?;
+        self.name(united.as_deref())
     }
 }
 
@@ -269,6 +332,9 @@ impl Stored {
         }
     }
 }
+
+const SHORTER: &str = "it is shorter than its record says";
+const OTHERWISE: &str = "it holds another number of bytes than its record says";
 
 fn changed(evidence: &str) -> Failure {
     Failure::new(Exit::Transfer, "what is there of the dump cannot be gone on with")

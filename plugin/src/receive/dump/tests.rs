@@ -209,10 +209,15 @@ fn sealed(directory: &Path, form: Form, format: Format) -> PathBuf {
             dump.patch(patch).expect("the first");
             (unpatched, Vec::new())
         }
-        _ => samples::pair(),
+        Form::Stream => (samples::whole(), Vec::new()),
+        Form::Pair => samples::pair(),
     };
     drop(ended(dump, [&streams.0, &streams.1]).expect("whole"));
     path
+}
+
+fn later(file: DumpFile, record: Record) -> Result<Summary, Failure> {
+    Files::open(file, record)?.complete_later()
 }
 
 /// What another run does with a record that says "whole".
@@ -220,7 +225,7 @@ fn completed(path: &Path) {
     let file = DumpFile::open(path, false).expect("free");
     let record = file.record().expect("a record");
     assert!(record.whole.is_some());
-    Files::open(file, record).and_then(Files::complete).expect("all is there");
+    later(file, record).expect("all is there");
 }
 
 #[test]
@@ -254,9 +259,42 @@ fn a_record_whose_dump_has_its_name_already_names_nothing_else_so() {
     fs::write(&json, record).expect("room");
     let file = DumpFile::open(&path, true).expect("--force");
     let record = file.record().expect("a record");
-    assert!(Files::open(file, record).and_then(Files::complete).is_err());
+    assert!(later(file, record).is_err());
     let (main, part) = samples::pair();
     assert_eq!(read(&path, Format::Raw), samples::joined(&main, &part));
+}
+
+#[test]
+fn a_whole_dump_that_has_lost_something_since_never_gets_its_name() {
+    type Loss = fn(&Path);
+    fn cut(path: &Path, by: usize) {
+        let bytes = fs::read(path).expect("the file");
+        fs::write(path, &bytes[..bytes.len() - by]).expect("room");
+    }
+    fn forget(path: &Path) {
+        let length = fs::read(path).expect("the file").len();
+        fs::write(path, vec![0; length]).expect("room");
+    }
+    let losses: [(Form, &str, Loss); 5] = [
+        (Form::Pair, "x.hprof.part.p0", |path| fs::remove_file(path).expect("the file")),
+        (Form::Pair, "x.hprof.part.p0", |path| cut(path, 1)),
+        (Form::Pair, "x.hprof.part.p0", forget),
+        (Form::Stream, "x.hprof.part", |path| cut(path, 9)),
+        (Form::Stream, "x.hprof.part", forget),
+    ];
+    for (loss, format) in losses.iter().flat_map(|loss| FORMATS.map(|format| (loss, format))) {
+        let (form, name, lose) = loss;
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = sealed(directory.path(), *form, format);
+        lose(&directory.path().join(name));
+        let before = names(directory.path());
+        let file = DumpFile::open(&path, false).expect("free");
+        let record = file.record().expect("a record");
+        let failure = later(file, record).expect_err("lost");
+        assert_eq!(failure.exit, Exit::Transfer, "{failure}");
+        assert!(failure.remedy.contains("--no-resume"), "{failure}");
+        assert_eq!(names(directory.path()), before, "{failure}");
+    }
 }
 
 #[test]
