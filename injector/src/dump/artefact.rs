@@ -414,7 +414,11 @@ impl State {
             return Ok(Step::Tell(client, progress));
         }
         match self.queue.take() {
-            Some(block) => Ok(Step::Send(client, block)),
+            // While the JVM dumps it needs the pod's CPU itself, and few bytes leave in that time.
+            Some(mut block) => {
+                block.leisure = !self.dumping;
+                Ok(Step::Send(client, block))
+            }
             None => Err(None),
         }
     }

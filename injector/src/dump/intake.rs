@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use jattach_protocol::hprof::redact::Redactor;
-use jattach_protocol::message::{Codec, MAX_BLOCK};
+use jattach_protocol::message::{Codec, MAX_BLOCK, Survey};
 use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
@@ -86,16 +86,18 @@ fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Compresses what goes into the spool, as long as the JVM does not have to wait for that.
+/// Compresses what goes into the spool, where that has no room for it as it is, and as long as the JVM does not have to wait
+/// for that: in a pod with little CPU the JVM waits for every cycle of ours.
 pub(crate) struct Packer {
+    tight: bool,
     compressor: Option<Compressor>,
     packed: Vec<u8>,
     hurry: bool,
 }
 
 impl Packer {
-    pub(crate) fn new() -> Packer {
-        Packer { compressor: None, packed: Vec::new(), hurry: false }
+    pub(crate) fn new(survey: &Survey) -> Packer {
+        Packer { tight: survey.spool < survey.expected, compressor: None, packed: Vec::new(), hurry: false }
     }
 
     /// So much came at once: where it is much the JVM writes faster than we take it, and the block goes as it is.
@@ -104,7 +106,7 @@ impl Packer {
     }
 
     fn pack(&mut self, raw: Vec<u8>) -> (Codec, Vec<u8>) {
-        if self.hurry || raw.is_empty() {
+        if self.hurry || !self.tight || raw.is_empty() {
             return (Codec::None, raw);
         }
         if self.compressor.is_none() {

@@ -100,7 +100,16 @@ impl<'a> Pump<'a> {
         let part = Redactor::part(order.redact, IdSize::Eight);
         let main = Intake::new(artefact, 0, Redactor::main(order.redact));
         let streams = [main, Intake::new(artefact, PART, part)];
-        Ok(Pump { order, artefact, fifos, reply, streams, packer: Packer::new(), text: Vec::new(), deadline })
+        Ok(Pump {
+            order,
+            artefact,
+            fifos,
+            reply,
+            streams,
+            packer: Packer::new(order.survey),
+            text: Vec::new(),
+            deadline,
+        })
     }
 
     /// Takes everything, to the end of the JVM's answer, which it gives.

@@ -58,6 +58,8 @@ pub(crate) struct Outgoing {
     from: Option<(Arc<File>, u64)>,
     /// Where the data were before.
     spare: Vec<u8>,
+    /// Whether there is time to make it smaller.
+    pub(crate) leisure: bool,
 }
 
 impl Outgoing {
@@ -196,7 +198,7 @@ impl Queue {
         let its = &mut self.streams[piece.stream as usize];
         its.sent = its.sent.max(piece.end());
         self.next += 1;
-        Some(Outgoing { piece, codec, bytes, number, from, spare: Vec::new() })
+        Some(Outgoing { piece, codec, bytes, number, from, spare: Vec::new(), leisure: true })
     }
 
     /// Keeps a block that is on its way, unless it was acknowledged meanwhile. One that lies in the spool stays there.

@@ -47,12 +47,13 @@ struct Press {
 }
 
 impl Press {
-    /// Puts a block's data into the frame, compressed where that makes it shorter, and tells their length. The block is in
+    /// Puts a block's data into the frame, compressed where there is time and that makes it shorter, and tells their length. The block is in
     /// that shape then.
     fn pack(&mut self, mut block: Outgoing) -> (Outgoing, usize) {
         let to = &mut self.frame[DATA..];
         let room = block.bytes.len().saturating_sub(1);
-        if block.codec == Codec::None
+        if block.leisure
+            && block.codec == Codec::None
             && let Some(compressor) = &mut self.compressor
             && let Some(length) = compressor.compress(&block.bytes, &mut to[..room])
         {

@@ -99,7 +99,8 @@ fn dump_at(place: &Place, order: &Order<'_>, artefact: &Artefact) -> Result<Outc
     let redactor = Redactor::file(order.redact, Lengths::Pending);
     let intake = Intake::new(artefact, 0, redactor);
     let name = Place::name()?;
-    let mut tail = Tail { place, name, artefact, intake, packer: Packer::new(), file: None, lacking: Vec::new() };
+    let mut tail =
+        Tail { place, name, artefact, intake, packer: Packer::new(order.survey), file: None, lacking: Vec::new() };
     let flag = if order.live { "-live" } else { "-all" };
     let command = Command::from_words("dumpheap", &[&place.path(&tail.name), flag])?;
     let mut reply = hotspot::connect(order.target, Limits::default())?.request(&command)?;
