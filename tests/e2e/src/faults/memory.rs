@@ -8,26 +8,28 @@ use super::transfer::{Transfer, UNHURRIED};
 /// What the pod may take, in MiB: what the JVM takes, and less than /dev/shm holds beside.
 pub(super) const LIMIT: u32 = 128;
 
-/// Fills the pod's memory through the tmpfs that its containers share, until the injector is gone.
-const FILL: &str = "hold=$(busybox pidof injector) || exit 4
+/// Fills the pod's memory through the tmpfs that its containers share, until the injector is gone. After the injector the
+/// kernel takes this, should it be too slow to stop. The injector's command line is empty as soon as it has no memory left.
+const FILL: &str = "echo 999 > /proc/self/oom_score_adj
+    for p in /proc/[0-9]*; do
+        [ \"$(busybox tr '\\0' ' ' < $p/cmdline)\" = '/injector hold ' ] && hold=$p; done
     i=0
-    while busybox kill -0 $hold 2> /dev/null && [ $i -lt 1000 ]
-    do dd if=/dev/zero of=/dev/shm/filler bs=65536 count=1 seek=$i 2> /dev/null || break
-       i=$((i + 1)); done
+    while [ $i -lt 1000 ] && [ -n \"$(busybox tr '\\0' ' ' 2> /dev/null < $hold/cmdline)\" ]
+    do dd if=/dev/zero of=/dev/shm/filler bs=65536 count=1 seek=$i 2> /dev/null; i=$((i + 1)); done
     rm /dev/shm/filler
-    for pid in $hold; do ! busybox kill -0 $pid 2> /dev/null || exit 5; done";
+    [ $i -lt 1000 ]";
 
 /// Memory runs out while a dump is on its way.
 pub(super) fn full(stage: &Stage, dice: &mut Dice) -> Outcome {
     let transfer = Transfer::of(stage);
     let (running, _proxy) = transfer.under_way(&[], UNHURRIED, dice.between(1 << 20, 10 << 20));
-    let filled = stage.script(FILL).run();
-    if filled.code() == Some(5) {
+    if stage.script(FILL).run().code() == Some(1) {
         // Neither the one nor the other was killed.
         stage.check(true, false);
         return Outcome::Skipped("this pod's memory cannot be filled through /dev/shm");
     }
-    let _ = filled.succeeded();
+    // Where it was itself killed in the end.
+    let _ = stage.shell("rm -f /dev/shm/filler");
     let outcome = transfer.kept(running.wait(), &[8]);
     stage.check(false, true);
     outcome
