@@ -148,6 +148,7 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     }
 }
 
+/// An injector, and a session with it or why there is none.
 type Opened = (Debugger, Result<Session, session::Error>);
 
 /// An injector and, if it answers, a session with it. One that was found running may have ended just then: then another.
@@ -156,7 +157,7 @@ async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failur
     if let Local::Dump(to) = local
         && let Some(wanted) = to.injector()
     {
-        if let Some(opened) = open_again(context, wanted).await {
+        if let Some(opened) = dumpheap::open_again(context, wanted).await {
             return Ok(opened);
         }
         notes.say(&format!(
@@ -174,14 +175,6 @@ async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failur
     let other = debugger::ensure(cluster, target, &options.injector, Some(&found.container), notes).await?;
     let session = Session::open(cluster, &other).await;
     Ok((other, session))
-}
-
-/// A session with the injector that a dump was begun with, if that is still there.
-async fn open_again(context: &Context, container: &str) -> Option<Opened> {
-    let found = debugger::known(&context.target, container)?;
-    let session = Session::open(&context.cluster, &found).await;
-    // Where the way to it does not work, it may be there all the same: that is told, and nothing is begun anew.
-    if session.as_ref().is_err_and(is_the_injectors) { None } else { Some((found, session)) }
 }
 
 /// Whether the injector itself does not answer, and not the way to it: only then does another one do better.

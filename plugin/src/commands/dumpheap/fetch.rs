@@ -141,7 +141,7 @@ async fn reconnect(errand: &Errand<'_>, attempts: &mut Attempts, stored: u64, wh
         Error::Transfer(failure) => &failure.cause,
     };
     while let Some((number, pause)) = attempts.next(stored) {
-        errand.say(&format!("{why}: going on at {} (attempt {number} of {})", size(stored), PAUSES.len()));
+        errand.say(&format!("{why}: going on at {} (attempt {number} of {})", size(stored), Attempts::MOST));
         errand.progress.phase("connecting again");
         tokio::time::sleep(pause).await;
         match Session::open(&errand.context.cluster, errand.debugger).await {
@@ -158,14 +158,17 @@ async fn reconnect(errand: &Errand<'_>, attempts: &mut Attempts, stored: u64, wh
 
 /// How often it was tried to go on since there was progress.
 #[derive(Default)]
-struct Attempts {
+pub(super) struct Attempts {
     made: usize,
     stored: u64,
 }
 
 impl Attempts {
+    /// So many without progress.
+    pub(super) const MOST: usize = PAUSES.len();
+
     /// The number of the next attempt, and what is waited before it; `None` after the last.
-    fn next(&mut self, stored: u64) -> Option<(usize, Duration)> {
+    pub(super) fn next(&mut self, stored: u64) -> Option<(usize, Duration)> {
         if stored > self.stored {
             (self.made, self.stored) = (0, stored);
         }

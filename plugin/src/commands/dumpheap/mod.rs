@@ -1,5 +1,6 @@
 //! `dumpheap`: a heap dump of the JVM, verified to its last record, in a file here or on standard output.
 
+mod again;
 mod before;
 mod fetch;
 mod kept;
@@ -18,6 +19,7 @@ use crate::receive::dump::{Dump, Files, Pipe, Place, Record, Whole};
 use crate::render::progress::{Progress, size};
 use crate::session::{Error, Session};
 use crate::target::storage_limit;
+pub(super) use again::open_again;
 use fetch::Errand;
 pub(super) use landing::{Landing, To};
 
