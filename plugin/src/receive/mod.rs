@@ -30,8 +30,12 @@ const LETTING_GO: Duration = Duration::from_secs(5);
 /// How much of each stream is stored, so that it may be acknowledged; nothing once that cannot be told any more.
 pub(crate) type Safe = Option<[u64; STREAMS]>;
 
-/// What a window's pieces take of our memory beside their bytes.
-const QUEUE_SLACK: u64 = 4 << 20;
+/// The most of an answer that waits in our memory. Of a text all that may be under way, and what its pieces take beside their
+/// bytes: who prints it may stand before a pager for as long as it likes, and what is not read meanwhile is lost.
+const TEXT: u64 = WINDOW + (4 << 20);
+
+/// The same of a dump: a disk that takes nothing for so long that the stream is lost makes it come again.
+const DUMP: u64 = 16 << 20;
 
 /// Where an answer goes, and what knows how much of it is there.
 pub(crate) trait Sink: Send + 'static {
@@ -94,17 +98,22 @@ pub(crate) struct Storing<T> {
     pieces: Sender<Piece>,
     reports: UnboundedReceiver<Report<T>>,
     safe: watch::Receiver<Safe>,
-    /// What waits to be stored, in bytes of our memory.
+    /// What waits to be stored, in bytes of our memory, and the most of it.
     queued: u64,
+    most: u64,
     over: bool,
 }
 
 impl<T: Send + 'static> Storing<T> {
-    /// Starts it.
+    /// Starts it for a dump.
     pub(crate) fn start<S: Sink<Stored = T>>(sink: S) -> Storing<T> {
+        Storing::with(sink, DUMP)
+    }
+
+    fn with<S: Sink<Stored = T>>(sink: S, most: u64) -> Storing<T> {
         let (pieces, queue) = channel();
         let safe = sink.safe();
-        Storing { pieces, reports: store::start(sink, queue), safe, queued: 0, over: false }
+        Storing { pieces, reports: store::start(sink, queue), safe, queued: 0, most, over: false }
     }
 
     /// Stores what the request under way gives, to its end; tells `progress` what the injector says meanwhile, and how much
@@ -204,10 +213,10 @@ impl<T: Send + 'static> Storing<T> {
         let _ = self.pieces.send(piece);
     }
 
-    /// An injector that keeps to the window never fills it. One that does not is read no further until there is room: it
-    /// can cut its own stream, but not fill our memory.
+    /// Where there is none the stream is not read until something is stored: so an injector that does not keep to the window
+    /// does not fill our memory either.
     fn has_room(&self) -> bool {
-        self.queued < WINDOW + QUEUE_SLACK
+        self.queued < self.most
     }
 }
 

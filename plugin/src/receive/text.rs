@@ -4,7 +4,7 @@ use jattach_protocol::message::{End, Patch, STREAMS, Started};
 use tokio::sync::watch;
 
 use super::counted::{Counted, corrupt};
-use super::{Safe, Sink, Storing};
+use super::{Safe, Sink, Storing, TEXT};
 use crate::error::Failure;
 use crate::session::{Error, Session};
 
@@ -22,7 +22,7 @@ pub(crate) trait Printer: Send + 'static {
 /// # Errors
 /// The injector's failure; 8 where what came is not whole; the printer's.
 pub(crate) async fn text<P: Printer>(session: &mut Session, printer: P) -> Result<(), Error> {
-    let mut storing = Storing::start(Text::new(printer));
+    let mut storing = Storing::with(Text::new(printer), TEXT);
     let result = storing.receive(session, &mut |_| {}).await;
     if result.is_err() {
         storing.close().await;
