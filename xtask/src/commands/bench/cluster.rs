@@ -11,6 +11,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 pub(super) const NAMESPACE: &str = "bench";
+/// What heaps are filled with: see `tests/fixtures/Pulse.java`.
+pub(super) const COMPRESSIBLE: &str = "compressible";
+pub(super) const RANDOM: &str = "random";
 /// As whom the applications run.
 const USER: u32 = 10001;
 

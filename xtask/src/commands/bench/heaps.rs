@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
-use super::cluster::{Application, Cluster, Pod, remove};
+use super::cluster::{Application, Cluster, Pod, RANDOM, remove};
 use super::line::{Line, Target};
 use super::pulse::{Pulse, Window, created};
 use super::sample::{median, timed};
@@ -34,13 +34,14 @@ struct Times {
     /// The same of the one before all others, for which an injector was started.
     first: f64,
     our_pause: Vec<f64>,
-    /// The dump to a file in the container, by its exec, without fetching it.
-    dump: Vec<f64>,
-    /// The same by the JVM's own clock.
+    /// A dump to a file in the container, by the JVM's own clock.
     jvm: Vec<f64>,
     file_pause: Vec<f64>,
+    /// From the command that has jattach make such a dump to the end of the one that fetches it.
     cat: Vec<f64>,
     cp: Vec<f64>,
+    /// kubectl cp brings a wrong file now and then, and success.
+    bad_copies: usize,
     peaks: Vec<Peaks>,
     bytes: u64,
 }
@@ -58,7 +59,8 @@ pub(super) fn measure(cluster: &Cluster, application: &Application<'_>, wanted: 
         here.round(wanted, &mut pulse, &mut times)?;
     }
     let mut lines = times.lines(&application.to_string(), wanted);
-    if wanted.memory {
+    // What compresses well hardly has to wait.
+    if wanted.memory && application.content == RANDOM {
         lines.push(here.spool(application)?);
     }
     Ok(lines)
@@ -78,17 +80,21 @@ impl Here<'_> {
             let (window, (seconds, text)) =
                 Window::of(|| timed(|| self.pod.exec(&["jattach", "1", "dumpheap", FILE])))?;
             let created = created(&text)?;
-            times.dump.push(seconds);
             times.jvm.push(created.seconds);
             times.bytes = created.bytes;
-            theirs = Some(window);
-        }
-        if wanted.transfer {
-            times.cat.push(self.cat(times.bytes)?);
-            times.cp.push(self.copy(times.bytes)?);
-        }
-        if theirs.is_some() {
+            if wanted.transfer {
+                times.cat.push(seconds + self.cat(created.bytes)?);
+                match self.copy(created.bytes) {
+                    Ok(copying) => times.cp.push(seconds + copying),
+                    Err(error) => {
+                        eprintln!("     {error:#}");
+                        times.bad_copies += 1;
+                        remove(&self.landed)?;
+                    }
+                }
+            }
             self.pod.exec(&["rm", FILE])?;
+            theirs = Some(window);
         }
         let (window, (seconds, peaks)) = Window::of(|| self.ours(&[]))?;
         times.ours.push(seconds);
@@ -123,7 +129,7 @@ impl Here<'_> {
     /// A dump by the plugin: seconds until it is verified and has its name.
     fn ours(&self, flags: &[&str]) -> Result<(f64, Peaks)> {
         let path = self.landed.to_string_lossy();
-        let words = [&["dumpheap", &path, "--quiet", "--yes", "--no-resume", LIMIT], flags].concat();
+        let words = [&["dumpheap", &path, "--quiet", "--yes", LIMIT], flags].concat();
         let mut command = self.pod.jattach(&words);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let (seconds, peaks) = timed(|| {
@@ -149,9 +155,10 @@ impl Here<'_> {
         let Some(spool) = peaks.spool else {
             return Ok(Line::skipped(name, "only root may look into an injector's files"));
         };
-        let limit = mib(limit << 20);
-        let line = Line::judged(name, mib(spool), "MiB", Target::AtMost(limit));
-        Ok(if spool == 0 { line.note("nothing was seen in it") } else { line })
+        if spool == 0 {
+            return Ok(Line::skipped(name, "nothing had to wait in it"));
+        }
+        Ok(Line::judged(name, mib(spool), "MiB", Target::AtMost(mib(limit << 20))))
     }
 }
 
@@ -171,18 +178,20 @@ impl Times {
     }
 
     fn transfer(&self, name: &str) -> Option<[Line; 2]> {
-        let fetched =
-            |fetch: &[f64]| median(&self.dump.iter().zip(fetch).map(|(dump, fetch)| dump + fetch).collect::<Vec<_>>());
-        let (ours, jvm) = (median(&self.ours)?, median(&self.jvm)?);
-        let (cat, cp) = (fetched(&self.cat)?, fetched(&self.cp)?);
-        let size = mib(self.bytes);
-        let first = self.first;
-        let detail = format!(
-            "{ours:.2} s (first {first:.2} s); exec cat {cat:.2} s, kubectl cp {cp:.2} s; a dump of {size:.0} MiB"
-        );
+        let (ours, jvm, cat) = (median(&self.ours)?, median(&self.jvm)?, median(&self.cat)?);
+        let cp = median(&self.cp);
+        let copied = match (cp, self.bad_copies) {
+            (None, _) => "kubectl cp brought no good file".to_owned(),
+            (Some(cp), 0) => format!("kubectl cp {cp:.2} s"),
+            (Some(cp), bad) => format!("kubectl cp {cp:.2} s, and {bad} bad"),
+        };
+        let (first, size) = (self.first, mib(self.bytes));
+        let detail =
+            format!("{ours:.2} s (first {first:.2} s); exec cat {cat:.2} s, {copied}; a dump of {size:.0} MiB");
+        let best = cp.map_or(cat, |cp| cp.min(cat));
         let beside = format!("transfer beside the JVM alone, {name}");
         Some([
-            Line::ratio(format!("transfer, {name}"), ours, cat.min(cp), 0.4).note(detail),
+            Line::ratio(format!("transfer, {name}"), ours, best, 0.4).note(detail),
             Line::ratio(beside, ours, jvm, 1.5).note(format!("{ours:.2} s; {jvm:.2} s to a file in the container")),
         ])
     }

@@ -19,7 +19,7 @@ use std::process;
 use anyhow::{Context, Result, ensure};
 
 use self::attach::Runs;
-use self::cluster::{Application, Cluster};
+use self::cluster::{Application, COMPRESSIBLE, Cluster, RANDOM};
 use self::heaps::Wanted;
 use self::line::Line;
 use crate::arch::Arch;
@@ -36,7 +36,6 @@ use crate::workspace::Workspace;
 /// In MiB, as the heaps are filled.
 const HEAPS: [u64; 3] = [64, 512, 2048];
 const QUICK_HEAPS: [u64; 1] = [64];
-const CONTENTS: [&str; 2] = ["compressible", "random"];
 /// Of the pod with limits. In a small one the JVM itself would not find room in a quarter of its heap.
 const LIMITED_HEAP: u64 = 512;
 const QUICK_LIMITED_HEAP: u64 = 256;
@@ -133,21 +132,21 @@ impl<'a> Bench<'a> {
             Application { number, image: &self.image.reference, megabytes, content, limited }
         };
         if self.arguments.wants(&[Subject::Attach]) {
-            let application = application(8, CONTENTS[0], false);
+            let application = application(8, COMPRESSIBLE, false);
             lines.extend(
                 self.measured("warm threaddump", || Ok(vec![attach::warm(cluster, &application, self.runs())?])),
             );
         }
         let wanted = self.arguments.of_heaps();
         for megabytes in self.arguments.heaps() {
-            for content in CONTENTS {
+            for content in [COMPRESSIBLE, RANDOM] {
                 lines.extend(self.heap(cluster, &application(*megabytes, content, false), wanted));
             }
         }
         if wanted.pause {
             let megabytes = if self.arguments.quick { QUICK_LIMITED_HEAP } else { LIMITED_HEAP };
             let wanted = Wanted { transfer: false, memory: false, ..wanted };
-            lines.extend(self.heap(cluster, &application(megabytes, CONTENTS[0], true), wanted));
+            lines.extend(self.heap(cluster, &application(megabytes, COMPRESSIBLE, true), wanted));
         }
         lines
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::cluster::output;
+use super::cluster::{COMPRESSIBLE, output};
 use super::jvm::Jvm;
 use super::line::{Line, Target};
 use super::pulse::created;
@@ -33,7 +33,7 @@ pub(super) struct Dump {
 impl Dump {
     /// Has a JVM make one, of the many small objects that take a reader's time.
     pub(super) fn make(jdk: &Jdk, classes: &Path, folder: &Path, megabytes: u64) -> Result<Dump> {
-        let jvm = Jvm::start(jdk, classes, &["Pulse", &megabytes.to_string(), "compressible"])?;
+        let jvm = Jvm::start(jdk, classes, &["Pulse", &megabytes.to_string(), COMPRESSIBLE])?;
         let path = folder.join("reader.hprof");
         let jattach = find("jattach").context("there is no jattach")?;
         let text = output(Command::new(jattach).args([&jvm.pid(), "dumpheap"]).arg(&path))?;
