@@ -124,7 +124,8 @@ fn what_is_left_of_a_dump_when_the_container_is_killed_an_injector_sweeps_that_c
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "the session has died with the container");
     drop(hold);
     for name in container.left_behind() {
-        let file = File::options().append(true).open(container.tmp.path().join(name));
+        // Both ways: nobody has the other end of a FIFO open.
+        let file = File::options().read(true).write(true).open(container.tmp.path().join(name));
         // The socket that hold has left cannot be opened.
         let _ = file.and_then(|file| file.set_modified(SystemTime::now() - Duration::from_secs(7200)));
     }
