@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,9 +30,13 @@ impl Kubeconfig {
     /// If kubectl does not show it.
     #[must_use]
     pub fn admin() -> Kubeconfig {
-        let view = cluster().kubectl().args(["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
-        let view = view.run().succeeded().json();
-        Kubeconfig { cluster: view["clusters"][0]["cluster"].clone(), user: view["users"][0]["user"].clone() }
+        static ADMIN: OnceLock<Kubeconfig> = OnceLock::new();
+        let ask = || {
+            let view = cluster().kubectl().args(["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
+            let view = view.run().succeeded().json();
+            Kubeconfig { cluster: view["clusters"][0]["cluster"].clone(), user: view["users"][0]["user"].clone() }
+        };
+        ADMIN.get_or_init(ask).clone()
     }
 
     /// The same for a user with these fields instead.
