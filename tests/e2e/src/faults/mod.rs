@@ -99,7 +99,7 @@ impl Fault {
     pub fn each(&self, seeds: impl Iterator<Item = u64>, told: &mut dyn FnMut(u64, Result<Outcome, String>) -> bool) {
         let mut stage = None;
         for (count, seed) in seeds.enumerate() {
-            if self.alone || count as u64 % SHARE == 0 {
+            if self.alone || (count as u64).is_multiple_of(SHARE) {
                 stage = None;
             }
             let tried = caught(|| self.once(stage.get_or_insert_with(|| self.stage()), seed));
