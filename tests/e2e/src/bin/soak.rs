@@ -117,7 +117,7 @@ impl Soak {
 
     fn report(self) -> ExitCode {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        println!("\n{:20} {:>6} {:>14}  {}", "fault", "whole", "clear failure", "in detail");
+        println!("\n{:20} {:>6} {:>14}  in detail", "fault", "whole", "clear failure");
         let mut tried = 0;
         for fault in &self.faults {
             let outcomes = state.outcomes.get(fault.name).map_or(&[][..], Vec::as_slice);
