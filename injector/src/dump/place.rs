@@ -233,10 +233,11 @@ fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
-/// When the process of that pid started; none where there is none.
+/// When the process of that pid started; none where there is none, or only what its parent has not looked after: a JVM that
+/// is pid 1 looks after nobody.
 fn start_of(pid: u32) -> Option<u64> {
     let stat = read_own(&format!("/proc/{pid}/stat")).ok()?;
-    crate::process::start_time(&stat)
+    if crate::process::is_over(&stat) { None } else { crate::process::start_time(&stat) }
 }
 
 #[cfg(test)]

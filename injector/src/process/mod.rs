@@ -24,7 +24,7 @@ use crate::sys::{Sys, describe, open_in_root};
 pub(crate) use container::container_id;
 pub(crate) use label::Label;
 pub(crate) use maps::Libraries;
-pub(crate) use status::{Ids, Status, start_time};
+pub(crate) use status::{Ids, Status, is_over, start_time};
 
 /// The most that is read of a file in `/proc/T`; maps of a large JVM have been seen at 1 MB.
 const MAX_PROC_FILE: usize = 16 << 20;

@@ -72,6 +72,13 @@ pub(crate) fn start_time(stat: &[u8]) -> Option<u64> {
     number(stat, 22)
 }
 
+/// Whether field 3 of `/proc/PID/stat` says that only the process's remains are there, until its parent looks after them.
+pub(crate) fn is_over(stat: &[u8]) -> bool {
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')');
+    let state = end_of_name.and_then(|end| stat.get(end + 2));
+    matches!(state, None | Some(b'Z' | b'X' | b'x'))
+}
+
 /// Whether field 9 of `/proc/PID/stat`, the kernel's flags, holds PF_EXITING (linux/sched.h).
 pub(super) fn is_exiting(stat: &[u8]) -> bool {
     number(stat, 9).is_none_or(|flags| flags & 4 != 0)
@@ -150,5 +157,7 @@ mod tests {
         let killed = b"12 (java) S 1 12 12 0 -1 4194564 1 2 3";
         assert!(!is_exiting(running));
         assert!(is_exiting(killed) && is_exiting(b""));
+        assert!(is_over(b"12 (a) b) Z 1 2") && is_over(b""));
+        assert!(!is_over(running));
     }
 }
