@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::cluster::Cluster;
 
 /// How long the largest heap may take to be filled.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(300);
 /// A gap that ends within a command may be told, by another clock's milliseconds, just after its end.
 const SLACK: Duration = Duration::from_millis(50);
 
