@@ -2,6 +2,7 @@
 //! belongs to the job and not to a client: one that is lost is followed by another that goes on where it stopped.
 
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ pub(crate) struct Artefact {
     changed: Condvar,
     /// Rung to have the JVM stop dumping.
     pub(crate) stop: Bell,
+    told: AtomicBool,
 }
 
 struct State {
@@ -110,7 +112,8 @@ impl Artefact {
             deadline: None,
             progress: None,
         };
-        Ok(Artefact { started, limits: *limits, state: Mutex::new(state), changed: Condvar::new(), stop: Bell::new()? })
+        let (state, changed, told) = (Mutex::new(state), Condvar::new(), AtomicBool::new(false));
+        Ok(Artefact { started, limits: *limits, state, changed, stop: Bell::new()?, told })
     }
 
     // For who reads from the JVM.
@@ -376,6 +379,11 @@ impl Artefact {
     /// Who gets it just now.
     pub(crate) fn client(&self) -> Option<Client> {
         self.state().client.clone()
+    }
+
+    /// Somebody is told how it has ended; whether somebody was before.
+    pub(crate) fn tells(&self) -> bool {
+        self.told.swap(true, Ordering::Relaxed)
     }
 
     /// What a client that has everything is told: the patches, and what each stream has given.

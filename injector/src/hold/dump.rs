@@ -41,8 +41,14 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
         Ok(()) => artefact.result(),
         Err(_) => Err(Failure::new(Code::Other, "the thread that sends the dump has died")),
     };
-    let client = artefact.client().unwrap_or_else(|| Client::new(&job.peer, job.id, Duration::ZERO));
-    Ok(last(client, result))
+    match artefact.client() {
+        Some(client) => {
+            artefact.tells();
+            Ok(last(client, result))
+        }
+        // Nobody hears it now; who comes for the dump does.
+        None => Ok(last(Client::new(&job.peer, job.id, Duration::ZERO), result)),
+    }
 }
 
 /// Has a client go on with a dump that it has begun to fetch; false where that is gone.
@@ -53,8 +59,10 @@ pub(super) fn resume(desk: &Desk, peer: &Arc<Peer>, id: u32, resume: &Resume, tt
         return Ok(true);
     }
     let result = dump.result();
-    // Given up, because nobody came for it or somebody said so: that is no reason not to make another one.
-    if matches!(&result, Err(failure) if failure.code == Code::Cancelled) {
+    // Given up, because nobody came for it or somebody said so, or failed as somebody has heard: that is no reason not to make
+    // another one.
+    let told = dump.tells();
+    if matches!(&result, Err(failure) if told || failure.code == Code::Cancelled) {
         return Ok(false);
     }
     let mut last = last(client, result);

@@ -128,15 +128,17 @@ impl Client {
 
     /// What the request gives, with nothing sent all the while.
     pub(crate) fn answer_without_acks(&mut self) -> Answer {
-        let mut end = None;
+        let (mut end, mut job) = (None, self.job);
         self.receive(|message| {
             match message {
+                Message::Started(started) => job = started.job,
                 Message::End(whole) => end = Some(Ok(whole)),
                 Message::Failure(failure) => end = Some(Err(failure)),
                 _ => {}
             }
             end.is_some()
         });
+        self.job = job;
         Answer {
             bytes: Vec::new(),
             part: Vec::new(),

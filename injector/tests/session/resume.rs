@@ -158,7 +158,14 @@ fn a_client_that_takes_nothing_does_not_keep_the_jvm_for_longer_than_it_may() {
     assert_eq!(failure.code, Code::TimedOut, "{failure}");
     assert!(failure.cause.contains("wait"), "{failure}");
     container.assert_only_sockets_left();
-    let again = Client::connect(&container).ask(tight(10_000, 0)).whole();
+    let mut again = Client::connect(&container);
+    again.request(resume(stopped.job, [0, 0]));
+    again.fetch(&mut |message| matches!(message, Message::Started(_)));
+    assert_ne!(again.job, stopped.job, "who has heard that it failed gets another one");
+    again.send(0, &Message::Bye);
+    let mut last = Client::connect(&container);
+    last.request_as(1, true, tight(10_000, 0));
+    let again = last.answer().whole();
     assert!(again.len() > 100 << 20, "a client that takes what comes needs no disk");
     container.assert_only_sockets_left();
     container.assert_unharmed();
