@@ -117,14 +117,14 @@ impl Soak {
 
     fn report(self) -> ExitCode {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        println!("\n{:20} {:>6} {:>14}  in detail", "fault", "whole", "clear failure");
+        println!("\n{:28} {:>6} {:>14}  in detail", "fault", "whole", "clear failure");
         let mut tried = 0;
         for fault in &self.faults {
             let outcomes = state.outcomes.get(fault.name).map_or(&[][..], Vec::as_slice);
             let count = |is: fn(&Outcome) -> bool| outcomes.iter().filter(|(o, _)| is(o)).map(|(_, n)| n).sum::<u64>();
             let (whole, failed) = (count(|o| *o == Outcome::Whole), count(|o| matches!(o, Outcome::Failed(_))));
             tried += whole + failed;
-            println!("{:20} {whole:>6} {failed:>14}  {}", fault.name, detail(outcomes));
+            println!("{:28} {whole:>6} {failed:>14}  {}", fault.name, detail(outcomes));
         }
         println!("{tried} tried, {} violated", state.violations.len());
         state.violations.iter().for_each(|violation| println!("\nVIOLATED: {violation}"));

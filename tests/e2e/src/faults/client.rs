@@ -12,7 +12,7 @@ use super::seed::Dice;
 use super::stage::{HEAP, Stage};
 use super::transfer::{Transfer, UNHURRIED};
 use crate::documents;
-use crate::proxy::Proxy;
+use crate::proxy::{Fault, Proxy};
 use crate::run::{Program, Signal};
 
 /// For how many seconds a client is stopped at least, where JATTACH_E2E_STOPPED says so.
@@ -26,6 +26,39 @@ pub(super) fn killed(stage: &Stage, dice: &mut Dice) -> Outcome {
     let outcome = transfer.gone_on_with();
     stage.check(false, false);
     outcome
+}
+
+/// Killed where nothing may wait in the pod: the JVM goes on without it. The same command is told of that, unless it comes
+/// before, and then begins again.
+pub(super) fn killed_without_spool(stage: &Stage, dice: &mut Dice) -> Outcome {
+    let transfer = Transfer::of(stage);
+    let (running, proxy) = transfer.under_way(&impatient(dice), UNHURRIED, dice.between(1 << 20, 16 << 20));
+    running.kill();
+    stage.await_answer();
+    proxy.set(Fault::None);
+    let outcome = transfer.outcome(transfer.program(&proxy).run());
+    if outcome != Outcome::Whole {
+        let _ = transfer.whole(transfer.program(&proxy).arg("--no-resume").run());
+    }
+    stage.check(false, false);
+    outcome
+}
+
+/// Stopped where nothing may wait in the pod: the JVM goes on without it.
+pub(super) fn stopped_without_spool(stage: &Stage, dice: &mut Dice) -> Outcome {
+    let transfer = Transfer::of(stage);
+    let (running, _proxy) = transfer.under_way(&impatient(dice), UNHURRIED, dice.between(1 << 20, 16 << 20));
+    running.signal(Signal::STOP);
+    stage.await_answer();
+    running.signal(Signal::CONT);
+    let outcome = transfer.outcome(running.wait());
+    stage.check(outcome != Outcome::Whole, false);
+    outcome
+}
+
+/// Nothing waits on a disk of the pod, and the JVM no longer than a client that is there needs.
+fn impatient(dice: &mut Dice) -> [&'static str; 2] {
+    ["--spool-limit=0", if dice.flip() { "--max-stall=5s" } else { "--max-stall=9s" }]
 }
 
 /// Stopped until it is taken for dead, and continued.

@@ -83,18 +83,30 @@ pub(super) fn pod_deleted(stage: &Stage, dice: &mut Dice) -> Outcome {
     transfer.kept(running.wait(), &[3])
 }
 
-/// The JVM stands still before it has written anything, and goes on.
+/// The pod's shared memory takes nothing more: a dump puts nothing there.
+pub(super) fn shared_memory_full(stage: &Stage, dice: &mut Dice) -> Outcome {
+    let fill = format!("dd if=/dev/zero of=/dev/shm/filler bs={} 2> /dev/null; true", dice.between(1 << 12, 1 << 20));
+    let _ = stage.shell(&fill);
+    let transfer = Transfer::of(stage);
+    let outcome = transfer.whole(transfer.program(&Proxy::start()).run());
+    let _ = stage.shell("rm /dev/shm/filler");
+    stage.check(false, false);
+    outcome
+}
+
+/// The JVM stands still as soon as it has begun, and goes on.
 pub(super) fn late_first_byte(stage: &Stage, dice: &mut Dice) -> Outcome {
     let transfer = Transfer::of(stage);
-    // The FIFO is there before the JVM is asked.
+    // It opens the FIFO before it collects its garbage.
     let stopper = format!(
-        "until ls /dev/shm /proc/*/root/tmp -A 2> /dev/null | grep -q -F .p0; do :; done
-        jvm=$(busybox pidof java); kill -STOP $jvm; sleep {}.{}; kill -CONT $jvm",
+        "jvm=$(busybox pidof java); until ls -l /proc/$jvm/fd | grep -q -F /.jattach-; do :; done
+        kill -STOP $jvm; sleep {}.{}; kill -CONT $jvm",
         dice.between(1, 5),
         dice.between(0, 10)
     );
     let stopping = stage.script(&stopper).start();
-    let outcome = transfer.whole(transfer.program(&Proxy::start()).run());
+    let proxy = Proxy::start().with(UNHURRIED);
+    let outcome = transfer.whole(transfer.program(&proxy).args(DUMPING).run());
     let _ = stopping.wait().succeeded();
     stage.check(false, false);
     outcome
