@@ -13,15 +13,16 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../src/census/mod.rs"]
 mod census;
 
-use census::{Again, Array, Census, Objects, Thread};
+use census::{Again, Census, Thread, Threads};
 
 /// All that a census tells.
 #[derive(Debug, PartialEq)]
 struct Found {
     header: Option<Header>,
-    objects: Vec<Objects>,
-    arrays: Vec<Array>,
+    objects: Vec<(String, u64, u64)>,
+    arrays: Vec<(String, u64, u32, u64)>,
     threads: Vec<Thread>,
+    frames: Vec<String>,
     names: BTreeMap<u32, String>,
     left_out: Vec<String>,
 }
@@ -50,15 +51,23 @@ fn find(dump: &[u8], portion: usize) -> Found {
     let sound = reader.finish().map_or_else(|error| error.offset(), |summary| summary.bytes);
     let mut census = reader.into_visitor();
     census.end(sound);
-    let mut objects = census.objects();
-    objects.sort_by(|a, b| (&a.class, a.count, a.bytes).cmp(&(&b.class, b.count, b.bytes)));
-    let counted: u64 = objects.iter().map(|objects| objects.count).sum();
+    let mut objects: Vec<_> = census
+        .objects()
+        .into_iter()
+        .map(|objects| (objects.class.to_string(), objects.count, objects.bytes))
+        .collect();
+    objects.sort();
+    let counted: u64 = objects.iter().map(|(_, count, _)| count).sum();
     assert_eq!(counted, summary.instances + summary.arrays);
+    let arrays = census.largest_arrays().into_iter();
+    let arrays = arrays.map(|array| (array.class.to_string(), array.id, array.length, array.bytes)).collect();
+    let Threads { list: threads, frames } = census.threads();
     Found {
         header: census.header().copied(),
         objects,
-        arrays: census.largest_arrays(),
-        threads: census.threads(),
+        arrays,
+        threads,
+        frames: frames.into_iter().map(|frame| census.frame(frame)).collect(),
         names: census::find_thread_names(&census, &mut Memory(dump)).expect("memory"),
         left_out: census.left_out(),
     }

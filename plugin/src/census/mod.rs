@@ -20,15 +20,15 @@ use jattach_protocol::hprof::{
 use chunks::Chunks;
 use classes::Classes;
 use largest::{Elements, Largest};
+pub(crate) use names::ClassName;
 use names::Names;
-use stacks::Stacks;
+use stacks::{Distinct, Stacks};
 pub(crate) use thread_names::{Again, find as find_thread_names};
 
 /// Objects of one class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Objects {
-    /// The class as Java calls it.
-    pub(crate) class: String,
+pub(crate) struct Objects<'c> {
+    pub(crate) class: ClassName<'c>,
     pub(crate) count: u64,
     /// Shallow bytes of all of them: see [`shallow`].
     pub(crate) bytes: u64,
@@ -36,8 +36,8 @@ pub(crate) struct Objects {
 
 /// One array.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Array {
-    pub(crate) class: String,
+pub(crate) struct Array<'c> {
+    pub(crate) class: ClassName<'c>,
     pub(crate) id: u64,
     /// Elements.
     pub(crate) length: u32,
@@ -52,10 +52,16 @@ pub(crate) struct Thread {
     pub(crate) serial: u32,
     /// The identifier of its object, if the dump has come to where it stands.
     pub(crate) id: Option<u64>,
-    /// The first frames, innermost first, as Java shows them.
-    pub(crate) frames: Vec<String>,
+    /// The first frames, innermost first: numbers in the list of [`Threads`].
+    pub(crate) frames: Vec<usize>,
     /// How many frames there are.
     pub(crate) depth: u32,
+}
+
+/// The threads in the order of the dump, and what their stacks are made of: no place in a method stands there twice.
+pub(crate) struct Threads<'c> {
+    pub(crate) list: Vec<Thread>,
+    pub(crate) frames: Vec<Option<&'c Frame>>,
 }
 
 /// The visitor that counts.
@@ -136,11 +142,11 @@ impl Census {
     }
 
     /// What there is of each class that there is anything of, in no order.
-    pub(crate) fn objects(&self) -> Vec<Objects> {
+    pub(crate) fn objects(&self) -> Vec<Objects<'_>> {
         let mut objects = Vec::new();
         for (id, class, bytes) in self.classes.counted(self.ids()) {
             let name = |array| match id {
-                None => "(other classes)".to_owned(),
+                None => ClassName::Plain("(other classes)"),
                 Some(id) => self.class_name(id, class.name, array),
             };
             if class.instances > 0 {
@@ -153,26 +159,25 @@ impl Census {
         for (kind, name) in VALUES {
             let (count, bytes) = self.values[kind as usize];
             if count > 0 {
-                objects.push(Objects { class: name.to_owned(), count, bytes });
+                objects.push(Objects { class: ClassName::Plain(name), count, bytes });
             }
         }
         objects
     }
 
     /// A class by its name, or where that is not known by its identifier.
-    fn class_name(&self, id: u64, name: u64, is_array: bool) -> String {
+    fn class_name(&self, id: u64, name: u64, is_array: bool) -> ClassName<'_> {
         let internal = self.names.get(name).filter(|name| !name.is_empty());
-        let name = internal.map_or_else(|| format!("(class {id:#x})"), names::of_class);
-        if is_array && !name.ends_with("[]") { name + "[]" } else { name }
+        internal.map_or(ClassName::Unnamed(id, is_array), |name| ClassName::Internal(name, is_array))
     }
 
     /// The largest arrays, the largest first.
-    pub(crate) fn largest_arrays(&self) -> Vec<Array> {
+    pub(crate) fn largest_arrays(&self) -> Vec<Array<'_>> {
         let class = |elements| match elements {
             Elements::Objects(class) => self.class_name(class, self.classes.name(class).unwrap_or(0), true),
             Elements::Values(code) => {
                 let value = VALUES.into_iter().find(|(kind, _)| *kind as u8 == code);
-                value.expect("the code of a type").1.to_owned()
+                ClassName::Plain(value.expect("the code of a type").1)
             }
         };
         let array = |array: largest::Array| {
@@ -182,20 +187,22 @@ impl Census {
         self.largest.list().into_iter().map(array).collect()
     }
 
-    /// The threads in the order of the dump.
-    pub(crate) fn threads(&self) -> Vec<Thread> {
+    /// The threads and their stacks.
+    pub(crate) fn threads(&self) -> Threads<'_> {
+        let mut distinct = Distinct::default();
         let thread = |(serial, thread): (u32, &stacks::Thread)| {
             let stacks::Thread { object, depth, .. } = *thread;
-            let frames = self.stacks.frames(thread).map(|frame| self.frame(frame)).collect();
+            let frames = self.stacks.frames(thread).map(|frame| distinct.number(frame)).collect();
             Thread { serial, id: object, frames, depth }
         };
-        self.stacks.threads().map(thread).collect()
+        let list = self.stacks.threads().map(thread).collect();
+        Threads { list, frames: distinct.frames }
     }
 
     /// A frame as a Java stack trace shows it: `java.lang.Object.wait(Object.java:338)`.
-    fn frame(&self, frame: Option<&Frame>) -> String {
+    pub(crate) fn frame(&self, frame: Option<&Frame>) -> String {
         let Some(frame) = frame else { return "(unknown frame)".to_owned() };
-        let text = |id| self.names.get(id).map(|name| String::from_utf8_lossy(name).into_owned());
+        let text = |id| self.names.get(id).map(names::text);
         let class = self.classes.name_by_serial(frame.class_serial).and_then(|name| self.names.get(name));
         let class = class.map_or_else(|| "(unknown class)".to_owned(), names::of_class);
         let method = text(frame.method).unwrap_or_else(|| "(unknown method)".to_owned());

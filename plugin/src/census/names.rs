@@ -1,5 +1,8 @@
 //! The names that the records refer to, and what Java calls a class.
 
+use std::cmp::Ordering;
+use std::fmt;
+
 /// Names kept at most, and bytes of them together: several times what the largest applications have. A dump that claims
 /// more shows the rest by their identifiers.
 const MOST: usize = 4 << 20;
@@ -84,30 +87,99 @@ impl Names {
     }
 }
 
+/// The bytes of a name that are shown: more than compilers make of the longest, and less than would fill a memory where a name
+/// stands in every frame of every thread.
+const SHOWN: usize = 1 << 10;
+/// The bytes of it that are compared: there may be a million classes of one name.
+const COMPARED: usize = 256;
+/// The dimensions that an array can have (JVMS 4.3.2).
+const DIMENSIONS: usize = 255;
+
+/// What a class is called. It is made into a text only where that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClassName<'c> {
+    /// A class of this internal name, or the arrays of it.
+    Internal(&'c [u8], bool),
+    /// The same of a class without a name, by its identifier.
+    Unnamed(u64, bool),
+    /// The arrays of a primitive type, or what no class is known of.
+    Plain(&'static str),
+}
+
+impl ClassName<'_> {
+    /// By what they are sorted: as good as what is shown, and nothing is made for it.
+    fn key(&self) -> (&[u8], bool, u64) {
+        match self {
+            ClassName::Internal(name, is_array) => {
+                let (element, dimensions) = element(&name[..name.len().min(COMPARED)]);
+                (element, *is_array || dimensions > 0, 0)
+            }
+            ClassName::Unnamed(id, is_array) => (b"(", *is_array, *id),
+            ClassName::Plain(name) => (name.as_bytes(), false, 0),
+        }
+    }
+}
+
+impl Ord for ClassName<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for ClassName<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for ClassName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, is_array) = match *self {
+            ClassName::Internal(name, is_array) => (of_class(name), is_array),
+            ClassName::Unnamed(id, is_array) => (format!("(class {id:#x})"), is_array),
+            ClassName::Plain(name) => return f.write_str(name),
+        };
+        let brackets = if is_array && !name.ends_with("[]") { "[]" } else { "" };
+        write!(f, "{name}{brackets}")
+    }
+}
+
 /// What Java calls the class of this internal name: `java.lang.Object[]` for `[Ljava/lang/Object;`.
 pub(super) fn of_class(internal: &[u8]) -> String {
-    let name = String::from_utf8_lossy(internal);
-    let element = name.trim_start_matches('[');
-    let dimensions = name.len() - element.len();
+    let (element, dimensions) = element(internal);
+    text(element).replace('/', ".") + &"[]".repeat(dimensions.min(DIMENSIONS))
+}
+
+/// What an array is of in the end, and in how many dimensions; of any other class 0.
+fn element(internal: &[u8]) -> (&[u8], usize) {
+    let dimensions = internal.iter().take_while(|byte| **byte == b'[').count();
+    let element = &internal[dimensions..];
     if dimensions == 0 {
-        return name.replace('/', ".");
+        return (element, 0);
     }
-    let class = element.strip_prefix('L').and_then(|rest| rest.strip_suffix(';'));
-    let element = class.or_else(|| primitive(element)).unwrap_or(element);
-    element.replace('/', ".") + &"[]".repeat(dimensions)
+    let class = element.strip_prefix(b"L").and_then(|rest| rest.strip_suffix(b";"));
+    (class.or_else(|| primitive(element)).unwrap_or(element), dimensions)
+}
+
+/// A name as it is shown: its beginning, where it is longer than anybody reads.
+pub(super) fn text(name: &[u8]) -> String {
+    match name.split_at_checked(SHOWN) {
+        Some((beginning, [_, ..])) => String::from_utf8_lossy(beginning).into_owned() + "…",
+        _ => String::from_utf8_lossy(name).into_owned(),
+    }
 }
 
 /// The primitive type of this descriptor (JVMS 4.3.2).
-fn primitive(descriptor: &str) -> Option<&'static str> {
+fn primitive(descriptor: &[u8]) -> Option<&'static [u8]> {
     Some(match descriptor {
-        "Z" => "boolean",
-        "B" => "byte",
-        "C" => "char",
-        "S" => "short",
-        "I" => "int",
-        "J" => "long",
-        "F" => "float",
-        "D" => "double",
+        b"Z" => b"boolean",
+        b"B" => b"byte",
+        b"C" => b"char",
+        b"S" => b"short",
+        b"I" => b"int",
+        b"J" => b"long",
+        b"F" => b"float",
+        b"D" => b"double",
         _ => return None,
     })
 }
@@ -164,5 +236,17 @@ mod tests {
         assert_eq!(called("[["), "[][]");
         assert_eq!(called("[LÜnï;"), "Ünï[]");
         assert_eq!(called("[Q/x"), "Q.x[]");
+    }
+
+    #[test]
+    fn of_a_name_without_end_the_beginning_is_shown() {
+        for internal in
+            [&[b'A'; LONGEST][..], &[b'['; LONGEST], &[&b"[L"[..], &[b'A'; 2000], b";"].concat(), &[0xff; 2000]]
+        {
+            let name = ClassName::Internal(internal, true).to_string();
+            assert!(name.len() <= 3 * SHOWN + 2 * DIMENSIONS + 5, "{} bytes", name.len());
+            assert!(name.ends_with("[]"), "{name}");
+        }
+        assert_eq!(text(&[b'x'; SHOWN]).len(), SHOWN);
     }
 }

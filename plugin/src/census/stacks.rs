@@ -108,6 +108,24 @@ impl Stacks {
     }
 }
 
+/// The frames of all stacks, each place in a method once: a JVM writes one for each thread that is there.
+#[derive(Default)]
+pub(super) struct Distinct<'s> {
+    numbers: HashMap<Option<(u32, u64, u64, i32)>, usize, RandomState>,
+    pub(super) frames: Vec<Option<&'s hprof::Frame>>,
+}
+
+impl<'s> Distinct<'s> {
+    /// The number of a frame in the list.
+    pub(super) fn number(&mut self, frame: Option<&'s hprof::Frame>) -> usize {
+        let place = frame.map(|frame| (frame.class_serial, frame.method, frame.source, frame.line));
+        *self.numbers.entry(place).or_insert_with(|| {
+            self.frames.push(frame);
+            self.frames.len() - 1
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -116,10 +116,30 @@ mod memory {
         }
     }
 
+    #[test]
+    fn a_long_name_in_every_frame_of_every_thread_and_of_many_classes_takes_no_memory() {
+        /// Frames of a stack.
+        const DEEP: usize = 1000;
+        let mut dump = Dump::new(8);
+        let long = "[".repeat(60_000);
+        let class = dump.load(0x700, &long);
+        dump.frame(0x900, class, &long, &long, 1);
+        // Each depth is a stack of its own: 36 gigabytes of frames.
+        for serial in 1..=200 {
+            dump.trace(serial, &vec![0x900; DEEP - usize::try_from(serial).expect("few")]);
+        }
+        // 2 gigabytes of names.
+        for class in 0x1000..0x5000 {
+            dump.load(class, &long);
+            dump.instance(0x10_0000 + class, class, &[]);
+        }
+        assert_eq!(inspect_with_little_memory(&dump.end(), 0), Some(0));
+    }
+
     /// What `inspect -` ends with that reads those bytes, and then so many zeroes.
     fn inspect_with_little_memory(head: &[u8], zeroes: usize) -> Option<i32> {
         let mut child = Command::new("sh")
-            .args(["-c", &format!("ulimit -v {LIMIT}; exec \"$0\" inspect -")])
+            .args(["-c", &format!("ulimit -v {LIMIT}; exec \"$0\" inspect - -o json")])
             .arg(env!("CARGO_BIN_EXE_kubectl-jattach"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
