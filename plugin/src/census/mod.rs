@@ -26,7 +26,7 @@ use stacks::{Distinct, Stacks};
 pub(crate) use thread_names::{Again, find as find_thread_names};
 
 /// Objects of one class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Objects<'c> {
     pub(crate) class: ClassName<'c>,
     pub(crate) count: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Objects<'c> {
 }
 
 /// One array.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Array<'c> {
     pub(crate) class: ClassName<'c>,
     pub(crate) id: u64,

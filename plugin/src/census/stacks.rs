@@ -111,9 +111,12 @@ impl Stacks {
 /// The frames of all stacks, each place in a method once: a JVM writes one for each thread that is there.
 #[derive(Default)]
 pub(super) struct Distinct<'s> {
-    numbers: HashMap<Option<(u32, u64, u64, i32)>, usize, RandomState>,
+    numbers: HashMap<Option<Place>, usize, RandomState>,
     pub(super) frames: Vec<Option<&'s hprof::Frame>>,
 }
+
+/// The serial number of a class, the identifiers of a method and of a source file, and a line.
+type Place = (u32, u64, u64, i32);
 
 impl<'s> Distinct<'s> {
     /// The number of a frame in the list.
