@@ -18,7 +18,7 @@ mod samples;
 mod sync;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use jattach_protocol::hprof::Summary;
 use jattach_protocol::message::{End, Form, PART, Patch, STREAMS, Started};
@@ -31,7 +31,7 @@ use check::Check;
 pub(crate) use files::Files;
 pub(crate) use format::Format;
 pub(crate) use guard::Room;
-pub(crate) use part::{DumpFile, held, held_for, is_begun, remove_empty};
+pub(crate) use part::{DumpFile, forget, held, held_for, is_begun, remove_empty, whole_for};
 pub(crate) use pipe::Pipe;
 pub(crate) use record::{Job, Record, Source, Wanted};
 

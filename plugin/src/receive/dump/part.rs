@@ -34,10 +34,11 @@ impl DumpFile {
                 .evidence("it is a directory, a device, or nothing")
                 .remedy("give another FILE, `-` for stdout, or none for POD-CONTAINER-UTC.hprof here"));
         }
+        let part = with(path, ".part");
+        part_from(path, &part);
         if !overwrite && fs::symlink_metadata(path).is_ok() {
             return Err(exists(path));
         }
-        let part = with(path, ".part");
         let file = lock(&part).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => Failure::new(Exit::Busy, format!("{} is being written", part.display()))
                 .evidence("another process holds its lock")
@@ -54,7 +55,8 @@ impl DumpFile {
 
     /// What FILE.part is the beginning of, where that is known.
     pub(crate) fn record(&self) -> Option<Record> {
-        Record::read(&self.beside(JSON))
+        // Where a whole dump has its name already, a crash may have left its record.
+        Record::read(&self.beside(JSON)).filter(|record| record.whole.is_none() || held(&self.part) > 0)
     }
 
     /// Gives up whatever is there of an earlier dump.
@@ -119,6 +121,16 @@ pub(crate) fn is_begun(part: &Path) -> bool {
     Record::read(&with(part, JSON)).is_some_and(|record| record.job.is_some())
 }
 
+/// The record of a dump to FILE, if all of that is here and has no name yet.
+pub(crate) fn whole_for(path: &Path) -> Option<Record> {
+    Record::read(&with(&with(path, ".part"), JSON)).filter(|record| record.whole.is_some())
+}
+
+/// Has no other run go on with FILE.part.
+pub(crate) fn forget(part: &Path) {
+    let _ = fs::remove_file(with(part, JSON));
+}
+
 /// Removes FILE.part and what lies beside it, if no byte has come.
 pub(crate) fn remove_empty(part: &Path) {
     if held(part) == 0 {
@@ -133,6 +145,28 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     path.push(suffix);
     path.into()
 }
+
+/// Parts FILE.part from FILE, where a crash has left both names to a dump that is whole: what is done to the one from now on
+/// would be done to the other.
+#[cfg(unix)]
+fn part_from(path: &Path, part: &Path) {
+    let is_shared = || -> io::Result<bool> {
+        let file = File::open(path)?;
+        let both = is_still(path, &file)? && is_still(part, &file)?;
+        // Who gives the dump its name just now has the lock.
+        Ok(both && file.try_lock().is_ok())
+    };
+    let left = fs::metadata(with(part, P0)).map_or(0, |meta| meta.len());
+    if whole_for(path).is_some() && left == 0 && is_shared().unwrap_or(false) {
+        for name in [part.to_owned(), with(part, P0), with(part, PACKED), with(part, JSON)] {
+            let _ = fs::remove_file(name);
+        }
+    }
+}
+
+/// The standard library tells no file from another here.
+#[cfg(not(unix))]
+fn part_from(_path: &Path, _part: &Path) {}
 
 /// A file that is ours alone, and that nobody else writes a dump to.
 fn lock(part: &Path) -> io::Result<File> {

@@ -200,7 +200,7 @@ fn a_pair_whose_second_stream_has_not_ended_is_not_whole() {
 }
 
 /// A dump of which everything is there and found right, and that has no name yet.
-fn sealed(directory: &Path, form: Form, format: Format) -> PathBuf {
+pub(crate) fn sealed(directory: &Path, form: Form, format: Format) -> PathBuf {
     let path = directory.join("x.hprof");
     let mut dump = fresh(&path, form, format);
     let streams = match form {
@@ -258,8 +258,8 @@ fn a_record_whose_dump_has_its_name_already_names_nothing_else_so() {
     // As a crash between the dump's name and the record's end leaves it.
     fs::write(&json, record).expect("room");
     let file = DumpFile::open(&path, true).expect("--force");
-    let record = file.record().expect("a record");
-    assert!(later(file, record).is_err());
+    let record = Record::read(&json).expect("a record");
+    assert!(file.record().is_none() && later(file, record).is_err());
     let (main, part) = samples::pair();
     assert_eq!(read(&path, Format::Raw), samples::joined(&main, &part));
 }
@@ -294,6 +294,30 @@ fn a_whole_dump_that_has_lost_something_since_never_gets_its_name() {
         assert_eq!(failure.exit, Exit::Transfer, "{failure}");
         assert!(failure.remedy.contains("--no-resume"), "{failure}");
         assert_eq!(names(directory.path()), before, "{failure}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_dump_that_a_crash_left_with_both_names_is_not_touched_by_the_next_one() {
+    for form in [Form::Stream, Form::Pair] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = sealed(directory.path(), form, Format::Raw);
+        let json = directory.path().join("x.hprof.part.json");
+        let record = fs::read(&json).expect("the record");
+        completed(&path);
+        let whole = fs::read(&path).expect("the dump");
+        // As a crash between the one name and the end of the other leaves it.
+        fs::hard_link(&path, directory.path().join("x.hprof.part")).expect("a link");
+        fs::write(&json, &record).expect("room");
+        assert_eq!(DumpFile::open(&path, false).err().expect("it is there").exit, Exit::Usage);
+        assert_eq!(names(directory.path()), ["x.hprof"]);
+        // And between the name and the end of the record, where that was a rename.
+        fs::write(&json, &record).expect("room");
+        let file = DumpFile::open(&path, true).expect("--force");
+        assert_eq!(file.record(), None);
+        file.clear().expect("a part of its own");
+        assert_eq!(fs::read(&path).expect("the dump"), whole, "until another one is whole");
     }
 }
 
