@@ -41,5 +41,5 @@ impl Counted {
 pub(super) fn corrupt(evidence: String) -> Failure {
     Failure::new(Exit::Transfer, "what arrived is not what the injector sent")
         .evidence(evidence)
-        .remedy("run the command again: nothing of the target has changed")
+        .remedy("run the command again, a dump with --no-resume: nothing of the target has changed")
 }

@@ -1,5 +1,6 @@
 //! The dump on its way: one conversation, or several, where the connection is cut and the injector still has what is missing.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use jattach_protocol::message::{DumpHeap as Request, Limits, Operation, Phase, Progress as Far, Resume, Started};
@@ -31,6 +32,8 @@ pub(super) struct Errand<'a> {
     pub(super) wanted: &'a DumpHeap,
     pub(super) limits: Limits,
     pub(super) progress: &'a Progress,
+    /// Set once nobody can go on with what came of it.
+    pub(super) given_up: Cell<bool>,
 }
 
 impl Errand<'_> {
@@ -56,8 +59,9 @@ pub(super) async fn fetch<T: Send + 'static>(
             Ok(stored) => return Ok((stored, session)),
             Err(error) => error,
         };
-        if storing.is_over() && errand.wanted.file == Destination::Stdout {
-            // What has gone through a pipe no other run goes on with. The injector is told, and has room for others.
+        if storing.is_over() && is_hopeless(&error, &errand.wanted.file) {
+            // The injector is told, and has room for others.
+            errand.given_up.set(true);
             let _ = session.finish().await;
             return Err(error);
         }
@@ -124,6 +128,12 @@ async fn begin<T: Send + 'static>(
     }
     *job = Some(now);
     storing.begin(started).await
+}
+
+/// Whether no other run goes on with what could not be stored to its end: it went through a pipe, or is not right. What only a
+/// disk did not take, it may take the next time.
+fn is_hopeless(error: &Error, to: &Destination) -> bool {
+    *to == Destination::Stdout || matches!(error, Error::Transfer(failure) if failure.exit == Exit::Transfer)
 }
 
 /// Whether the connection has failed, and neither the injector nor the JVM.
@@ -232,6 +242,14 @@ mod tests {
         let far = |stalled| phase(&Far { phase: Phase::Dumping, done: 0, total: 0, stalled });
         assert_eq!(far(0), "dumping; the JVM stands still");
         assert_eq!(far(1234), "dumping; the JVM stands still; it has waited 1.2 s for room");
+    }
+
+    #[test]
+    fn what_is_not_right_or_went_through_a_pipe_is_given_up_and_what_a_disk_did_not_take_is_not() {
+        let hopeless = |exit, to| is_hopeless(&Failure::new(exit, "").into(), &to);
+        let file = || Destination::File("x.hprof".into());
+        assert!(hopeless(Exit::Transfer, file()) && hopeless(Exit::Transfer, Destination::Default));
+        assert!(hopeless(Exit::Other, Destination::Stdout) && !hopeless(Exit::Other, file()));
     }
 
     #[test]

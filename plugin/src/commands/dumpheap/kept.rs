@@ -41,6 +41,12 @@ impl<'c> Kept<'c> {
     pub(super) fn lose(&mut self) {
         self.lost = true;
     }
+
+    /// What came is not what it should be: it may be looked at, and no run goes on with it.
+    pub(super) fn give_up(&mut self) {
+        self.lost = true;
+        dump::forget(&self.part);
+    }
 }
 
 impl Drop for Kept<'_> {
@@ -88,6 +94,22 @@ mod tests {
             r#"kubectl jattach pod/x dumpheap "it's.hprof" '--namespace=my shop' --gzip"#
         );
         assert_eq!(again(&[], "x", Path::new("-x")), "kubectl jattach pod/x dumpheap ./-x");
+    }
+
+    #[test]
+    fn a_dump_that_is_given_up_stays_to_be_looked_at_and_is_no_beginning_of_another() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let part = directory.path().join("x.hprof.part");
+        for (path, bytes) in [(&part, "JAVA"), (&directory.path().join("x.hprof.part.json"), "{}")] {
+            std::fs::write(path, bytes).expect("room");
+        }
+        let notes = Notes::recording();
+        let mut kept = Kept { part: part.clone(), notes: &notes, line: String::new(), armed: true, lost: false };
+        kept.give_up();
+        drop(kept);
+        let names: Vec<_> = std::fs::read_dir(&directory).expect("the directory").collect();
+        assert!(part.exists() && names.len() == 1, "{names:?}");
+        assert!(!notes.recorded().contains("Go on with"), "{}", notes.recorded());
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod fetch;
 mod kept;
 mod landing;
 
+use std::cell::Cell;
+
 use jattach_protocol::Code;
 use jattach_protocol::hprof::Summary;
 use jattach_protocol::message::Limits;
@@ -36,7 +38,8 @@ pub(super) async fn run(
     to: &mut To<'_>,
 ) -> Result<(), Error> {
     let progress = Progress::new(context.options.output.quiet);
-    let errand = Errand { context, debugger, wanted, limits: limits(context, wanted), progress: &progress };
+    let (limits, given_up) = (limits(context, wanted), Cell::new(false));
+    let errand = Errand { context, debugger, wanted, limits, progress: &progress, given_up };
     let summary = match to {
         To::Stdout => to_stdout(&errand, session).await?,
         To::File(landing) => {
@@ -45,6 +48,9 @@ pub(super) async fn run(
                 && failure.code != Code::Transfer
             {
                 landing.kept.lose();
+            }
+            if errand.given_up.get() {
+                landing.kept.give_up();
             }
             result?
         }
