@@ -87,7 +87,12 @@ async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shar
         let target = target::find(&cluster, wish, &notes).await?;
         return Ok(clean::run(&Context { cluster, target, options, notes }).await?);
     }
-    let target = target::resolve(&cluster, wish, &notes).await?;
+    let target = match (target::resolve(&cluster, wish, &notes).await, action) {
+        (Err(gone), Action::DumpHeap(wanted)) if gone.exit == Exit::Target => {
+            return Ok(dumpheap::complete_without(gone, cluster.namespace(), wish, wanted, &notes)?);
+        }
+        (found, _) => found?,
+    };
     let context = Context { cluster, target, options, notes };
     if let Some(answered_by) = context.options.injector.dry_run {
         let Context { cluster, target, options, .. } = &context;

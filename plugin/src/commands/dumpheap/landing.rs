@@ -9,9 +9,9 @@ use super::kept::Kept;
 use crate::commands::Context;
 use crate::error::{Exit, Failure};
 use crate::options::{Destination, DumpHeap};
-use crate::receive::dump::{DumpFile, Files, Record, Source, Wanted};
+use crate::receive::dump::{self, DumpFile, Files, Record, Source, Wanted};
 use crate::render::Notes;
-use crate::target::Target;
+use crate::target::{Name, Target, Wish};
 
 /// Where the dump goes.
 pub(crate) enum To<'c> {
@@ -131,6 +131,42 @@ fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) -> Resul
     Ok(())
 }
 
+/// Completes a dump that was wanted of a pod that is `gone`, where all of it is here: then nobody is needed for it.
+///
+/// # Errors
+/// `gone`, where there is no such dump; those of completing it.
+pub(in crate::commands) fn complete_without(
+    gone: Failure,
+    namespace: &str,
+    wish: &Wish,
+    wanted: &DumpHeap,
+    notes: &Notes,
+) -> Result<(), Failure> {
+    let Destination::File(path) = &wanted.file else { return Err(gone) };
+    let is_its = |record: &Record| wanted.resume && is_of(record, namespace, wish, wanted);
+    if !dump::whole_for(path).is_some_and(|record| is_its(&record)) {
+        return Err(gone);
+    }
+    let file = DumpFile::open(path, wanted.force)?;
+    let Some(record) = file.record().filter(is_its) else { return Err(gone) };
+    notes.say(&format!("{}; all of its heap dump is here", gone.cause));
+    complete(file, record, path, notes)
+}
+
+/// Whether a record is of what is wished for, as far as that can be known without the pod.
+fn is_of(record: &Record, namespace: &str, wish: &Wish, wanted: &DumpHeap) -> bool {
+    let source = &record.source;
+    let DumpHeap { live, redact, format, .. } = *wanted;
+    let named = match &wish.name {
+        Name::Pod(name) => *name == source.pod,
+        Name::Workload { .. } | Name::Selector(_) => true,
+    };
+    named
+        && source.namespace == namespace
+        && wish.container.as_ref().is_none_or(|container| *container == source.container)
+        && record.wanted == Wanted { live, redact, format, pid: wish.pid.unwrap_or(0) }
+}
+
 /// What the target is, for the record.
 pub(super) fn source(target: &Target) -> Source {
     Source {
@@ -152,4 +188,53 @@ pub(super) fn wanted(context: &Context, wish: &DumpHeap) -> Wanted {
 fn default_name(target: &Target, wish: &DumpHeap) -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("{}-{}-{now}.{}", target.pod_name(), target.container, wish.format.extension()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use jattach_protocol::message::{Form, Redact};
+
+    use super::*;
+    use crate::receive::dump::Format;
+    use crate::receive::dump::tests::sealed;
+
+    /// What becomes of a dump of pod/x in shop that is all here, and whether it has its name then.
+    fn completed(target: &str, namespace: &str, change: fn(&mut DumpHeap)) -> (Option<Exit>, bool) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = sealed(directory.path(), Form::Pair, Format::Raw);
+        let mut wanted = DumpHeap {
+            file: Destination::File(path.clone()),
+            live: true,
+            redact: Redact::Nothing,
+            format: Format::Raw,
+            force: false,
+            resume: true,
+            yes: false,
+            spool: None,
+            max_stall: None,
+            max_pause: None,
+        };
+        change(&mut wanted);
+        let wish = Wish::new(Some(target), None, None, None).expect("a target");
+        let gone = Failure::new(Exit::Target, "there is no such pod");
+        let result = complete_without(gone, namespace, &wish, &wanted, &Notes::recording());
+        (result.err().map(|failure| failure.exit), path.exists())
+    }
+
+    #[test]
+    fn a_dump_that_is_all_here_needs_no_pod() {
+        for target in ["pod/x", "deploy/x"] {
+            assert_eq!(completed(target, "shop", |_| ()), (None, true));
+        }
+    }
+
+    #[test]
+    fn a_dump_of_another_pod_or_wanted_otherwise_is_left_as_it_is() {
+        let left = (Some(Exit::Target), false);
+        assert_eq!(completed("pod/y", "shop", |_| ()), left);
+        assert_eq!(completed("pod/x", "other", |_| ()), left);
+        assert_eq!(completed("pod/x", "shop", |wanted| wanted.live = false), left);
+        assert_eq!(completed("pod/x", "shop", |wanted| wanted.resume = false), left);
+        assert_eq!(completed("pod/x", "shop", |wanted| wanted.file = Destination::Stdout), left);
+    }
 }

@@ -23,7 +23,7 @@ use crate::session::{Error, Session};
 use crate::target::storage_limit;
 pub(super) use again::open_again;
 use fetch::Errand;
-pub(super) use landing::{Landing, To};
+pub(super) use landing::{Landing, To, complete_without};
 
 /// Has the JVM dump its heap, of live objects or of all, and brings the dump here; or goes on with one that was begun.
 ///
