@@ -112,7 +112,7 @@ impl Verdict {
     pub(super) fn check(&self, hint: &str) -> Result<(), Failure> {
         let Some(Problem { offset, message }) = &self.problem else { return Ok(()) };
         let remedy = if self.file.ends_with(".part") {
-            "`dumpheap` with the same FILE completes what is all here, and goes on while the injector has the rest"
+            "`dumpheap` with the same FILE goes on where the injector has the rest, and completes what is all here"
         } else {
             "copy it again, or dump again"
         };
