@@ -69,7 +69,11 @@ fn the_part_of_an_interrupted_dump_says_how_far_it_is_sound_and_how_it_goes_on()
     let ran = with_file("x.hprof.part", &dump[..500], "verify x.hprof.part");
     assert_eq!(ran.code, Some(8));
     assert!(ran.stderr.contains("sound so far: 500 bytes"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`dumpheap` with the same FILE goes on where the injector has the rest"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("`dumpheap` with the same FILE goes on where the injector has the rest"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
