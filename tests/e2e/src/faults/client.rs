@@ -38,7 +38,7 @@ pub(super) fn killed_without_spool(stage: &Stage, dice: &mut Dice) -> Outcome {
     proxy.set(Fault::None);
     let outcome = transfer.outcome(transfer.program(&proxy).run());
     if outcome != Outcome::Whole {
-        let _ = transfer.whole(transfer.program(&proxy).arg("--no-resume").run());
+        let _ = transfer.whole(transfer.program(&proxy).run());
     }
     stage.check(false, false);
     outcome
