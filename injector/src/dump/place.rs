@@ -43,6 +43,11 @@ impl Place {
         Ok(Place { directory, seen: format!("/proc/{}/root/tmp", std::process::id()), whose: "the injector's /tmp" })
     }
 
+    /// Our own /tmp, where the target can name it: in a PID namespace below ours our pid is another's.
+    pub(crate) fn own_for(target: &Target<'_>) -> Result<Option<nix::Result<Place>>, Failure> {
+        Ok((target.status()?.namespace_pids.len() == 1).then(Place::own))
+    }
+
     /// The target's /tmp.
     pub(crate) fn of(target: &Target<'_>) -> nix::Result<Place> {
         let directory = target.open_in_root(b"/tmp", OFlag::O_DIRECTORY)?;
@@ -93,6 +98,14 @@ impl Place {
             self.unlink(name);
         }
         fifo
+    }
+
+    /// A new file that has lost its name already: it vanishes with us.
+    pub(crate) fn create_nameless(&self) -> Option<File> {
+        let name = Place::name().ok()?;
+        let file = self.create(&name).ok()?;
+        self.unlink(&name);
+        Some(file)
     }
 
     /// Opens `name` for reading, if it is there and is a regular file: in the target's /tmp it might be anything by now.

@@ -70,8 +70,7 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
 /// FIFO whose reader has been killed. Elsewhere FIFOs are only where the JVM is not let in there, or is in a PID namespace
 /// below ours and knows our pid as another's.
 fn places(target: &Target<'_>) -> Result<Vec<Place>, Failure> {
-    let reaches_us = target.status()?.namespace_pids.len() == 1;
-    let own = if reaches_us { Place::own().ok() } else { None };
+    let own = Place::own_for(target)?.and_then(Result::ok);
     Ok([own, Place::shared(target).ok(), Place::of(target).ok()].into_iter().flatten().collect())
 }
 

@@ -12,7 +12,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::place::Place;
 
 /// Blocks begin where a page does: a hole takes whole ones.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// After so many bytes the filesystem is looked at again: others fill it, too.
 const LOOK: u64 = 64 << 20;
@@ -99,9 +99,7 @@ impl Spool {
             (self.end, self.looked) = (0, 0);
             return;
         }
-        let (Ok(from), Ok(length)) = (i64::try_from(at), i64::try_from(length)) else { return };
-        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        self.solid |= fallocate(store.file.as_fd(), hole, from, length).is_err();
+        self.solid |= !punch(&store.file, at, length);
     }
 
     /// The file, to read what was put.
@@ -135,15 +133,20 @@ impl Spool {
     }
 }
 
+/// Gives bytes of a file back to the disk; false where that cannot be done.
+pub(super) fn punch(file: &File, at: u64, length: u64) -> bool {
+    let (Ok(at), Ok(length)) = (i64::try_from(at), i64::try_from(length)) else { return false };
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    fallocate(file.as_fd(), hole, at, length).is_ok()
+}
+
 impl Store {
     fn create() -> Option<Store> {
         let place = Place::own().ok()?;
         if place.is_in_memory() {
             return None;
         }
-        let name = Place::name().ok()?;
-        let file = place.create(&name).ok()?;
-        place.unlink(&name);
+        let file = place.create_nameless()?;
         // A filesystem that cannot be written to after all shows it here.
         file.write_all_at(&[0], 0).and_then(|()| file.set_len(0)).ok()?;
         Some(Store { place, file: Arc::new(file) })

@@ -14,12 +14,12 @@ use jattach_protocol::hprof::Lengths;
 use jattach_protocol::hprof::redact::Redactor;
 use jattach_protocol::message::{Patch, Phase, Progress, Survey};
 use jattach_protocol::{Code, Failure};
-use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::artefact::Artefact;
 use super::intake::{Intake, Packer};
 use super::place::Place;
 use super::pump::Order;
+use super::spool::{self, PAGE};
 use super::{CREATED, LONGEST, MAX_TEXT, not_created, says, unfinished, unreachable};
 use crate::jvm::command::Command;
 use crate::jvm::hotspot::{self, Limits, Reply};
@@ -35,8 +35,6 @@ const TURN: u64 = 64 << 20;
 /// Where in a heap record its length stands.
 const LENGTH: u64 = 5;
 
-const PAGE: u64 = 4096;
-
 /// Has the JVM dump its heap into a file, and takes on what it writes.
 ///
 /// # Errors
@@ -47,9 +45,7 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
     // Who says how much may lie in the pod has said it for this file, too.
     let storage = if artefact.limits.spool == u64::MAX { artefact.limits.storage } else { 0 };
     let mut refusals = Vec::new();
-    // A JVM in a PID namespace below ours knows our pid as another's: its own /tmp is the one place both mean.
-    let reaches_us = order.target.status()?.namespace_pids.len() == 1;
-    let own = reaches_us.then(Place::own);
+    let own = Place::own_for(order.target)?;
     for place in own.into_iter().chain([Place::of(order.target)]) {
         let place = match place {
             Ok(place) => place,
@@ -201,9 +197,8 @@ impl Drop for Tail<'_> {
 /// Gives the whole pages from `begin` to `end` back to the disk.
 fn punch(file: &File, begin: u64, end: u64) {
     let (begin, end) = (begin.next_multiple_of(PAGE), end - end % PAGE);
-    if let (Ok(from), Ok(length @ 1..)) = (i64::try_from(begin), i64::try_from(end.saturating_sub(begin))) {
-        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let _ = fallocate(file.as_fd(), hole, from, length);
+    if begin < end {
+        spool::punch(file, begin, end - begin);
     }
 }
 

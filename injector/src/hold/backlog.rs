@@ -156,9 +156,7 @@ impl State {
 fn spill(bytes: &[u8]) -> Option<File> {
     let place = Place::own().ok()?;
     place.check(FILE, FILE, 0).ok()?;
-    let name = Place::name().ok()?;
-    let file = place.create(&name).ok()?;
-    place.unlink(&name);
+    let file = place.create_nameless()?;
     file.write_all_at(bytes, 0).ok()?;
     Some(file)
 }

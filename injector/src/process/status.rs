@@ -74,9 +74,7 @@ pub(crate) fn start_time(stat: &[u8]) -> Option<u64> {
 
 /// Whether field 3 of `/proc/PID/stat` says that only the process's remains are there, until its parent looks after them.
 pub(crate) fn is_over(stat: &[u8]) -> bool {
-    let end_of_name = stat.iter().rposition(|byte| *byte == b')');
-    let state = end_of_name.and_then(|end| stat.get(end + 2));
-    matches!(state, None | Some(b'Z' | b'X' | b'x'))
+    matches!(stat_field(stat, 3), None | Some(b"Z" | b"X" | b"x"))
 }
 
 /// Whether field 9 of `/proc/PID/stat`, the kernel's flags, holds PF_EXITING (linux/sched.h).
@@ -84,11 +82,15 @@ pub(super) fn is_exiting(stat: &[u8]) -> bool {
     number(stat, 9).is_none_or(|flags| flags & 4 != 0)
 }
 
+fn number(stat: &[u8], number: usize) -> Option<u64> {
+    str::from_utf8(stat_field(stat, number)?).ok()?.parse().ok()
+}
+
 /// A field of `/proc/PID/stat`, counted from 1. The name in field 2 may hold blanks and brackets: the last bracket ends it.
-fn number(stat: &[u8], field: usize) -> Option<u64> {
+fn stat_field(stat: &[u8], number: usize) -> Option<&[u8]> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = stat[end_of_name + 1..].split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-    str::from_utf8(fields.nth(field.checked_sub(3)?)?).ok()?.parse().ok()
+    fields.nth(number.checked_sub(3)?)
 }
 
 /// The value of `name:`, without the white space around it. The first one counts: the kernel escapes newlines in names.
