@@ -37,6 +37,16 @@ pub(crate) enum Error {
     Transfer(Failure),
 }
 
+impl Error {
+    /// What went wrong, whoever says so.
+    pub(crate) fn cause(&self) -> &str {
+        match self {
+            Error::Injector(failure) => &failure.cause,
+            Error::Transfer(failure) => &failure.cause,
+        }
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         Error::Transfer(failure)

@@ -31,10 +31,7 @@ async fn until_open<S>(
             return None;
         }
         let Some((number, pause)) = attempts.next(0).filter(|_| may_pass(&error)) else { return Some(Err(error)) };
-        let cause = match &error {
-            Error::Injector(failure) => &failure.cause,
-            Error::Transfer(failure) => &failure.cause,
-        };
+        let cause = error.cause();
         say(&format!("{cause}: connecting again (attempt {number} of {})", Attempts::MOST));
         tokio::time::sleep(pause).await;
     }

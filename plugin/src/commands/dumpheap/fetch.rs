@@ -146,10 +146,7 @@ fn is_cut(error: &Error) -> bool {
 
 /// Another session with the same injector; `None` where none can be had.
 async fn reconnect(errand: &Errand<'_>, attempts: &mut Attempts, stored: u64, why: &Error) -> Option<Session> {
-    let why = match why {
-        Error::Injector(failure) => &failure.cause,
-        Error::Transfer(failure) => &failure.cause,
-    };
+    let why = why.cause();
     while let Some((number, pause)) = attempts.next(stored) {
         errand.say(&format!("{why}: going on at {} (attempt {number} of {})", size(stored), Attempts::MOST));
         errand.progress.phase("connecting again");
