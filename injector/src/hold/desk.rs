@@ -203,9 +203,9 @@ impl Desk {
         }
     }
 
-    /// A client does not want the heap dump that it is getting.
-    pub(crate) fn give_up(&self, peer: &Arc<Peer>) {
-        if let Some(dump) = self.running_dump().filter(|dump| dump.is_for(peer)) {
+    /// Nobody wants the heap dump that runs, if it is the one that is `meant`.
+    pub(crate) fn give_up(&self, meant: impl Fn(&Artefact) -> bool) {
+        if let Some(dump) = self.running_dump().filter(|dump| meant(dump)) {
             dump.end(ended("its client has given it up"));
         }
     }
@@ -307,7 +307,7 @@ fn describe(operation: &Operation) -> String {
         Operation::Attach { command, .. } => command.chars().take(40).filter(|c| !c.is_control()).collect(),
         Operation::Load { .. } => "load".to_owned(),
         Operation::List => "list".to_owned(),
-        Operation::Shutdown => "shutdown".to_owned(),
+        Operation::Shutdown | Operation::GiveUp(_) => "shutdown".to_owned(),
     }
 }
 

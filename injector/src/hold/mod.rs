@@ -144,7 +144,7 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
                 room.then_some(()).ok_or_else(|| Failure::new(Code::Usage, "the client sends more than it may"))
             }
             Message::Bye => {
-                desk.give_up(peer);
+                desk.give_up(|dump| dump.is_for(peer));
                 Ok(())
             }
             Message::Ack { stream, offset } => {
@@ -171,6 +171,10 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
             let answered = serve::end(peer, id);
             desk.close("told to end by a client", true);
             return answered;
+        }
+        Operation::GiveUp(job) => {
+            desk.give_up(|dump| dump.started.job == job);
+            return serve::end(peer, id);
         }
         _ => {}
     }

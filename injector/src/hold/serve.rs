@@ -230,7 +230,7 @@ impl Job {
                 let command = Command::from_words("load", &[agent.path(), "true".into(), options])?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }
-            Operation::DumpHeap(_) | Operation::List | Operation::Shutdown => {
+            Operation::DumpHeap(_) | Operation::List | Operation::Shutdown | Operation::GiveUp(_) => {
                 Err(Failure::new(Code::Usage, "not a job"))
             }
         }

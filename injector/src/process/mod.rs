@@ -206,7 +206,8 @@ pub(crate) fn read_own(path: &str) -> nix::Result<Vec<u8>> {
 
 /// What a file holds, up to `limit` bytes.
 pub(crate) fn read_limited(file: OwnedFd, limit: usize) -> nix::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Most files of /proc fit: without room to begin with they would be read 32 bytes first, and then twice as many.
+    let mut bytes = Vec::with_capacity(4096);
     match File::from(file).take(limit as u64).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),

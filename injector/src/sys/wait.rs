@@ -4,8 +4,9 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
 
 /// Something that may become ready, and what for.
 #[derive(Clone, Copy)]
@@ -26,18 +27,11 @@ pub(crate) fn wait<const N: usize>(wanted: [Wanted<'_>; N], deadline: Option<Ins
     Ok(fds.map(|fd| fd.any().unwrap_or(false)))
 }
 
-/// poll(2) until one is ready or the deadline has passed.
+/// ppoll(2) until one is ready or the deadline has passed: poll(2) knows no less than a millisecond.
 pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> nix::Result<()> {
     loop {
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            // Rounded up: a wait that ends a moment early would spin until the deadline.
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-            }
-        };
-        match nix::poll::poll(fds, timeout) {
+        let left = deadline.map(|deadline| TimeSpec::from(deadline.saturating_duration_since(Instant::now())));
+        match ppoll(fds, left, None) {
             Err(Errno::EINTR) => {}
             result => return result.map(drop),
         }

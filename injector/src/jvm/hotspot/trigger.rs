@@ -28,7 +28,6 @@ const MARK: &[u8] = b"kubectl-jattach\n";
 /// Has the JVM start its attach listener, and connects to it.
 pub(super) fn start_listener(meeting: &MeetingPlace<'_>, deadline: Instant) -> Result<OwnedFd, Failure> {
     refuse_unwilling(meeting)?;
-    let watch = SocketWatch::new(meeting);
     // The listener may have started since; a signal now would only print a thread dump to the target's log.
     if let Attempt::Connected(stream) = meeting.connect(left(deadline))? {
         return Ok(stream);
@@ -40,6 +39,7 @@ pub(super) fn start_listener(meeting: &MeetingPlace<'_>, deadline: Instant) -> R
         Err(Errno::ESRCH) => return Err(meeting.target.ended(Errno::ESRCH)),
         Err(errno) => return Err(explain_refusal(meeting.target, "SIGQUIT", errno)),
     }
+    let mut watch = SocketWatch::new(meeting);
     loop {
         match watch.wait(&interruption, deadline) {
             Wake::Socket => {}
