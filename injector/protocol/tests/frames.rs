@@ -76,6 +76,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         Just(Operation::List),
         Just(Operation::Shutdown),
+        any::<u64>().prop_map(Operation::GiveUp),
         (text(), vec(text(), 0..5)).prop_map(|(command, arguments)| Operation::Attach { command, arguments }),
         limits().prop_map(Operation::Survey),
         dump().prop_map(Operation::DumpHeap),

@@ -381,6 +381,13 @@ impl Artefact {
         self.state().client.clone()
     }
 
+    /// For how long nobody has come for it, and for how long it waits for somebody once the JVM is done; nothing while there is
+    /// a client.
+    pub(crate) fn alone(&self) -> Option<(Duration, Duration)> {
+        let state = self.state();
+        state.client.is_none().then(|| (state.alone.elapsed(), state.patience()))
+    }
+
     /// Somebody is told how it has ended; whether somebody was before.
     pub(crate) fn tells(&self) -> bool {
         self.told.swap(true, Ordering::Relaxed)
@@ -437,8 +444,11 @@ impl State {
 
     /// Whether nobody has come for longer than the last client asked for.
     fn is_abandoned(&self) -> bool {
-        let patience = self.gone.as_ref().map_or(Duration::ZERO, |gone| gone.patience);
-        self.client.is_none() && self.alone.elapsed() >= patience
+        self.client.is_none() && self.alone.elapsed() >= self.patience()
+    }
+
+    fn patience(&self) -> Duration {
+        self.gone.as_ref().map_or(Duration::ZERO, |gone| gone.patience)
     }
 }
 

@@ -10,6 +10,7 @@ use jattach_protocol::{Code, Failure, Message};
 
 use super::inbox::Inbox;
 use super::peer::Peer;
+use super::serve;
 use crate::dump::artefact::Artefact;
 use crate::process::Target;
 use crate::sys::wait::Bell;
@@ -19,6 +20,12 @@ const FIRST_TTL: Duration = Duration::from_secs(600);
 
 /// How long a client may take to leave that has been told of an end.
 const PARTING: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the JVM is stopped whose heap dump was ended.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why hold ends although the JVM has not answered yet.
+const LEFT: &str = "told to end, and the JVM is stopped: it gives its heap dump up as soon as it goes on";
 
 /// More clients than this at once are no use to anybody.
 const MAX_CLIENTS: usize = 32;
@@ -60,6 +67,8 @@ struct State {
 
 struct Running {
     what: String,
+    /// Who has asked for it.
+    client: String,
     since: SystemTime,
     progress: Option<Progress>,
     /// Where it is a heap dump.
@@ -122,7 +131,7 @@ impl Desk {
         if !order.request.wait {
             match (&state.running, state.orders.front()) {
                 (Some(running), _) => return Err(busy(running)),
-                (None, Some(first)) => return Err(busy(&Running::new(&first.request.operation))),
+                (None, Some(first)) => return Err(busy(&Running::new(first))),
                 (None, None) => {}
             }
         }
@@ -141,7 +150,7 @@ impl Desk {
         while let Some(order) = state.orders.pop_front() {
             if !order.peer.is_gone() {
                 state.jobs = state.jobs.wrapping_add(1);
-                state.running = Some(Running::new(&order.request.operation));
+                state.running = Some(Running::new(&order));
                 return Some((order, state.jobs));
             }
         }
@@ -216,7 +225,8 @@ impl Desk {
 
     /// The job that runs, in words.
     pub(crate) fn describe(&self) -> Option<String> {
-        self.state().running.as_ref().map(Running::describe)
+        let state = self.state();
+        state.running.as_ref().map(|running| format!("{}, asked for by {}", running.describe(), running.client))
     }
 
     /// The last message of a job that has ended is sent.
@@ -252,6 +262,14 @@ impl Desk {
     /// Why hold should end now, or else when it would without work; no time while there is some.
     pub(crate) fn over(&self) -> Result<Option<Instant>, &'static str> {
         let state = self.state();
+        if let Some((_, until)) = state.closing
+            && let Some(dump) = state.running.as_ref().and_then(Running::ended_dump)
+        {
+            // It would answer when somebody has continued it. By then it finds nobody who reads, as after any kill.
+            let now = Instant::now();
+            let left = until <= now && serve::is_stopped(dump.started.pid);
+            return if left { Err(LEFT) } else { Ok(Some(until.max(now + LOOK))) };
+        }
         if state.running.is_some() || state.ending > 0 {
             return Ok(None);
         }
@@ -271,8 +289,9 @@ impl Desk {
 }
 
 impl Running {
-    fn new(operation: &Operation) -> Running {
-        Running { what: describe(operation), since: SystemTime::now(), progress: None, dump: None }
+    fn new(order: &Order) -> Running {
+        let (what, client) = (describe(&order.request.operation), order.peer.name().to_owned());
+        Running { what, client, since: SystemTime::now(), progress: None, dump: None }
     }
 
     /// "heap dump at 41 %, for 12 s".
@@ -287,9 +306,18 @@ impl Running {
             0 => String::new(),
         };
         let age = self.since.elapsed().map_or(0, |age| age.as_secs());
-        let alone = self.dump.as_ref().is_some_and(|dump| dump.client().is_none());
-        let waits = if alone { ", waiting for its client to come back" } else { "" };
+        let waits = if self.alone().is_some() { ", waiting for its client to come back" } else { "" };
         format!("{}{far}, for {age} s{waits}", self.what)
+    }
+
+    /// The heap dump, once it is ended and the JVM has only to say so.
+    fn ended_dump(&self) -> Option<&Artefact> {
+        self.dump.as_deref().filter(|dump| dump.stopped().is_some())
+    }
+
+    /// For how long a heap dump has had no client, and for how long it is kept for one.
+    fn alone(&self) -> Option<(Duration, Duration)> {
+        self.dump.as_ref()?.alone()
     }
 }
 
@@ -313,9 +341,16 @@ fn describe(operation: &Operation) -> String {
 
 fn busy(running: &Running) -> Failure {
     let seconds = running.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Failure::new(Code::Busy, format!("the injector is busy: {}", running.describe()))
-        .evidence(format!("job since {}", clock(seconds)))
-        .remedy("wait for it with --wait, or end the injector with `kubectl jattach TARGET clean`")
+    let failure = Failure::new(Code::Busy, format!("the injector is busy: {}", running.describe()));
+    let began = format!("asked for at {} by {}", clock(seconds), running.client);
+    match running.alone() {
+        None => failure.evidence(began).remedy("wait for it with --wait, or end it: `kubectl jattach TARGET clean`"),
+        Some((gone, kept)) => {
+            let kept = kept.saturating_sub(gone).as_secs();
+            failure.evidence(format!("{began}, who has been gone for {} s; it is kept for {kept} s more", gone.as_secs()))
+                .remedy("the same command with the same FILE goes on with it; wait until it is given up with --wait, or give it up: `kubectl jattach TARGET clean`")
+        }
+    }
 }
 
 /// The time of day in UTC.

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jattach_protocol::frame::{Decoder, Encoder, TooLong};
@@ -37,6 +37,8 @@ pub(crate) type Act<'a> = dyn FnMut(u32, Message<'_>) -> bool + 'a;
 /// The client of one connection. Its own thread [listens](Peer::listen); the thread of its job sends.
 pub(crate) struct Peer {
     socket: UnixStream,
+    /// Who it says it is.
+    name: OnceLock<String>,
     encoder: Mutex<Encoder>,
     heard: Mutex<Heard>,
     changed: Condvar,
@@ -61,7 +63,13 @@ impl Peer {
     pub(crate) fn new(socket: UnixStream) -> std::io::Result<Peer> {
         socket.set_nonblocking(true)?;
         let (encoder, heard, changed) = (Mutex::default(), Mutex::default(), Condvar::new());
-        Ok(Peer { socket, encoder, heard, changed, hangup: Bell::new()?, parting: Bell::new()? })
+        let (name, hangup, parting) = (OnceLock::new(), Bell::new()?, Bell::new()?);
+        Ok(Peer { socket, name, encoder, heard, changed, hangup, parting })
+    }
+
+    /// Who it says it is, for a message to others.
+    pub(crate) fn name(&self) -> &str {
+        self.name.get().map_or("", String::as_str)
     }
 
     /// Reads what the client sends until it goes, and hands on what is not about the connection itself. Sends heartbeats.
@@ -110,7 +118,7 @@ impl Peer {
             while let Some(frame) = decoder.next().map_err(|error| broken(&error))? {
                 let message = Message::read(&frame).map_err(|error| broken(&error))?;
                 if !greeted {
-                    greet(&message)?;
+                    let _ = self.name.set(greet(message)?);
                     greeted = true;
                 } else if !self.hear(frame.request, message, act) {
                     return Ok(());
@@ -251,9 +259,10 @@ impl Peer {
     }
 }
 
-fn greet(message: &Message<'_>) -> Result<(), Failure> {
+/// Who says hello.
+fn greet(message: Message<'_>) -> Result<String, Failure> {
     match message {
-        Message::Hello(hello) if hello.version == VERSION => Ok(()),
+        Message::Hello(hello) if hello.version == VERSION => Ok(hello.software),
         Message::Hello(hello) => Err(Failure::new(
             Code::Version,
             format!("the injector speaks protocol {VERSION}, the client {}", hello.version),

@@ -98,6 +98,12 @@ pub(super) fn target(request: &Request) -> Result<Target<'static>, Failure> {
     }
 }
 
+/// Whether a process is stopped, by a signal or a debugger.
+pub(super) fn is_stopped(pid: u32) -> bool {
+    let status = Target::open(&KERNEL, pid).and_then(|target| target.status());
+    status.is_ok_and(|status| matches!(status.state, b'T' | b't'))
+}
+
 /// The JVMs of a container. Where containers can be told apart at all, a process without one is the node's (hostPID).
 fn jvms_of(container: &str) -> Vec<Jvm> {
     let mut jvms = list::jvms(&KERNEL);

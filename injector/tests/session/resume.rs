@@ -2,6 +2,8 @@
 
 use jattach_protocol::message::{DumpHeap, Limits, Operation, Phase, Progress, Resume};
 use jattach_protocol::{Code, Message};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::Hold;
 use crate::client::{Client, attach, dump_heap};
@@ -121,6 +123,8 @@ fn a_dump_that_waits_for_its_client_is_seen_and_keeps_others_waiting_until_it_is
     let busy = other.ask(attach("properties", &[])).failure();
     assert_eq!(busy.code, Code::Busy);
     assert!(busy.cause.contains("waiting for its client to come back"), "{busy}");
+    assert!(busy.evidence.contains("by a test, who has been gone for"), "{busy}");
+    assert!(busy.remedy.contains("goes on with it") && busy.remedy.contains("TARGET clean"), "{busy}");
     assert!(other.ask(Operation::Shutdown).whole().is_empty());
     drop(other);
     assert_eq!(hold.farewell(), (true, "injector hold: ends: told to end by a client".into()));
@@ -140,6 +144,43 @@ fn a_client_that_says_bye_to_its_dump_gives_it_up() {
     next.request(resume(client.job, client.stored()));
     next.fetch(&mut |message| matches!(message, Message::Started(_)));
     assert_ne!(next.job, client.job, "it is not kept");
+}
+
+#[test]
+fn a_dump_that_somebody_gives_up_without_having_come_for_it_keeps_nobody_waiting() {
+    let mut container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    client.fetch(&mut |message| matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. })));
+    client.close_stdin();
+    let mut other = Client::connect(&container);
+    other.until_job_waits();
+    other.ask(Operation::GiveUp(client.job ^ 1)).whole();
+    other.until_job_waits();
+    other.ask(Operation::GiveUp(client.job)).whole();
+    other.request_as(2, true, attach("properties", &[]));
+    other.answer().whole();
+    other.ask(Operation::GiveUp(client.job)).whole();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_hold_that_is_told_to_end_does_not_wait_for_a_jvm_that_is_stopped() {
+    let mut container = Container::start(300);
+    let mut hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    begin(&mut client, 1);
+    let jvm = Pid::from_raw(container.init().try_into().expect("a pid"));
+    kill(jvm, Signal::SIGSTOP).expect("it runs");
+    Client::connect(&container).ask(Operation::Shutdown).whole();
+    let (_, last) = hold.farewell();
+    kill(jvm, Signal::SIGCONT).expect("it is stopped");
+    assert!(last.contains("the JVM is stopped"), "{last}");
+    let _next = Hold::start(&container);
+    Client::connect(&container).ask(attach("properties", &[])).whole();
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
 }
 
 /// Nothing may lie on a disk, and the JVM may wait for so long.

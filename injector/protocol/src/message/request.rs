@@ -49,6 +49,8 @@ pub enum Operation {
     },
     /// The injector ends when it has no job.
     Shutdown,
+    /// Nobody comes for the heap dump of this job any more. One that is over needs no giving up.
+    GiveUp(u64),
 }
 
 pub(super) fn write_request(request: &Request, out: &mut Writer<'_>) {
@@ -79,6 +81,10 @@ pub(super) fn write_request(request: &Request, out: &mut Writer<'_>) {
             out.u8(5);
             write_limits(limits, out);
         }
+        Operation::GiveUp(job) => {
+            out.u8(6);
+            out.u64(*job);
+        }
     }
 }
 
@@ -99,6 +105,7 @@ pub(super) fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
         3 => Operation::Load { name: from.string()?, length: from.u64()?, hash: from.u64()?, options: from.string()? },
         4 => Operation::Shutdown,
         5 => Operation::Survey(read_limits(from)?),
+        6 => Operation::GiveUp(from.u64()?),
         value => return Err(Error::Value { field: "an operation", value: value.into() }),
     };
     Ok(Request { pid, container, wait, ttl, operation })
