@@ -96,19 +96,26 @@ async fn converse<T: Send + 'static>(
         match session.next().await? {
             Message::Started(started) => break started,
             Message::Progress(far) => show.told(&Told::Progress(far)),
-            // Nothing may be taken of a job that is not known, and the end of one is not waited for a second time.
-            Message::Block(_) | Message::StreamEnd(_) | Message::End(_) => return Err(unknown_job().into()),
-            _ => {}
+            other => return Err(not_begun(&other).into()),
         }
     };
     begin(errand, storing, job, started).await?;
     storing.receive(session, &mut |told| show.told(&told)).await
 }
 
-fn unknown_job() -> Failure {
-    Failure::new(Exit::Transfer, "the injector does not say which dump it sends")
-        .evidence("something of one came before its beginning")
-        .remedy("run the command again: nothing of the target has changed")
+/// Nothing is taken of a job that is not known yet, and what has been said is not waited for again: it counts as a cut, after
+/// which another conversation may do better, as often as [`Attempts`] allow.
+fn not_begun(said: &Message<'_>) -> Failure {
+    let said = match said {
+        Message::Block(_) => "a block",
+        Message::Patch(_) => "a patch",
+        Message::StreamEnd(_) => "the end of a stream",
+        Message::End(_) => "the end",
+        _ => "something that is none of a dump",
+    };
+    Failure::new(Exit::Transfer, format!("the injector said {said} of the dump before it began"))
+        .evidence("it has not told which dump that is")
+        .remedy("begin anew with --no-resume: nothing of the target has changed")
 }
 
 /// Goes on with the job that was asked for, or begins another one.
@@ -220,6 +227,8 @@ fn phase(far: &Far) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jattach_protocol::message::{Block, Codec, End, Patch};
+
     use super::*;
 
     #[test]
@@ -247,6 +256,26 @@ mod tests {
         let file = || Destination::File("x.hprof".into());
         assert!(hopeless(Exit::Transfer, file()) && hopeless(Exit::Transfer, Destination::Default));
         assert!(hopeless(Exit::Other, Destination::Stdout) && !hopeless(Exit::Other, file()));
+    }
+
+    #[test]
+    fn what_is_said_of_a_dump_before_it_began_is_a_cut_with_that_name_and_no_dump() {
+        let end = End { length: 0, hash: 0 };
+        let block = Block { stream: 0, offset: 0, raw_length: 1, codec: Codec::None, data: b"x" };
+        let patch = Patch { offset: 31, length: 9 };
+        let cases = [
+            (Message::End(end), "the end"),
+            (Message::StreamEnd(end), "the end of a stream"),
+            (Message::Block(block), "a block"),
+            (Message::Patch(patch), "a patch"),
+            (Message::Output(b"x"), "something"),
+        ];
+        for (message, name) in cases {
+            let failure = not_begun(&message);
+            assert!(failure.cause.starts_with(&format!("the injector said {name} ")), "{failure}");
+            assert_eq!(failure.exit, Exit::Transfer);
+            assert!(is_cut(&failure.into()), "it is tried again, as often as attempts allow");
+        }
     }
 
     #[test]
