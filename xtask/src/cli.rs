@@ -70,6 +70,9 @@ pub(crate) struct Image {
     /// The JDK of the JVM images; without it, the first known one under /usr/lib/jvm.
     #[arg(long, value_name = "DIR", requires = "jvm")]
     pub(crate) java_home: Option<PathBuf>,
+    /// The version of their JVM: 8, 11, 17, 21, 25, 26 or 28; fetched from Debian where it is not installed.
+    #[arg(long, value_name = "N", requires = "jvm", conflicts_with = "java_home")]
+    pub(crate) jdk: Option<u32>,
 }
 
 #[derive(Args, Debug)]
@@ -80,12 +83,18 @@ pub(crate) struct Test {
     /// Go on after a failed step.
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Heap dumps of every JVM version that Debian has, not only of those that differ most.
+    #[arg(long, conflicts_with = "fast")]
+    pub(crate) all_jdks: bool,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct E2e {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
+    /// The version of the lab's JVMs: 8, 11, 17, 21, 25, 26 or 28; fetched from Debian where it is not installed.
+    #[arg(long, value_name = "N", conflicts_with = "kubeconfig")]
+    pub(crate) jdk: Option<u32>,
     /// Words for the test programs: a part of a test's name, `--nocapture`.
     #[arg(last = true, value_name = "FILTER")]
     pub(crate) filter: Vec<String>,

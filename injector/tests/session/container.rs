@@ -1,6 +1,6 @@
 //! A container as small as it gets: PID and mount namespaces, a /tmp of its own, and a JVM in it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -31,28 +31,42 @@ fn injector() -> PathBuf {
     std::env::var_os("JATTACH_INJECTOR").map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from)
 }
 
+/// The root filesystem that has the JVM, if that is not the machine's: `cargo xtask test` fetches JVMs of all versions.
+fn own_root() -> Option<OsString> {
+    std::env::var_os("JATTACH_JDK_ROOT")
+}
+
 /// More than what these tests have on the disk at once, and what hold wants to see free for it, in bytes.
 const ROOM: u64 = 2 << 30;
 
-/// How a container's /tmp is mounted, and its JVM started, by a shell: $0 is the fixture's directory, $@ are the JVM's words.
+/// How a container's /tmp is mounted, and its JVM started, by a shell: $0 is the fixture's directory, $root the JVM's root,
+/// $@ are its words.
 pub(crate) struct Shape {
     tmp: &'static str,
     java: &'static str,
 }
 
 /// The JVM is pid 1, so that everything in here dies with it, as in a pod.
-pub(crate) const PLAIN: Shape = Shape { tmp: r#"mount --bind "$0" /tmp"#, java: r#"exec java "$@""# };
+pub(crate) const PLAIN: Shape =
+    Shape { tmp: r#"mount --bind "$0" /tmp"#, java: r#"exec unshare --root="$root" --wd=/tmp java "$@""# };
 
 /// The JVM is run by a user without a name and any privilege.
 pub(crate) const AS_USER: Shape =
-    Shape { java: r#"exec setpriv --reuid 4242 --regid 4242 --clear-groups java "$@""#, ..PLAIN };
+    Shape { java: r#"exec unshare --root="$root" --wd=/tmp --setuid 4242 --setgid 4242 java "$@""#, ..PLAIN };
 
 /// The JVM is a child of pid 1, which outlives it, as where the containers of a pod share their processes.
-pub(crate) const UNDER_INIT: Shape = Shape { java: r#"java "$@" || test $? = 137 && read end"#, ..PLAIN };
+pub(crate) const UNDER_INIT: Shape =
+    Shape { java: r#"unshare --root="$root" --wd=/tmp java "$@" || test $? = 137 && read end"#, ..PLAIN };
 
 /// The JVM is pid 1 of a PID namespace below that of pid 1.
-pub(crate) const NESTED: Shape =
-    Shape { java: r#"unshare --mount --pid --fork --mount-proc --kill-child java "$@"; exit $?"#, ..PLAIN };
+pub(crate) const NESTED: Shape = Shape {
+    java: r#"unshare --root="$root" --wd=/tmp --mount --pid --fork --mount-proc --kill-child java "$@"; exit $?"#,
+    ..PLAIN
+};
+
+/// A root filesystem for the JVM that is another than the injector's, as in a pod: /tmp, /dev/shm and the fixture are in both.
+const ROOT: &str = r#"mount -t proc none "$root/proc" && mount --rbind /dev "$root/dev" && mount --rbind /tmp "$root/tmp" &&
+    mount -t tmpfs none "$root/var/tmp" && mkdir "$root$0" && mount --bind "$0" "$root$0""#;
 
 /// Its /tmp lies in memory.
 pub(crate) const IN_MEMORY: Shape = Shape { tmp: "mount -t tmpfs none /tmp", ..PLAIN };
@@ -76,7 +90,11 @@ impl Container {
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a directory");
         require_room(tmp.path());
         std::fs::write(tmp.path().join("Hoard.java"), HOARD).expect("the source");
-        let compiled = Command::new("javac").arg("Hoard.java").current_dir(tmp.path()).status().expect("javac");
+        let mut javac = Command::new("javac");
+        if own_root().is_some() {
+            javac.args(["--release", "8", "-Xlint:-options"]);
+        }
+        let compiled = javac.arg("Hoard.java").current_dir(tmp.path()).status().expect("javac");
         assert!(compiled.success());
         // A build folder below /tmp is out of sight in there.
         std::fs::copy(injector(), tmp.path().join("Hoard-injector")).expect("the injector's copy");
@@ -157,8 +175,11 @@ impl Drop for Container {
 
 fn unshare(directory: &Path, shape: &Shape, megabytes: u32) -> (Child, BufReader<ChildStdout>) {
     let shm = "mount -t tmpfs -o mode=1777,size=64m none /dev/shm";
-    let script = format!(r#"{shm} && {} && chmod 1777 "$0" /tmp && cd /tmp && {}"#, shape.tmp, shape.java);
+    let root = own_root();
+    let mounts = if root.is_some() { ROOT } else { ":" };
+    let script = format!(r#"{shm} && {} && chmod 1777 "$0" /tmp && {mounts} && {}"#, shape.tmp, shape.java);
     let mut unshare = Command::new("unshare")
+        .env("root", root.unwrap_or_else(|| "/".into()))
         .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
         .arg(directory)
         .args(["-Xmx1g", "-XX:-UsePerfData", "-cp"])

@@ -10,6 +10,7 @@ use crate::images::jvm::JvmImages;
 use crate::images::{injector, jvm};
 use crate::lab::Lab;
 use crate::static_build;
+use crate::tools::java::Java;
 use crate::tools::root::AS_IT_IS;
 use crate::workspace::Workspace;
 
@@ -22,7 +23,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
     let jdk = super::install(workspace, &[], yes)?;
     let binary = static_build::build(workspace, Arch::host(), None, yes)?;
     injector::write(workspace, Arch::host(), &binary)?;
-    let images = jvm::write(workspace, &jdk, yes)?;
+    let images = match arguments.jdk {
+        Some(version) => jvm::write_of(workspace, &Java::of(workspace, version)?, &jdk, yes)?,
+        None => jvm::write(workspace, &jdk, yes)?,
+    };
     let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
     in_lab(workspace, &built, &images, &arguments.filter, yes)
 }

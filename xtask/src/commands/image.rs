@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::cli::Image;
 use crate::images::{injector, jvm};
 use crate::static_build;
+use crate::tools::java::Java;
 use crate::tools::jdk::{self, Jdk};
 use crate::workspace::Workspace;
 
@@ -15,7 +16,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Image, yes: bool) -> Result
             Some(home) => Jdk::at(home)?,
             None => jdk::ensure(&workspace.shell()?, yes)?,
         };
-        let images = jvm::write(workspace, &jdk, yes)?;
+        let images = match arguments.jdk {
+            Some(version) => jvm::write_of(workspace, &Java::of(workspace, version)?, &jdk, yes)?,
+            None => jvm::write(workspace, &jdk, yes)?,
+        };
         for image in [images.plain, images.shell, images.user] {
             println!("{} {}", image.path.display(), image.reference);
         }

@@ -1,7 +1,9 @@
-//! The JVM images of the tests: this machine's own JVM with the fixtures, bare, with a shell, with a user of its own, and
+//! The JVM images of the tests: a JVM, by default this machine's own, with the fixtures, bare, with a shell, with a user of its own, and
 //! with what one reaches for without kubectl-jattach.
 //!
 //! They stand for what people run: a JRE without tools, any uid, often a read-only root. They are never published.
+
+mod fetched;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +16,7 @@ use crate::arch::Arch;
 use crate::oci::archive::Image;
 use crate::oci::config::ContainerConfig;
 use crate::oci::layer::Layer;
+use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
 use crate::tools::{self, Package, apt};
 use crate::workspace::Workspace;
@@ -59,14 +62,29 @@ pub(crate) struct Written {
 pub(crate) fn write(workspace: &Workspace, jdk: &Jdk, yes: bool) -> Result<JvmImages> {
     let sh = workspace.shell()?;
     apt::install(&sh, &tools::missing(&PACKAGES), yes)?;
-    let mut layers = layers(workspace, &sh, jdk)?;
+    let layers = layers(workspace, &sh, jdk)?;
+    write_all(workspace, jdk.version, layers, shell_layer(&sh)?)
+}
+
+/// The same of a JVM from elsewhere, with fixtures that `compiler` compiles.
+pub(crate) fn write_of(workspace: &Workspace, java: &Java, compiler: &Jdk, yes: bool) -> Result<JvmImages> {
+    match java {
+        Java::Installed(jdk) => write(workspace, jdk, yes),
+        Java::Fetched(jdk) => {
+            let app = app_layer(workspace, &workspace.shell()?, compiler, jdk.version)?;
+            write_all(workspace, jdk.version, vec![fetched::java_layer(jdk)?, app], fetched::shell_layer(jdk)?)
+        }
+    }
+}
+
+fn write_all(workspace: &Workspace, version: u32, mut layers: Vec<Layer>, shell: Layer) -> Result<JvmImages> {
     let config = config();
     // containerd takes the uid alone and looks up the gid in passwd: whoever believes this group is wrong.
     let with_user = ContainerConfig { user: "10001:10002".to_owned(), ..config.clone() };
-    let plain = write_one(workspace, jdk, "jvm", &config, &layers)?;
-    let user = write_one(workspace, jdk, "jvm-user", &with_user, &layers)?;
-    layers.push(shell_layer(&sh)?);
-    Ok(JvmImages { plain, shell: write_one(workspace, jdk, "jvm-shell", &config, &layers)?, user })
+    let plain = write_one(workspace, version, "jvm", &config, &layers)?;
+    let user = write_one(workspace, version, "jvm-user", &with_user, &layers)?;
+    layers.push(shell);
+    Ok(JvmImages { plain, shell: write_one(workspace, version, "jvm-shell", &config, &layers)?, user })
 }
 
 /// Writes the image with jattach and its kind, which only `cargo xtask bench` needs.
@@ -75,35 +93,33 @@ pub(crate) fn write_with_tools(workspace: &Workspace, jdk: &Jdk, yes: bool) -> R
     apt::install(&sh, &tools::missing(&TOOL_PACKAGES), yes)?;
     let mut layers = layers(workspace, &sh, jdk)?;
     layers.push(tools_layer(&sh)?);
-    write_one(workspace, jdk, "jvm-tools", &config(), &layers)
+    write_one(workspace, jdk.version, "jvm-tools", &config(), &layers)
 }
 
 /// Where the compiled fixtures of that JDK's images lie on this machine.
 pub(crate) fn classes(workspace: &Workspace, jdk: &Jdk) -> PathBuf {
-    staging(workspace, jdk).join("app")
+    staging(workspace, jdk.version).join("app")
 }
 
-fn staging(workspace: &Workspace, jdk: &Jdk) -> PathBuf {
-    workspace.target().join(format!("jvm-{}", jdk.version))
+fn staging(workspace: &Workspace, version: u32) -> PathBuf {
+    workspace.target().join(format!("jvm-{version}"))
 }
 
 fn layers(workspace: &Workspace, sh: &Shell, jdk: &Jdk) -> Result<Vec<Layer>> {
-    let staging = staging(workspace, jdk);
-    fs::create_dir_all(&staging).with_context(|| format!("failed to make {}", staging.display()))?;
-    let java = java_layer(sh, jdk, &staging.join("jre"))?;
-    let app = app_layer(sh, jdk, &workspace.root().join("tests/fixtures"), &classes(workspace, jdk))?;
+    let app = app_layer(workspace, sh, jdk, jdk.version)?;
+    let java = java_layer(sh, jdk, &staging(workspace, jdk.version).join("jre"))?;
     Ok(vec![java, app])
 }
 
 fn write_one(
     workspace: &Workspace,
-    jdk: &Jdk,
+    version: u32,
     name: &str,
     config: &ContainerConfig,
     layers: &[Layer],
 ) -> Result<Written> {
-    let reference = format!("localhost/jattach-test/{name}:{}", jdk.version);
-    let path = workspace.images().join(format!("{name}-{}.tar", jdk.version));
+    let reference = format!("localhost/jattach-test/{name}:{version}");
+    let path = workspace.images().join(format!("{name}-{version}.tar"));
     Image { reference: &reference, arch: Arch::host(), config, layers }.write(&path)?;
     Ok(Written { path, reference })
 }
@@ -129,6 +145,12 @@ fn java_layer(sh: &Shell, jdk: &Jdk, jre: &Path) -> Result<Layer> {
     for library in shared_libraries(sh, jre)? {
         layer.copy(library.strip_prefix("/")?, &library)?;
     }
+    furnish(&mut layer);
+    Ok(layer)
+}
+
+/// What a JVM looks for beside itself, and a runtime beside the JVM.
+fn furnish(layer: &mut Layer) {
     // A JVM whose uid has no name in passwd writes no hsperfdata. Root and one other have names, all others have none.
     layer.file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\napp:x:10001:10001:app:/app:/bin/sh\n");
     layer.file("etc/group", 0o644, "root:x:0:\napp:x:10001:\n");
@@ -136,7 +158,6 @@ fn java_layer(sh: &Shell, jdk: &Jdk, jre: &Path) -> Result<Layer> {
     for mount_point in ["dev", "proc", "sys"] {
         layer.folder(mount_point, 0o755);
     }
-    Ok(layer)
 }
 
 fn jlink(sh: &Shell, jdk: &Jdk, jre: &Path) -> Result<()> {
@@ -176,7 +197,10 @@ fn resolved(line: &str) -> Option<PathBuf> {
 }
 
 /// The fixtures, compiled for Java 8 so that one source serves every JVM.
-fn app_layer(sh: &Shell, jdk: &Jdk, sources: &Path, classes: &Path) -> Result<Layer> {
+fn app_layer(workspace: &Workspace, sh: &Shell, compiler: &Jdk, version: u32) -> Result<Layer> {
+    let staging = staging(workspace, version);
+    fs::create_dir_all(&staging).with_context(|| format!("failed to make {}", staging.display()))?;
+    let (sources, classes) = (&workspace.root().join("tests/fixtures"), &staging.join("app"));
     if classes.exists() {
         fs::remove_dir_all(classes).with_context(|| format!("failed to remove {}", classes.display()))?;
     }
@@ -188,7 +212,7 @@ fn app_layer(sh: &Shell, jdk: &Jdk, sources: &Path, classes: &Path) -> Result<La
         }
     }
     ensure!(!files.is_empty(), "no Java sources in {}", sources.display());
-    let javac = jdk.tool("javac");
+    let javac = compiler.tool("javac");
     // Newer compilers call Java 8 obsolete; they still compile it.
     cmd!(sh, "{javac} --release 8 -Xlint:-options -d {classes} {files...}")
         .run()
@@ -206,10 +230,14 @@ fn shell_layer(sh: &Shell) -> Result<Layer> {
     for library in listing.lines().filter_map(resolved) {
         layer.copy(library.strip_prefix("/")?, &library)?;
     }
+    link_applets(&mut layer);
+    Ok(layer)
+}
+
+fn link_applets(layer: &mut Layer) {
     for applet in APPLETS {
         layer.link(Path::new("bin").join(applet), "busybox");
     }
-    Ok(layer)
 }
 
 /// This machine's own tools, and the libraries that they are linked with.

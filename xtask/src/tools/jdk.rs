@@ -1,4 +1,4 @@
-//! The JDKs that the JVM images and the fixtures can be made from.
+//! The JDKs of this machine, which the JVM images and the fixtures can be made from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,10 +45,19 @@ pub(crate) fn installed() -> Option<Jdk> {
     versions.chain(["default-java".to_owned()]).find_map(|name| Jdk::at(&Path::new(JVMS).join(name)).ok())
 }
 
-/// A JDK of this machine whose heap dumps come in two files (22 and newer), whoever has put it there.
+/// A JDK of this machine of that version, whoever has put it there.
+pub(crate) fn of_version(version: u32) -> Option<Jdk> {
+    all().find(|jdk| jdk.version == version)
+}
+
+/// One whose heap dumps come in two files (22 and newer).
 pub(crate) fn with_pairs() -> Option<Jdk> {
-    let entries = fs::read_dir(JVMS).ok()?;
-    entries.flatten().filter_map(|entry| Jdk::at(&entry.path()).ok()).find(|jdk| jdk.version >= 22)
+    all().find(|jdk| jdk.version >= 22)
+}
+
+fn all() -> impl Iterator<Item = Jdk> {
+    let entries = fs::read_dir(JVMS).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Jdk::at(&entry.path()).ok())
 }
 
 /// The package that brings a JDK, where there is none.

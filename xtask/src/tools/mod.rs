@@ -1,13 +1,16 @@
 //! What the build and the tests need and the machine may lack: found, or installed, or explained.
 
 pub(crate) mod apt;
+pub(crate) mod java;
 pub(crate) mod jdk;
+pub(crate) mod jdk_root;
 pub(crate) mod kubectl;
 pub(crate) mod python;
 pub(crate) mod root;
 pub(crate) mod rust_src;
 pub(crate) mod rustup;
 pub(crate) mod slurp;
+pub(crate) mod suite;
 pub(crate) mod zig;
 
 use std::env;

@@ -5,15 +5,15 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
-use xshell::{Shell, cmd};
+use anyhow::{Context, Result, ensure};
+use xshell::Shell;
 
-use super::{find, rustup};
+use super::rustup;
+use super::suite::{self, Suite};
 use crate::workspace::Workspace;
 
 /// Debian's suite that carries current rust packages.
 const SUITE: &str = "trixie-backports";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Where cargo finds the source.
 #[derive(Debug)]
@@ -45,84 +45,24 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<RustSrc> {
 }
 
 /// Fetches Debian's rust-src without touching the machine's own package lists: the suite is newer than the machine's,
-/// and none of its packages is to be installed. apt checks the signatures as ever.
+/// and none of its packages is to be installed.
 fn from_debian(sh: &Shell, tools: &Path, folder: &Path) -> Result<()> {
-    ensure!(find("apt-get").is_some(), "this machine has no apt");
-    ensure!(Path::new(KEYRING).exists(), "{KEYRING} is missing (package debian-archive-keyring)");
-    let apt = Apt::new(sh, tools)?;
-    apt.get(&["update", "-q"])?;
-    let version = apt.newest("rust-src", &rustup::version(sh)?)?;
-    let download = tempdir(tools, "rust-src-download")?;
-    {
-        let _dir = sh.push_dir(&download);
-        apt.get(&["download", "-q", &format!("rust-src={version}")])?;
-    }
-    let package = fs::read_dir(&download)?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt downloaded no package")?;
-    let unpacked = tempdir(tools, "rust-src-unpacked")?;
+    let suite = Suite::open(sh, tools, SUITE)?;
+    let (versions, upstream) = (suite.versions("rust-src")?, rustup::version(sh)?);
+    let version = versions.iter().find(|version| is_upstream(version, &upstream));
+    let version = version.with_context(|| format!("{SUITE} has rust-src {}, not {upstream}", versions.join(", ")))?;
+    let download = tools.join("rust-src-download");
+    let package = suite.download("rust-src", version, &download)?;
+    let unpacked = tools.join("rust-src-unpacked");
+    suite::empty(&unpacked)?;
     unpack_library(&package, &unpacked)?;
     fs::rename(&unpacked, folder).with_context(|| format!("failed to place {}", folder.display()))?;
     fs::remove_dir_all(&download).with_context(|| format!("failed to remove {}", download.display()))
 }
 
-/// apt with lists and sources of its own.
-struct Apt<'a> {
-    sh: &'a Shell,
-    options: Vec<String>,
-}
-
-impl Apt<'_> {
-    fn new<'a>(sh: &'a Shell, tools: &Path) -> Result<Apt<'a>> {
-        let home = tools.join("apt");
-        for folder in ["state/lists/partial", "cache/archives/partial", "sources"] {
-            fs::create_dir_all(home.join(folder))?;
-        }
-        let mirror = debian_mirror(sh)?;
-        let source = format!("Types: deb\nURIs: {mirror}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n");
-        fs::write(home.join("sources/rust-src.sources"), source)?;
-        let home = home.display();
-        let options = [
-            format!("Dir::State={home}/state"),
-            "Dir::State::status=/var/lib/dpkg/status".to_owned(),
-            format!("Dir::Cache={home}/cache"),
-            "Dir::Etc::SourceList=/dev/null".to_owned(),
-            format!("Dir::Etc::SourceParts={home}/sources"),
-            // apt's own user can read neither folder; without this it says so at length and goes on.
-            "APT::Sandbox::User=root".to_owned(),
-        ];
-        Ok(Apt { sh, options: options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect() })
-    }
-
-    fn get(&self, words: &[&str]) -> Result<()> {
-        let Apt { sh, options } = self;
-        cmd!(sh, "apt-get {options...} {words...}").run().context("apt-get failed")
-    }
-
-    /// The newest package version of that upstream version: `1.95.0+dfsg1-2~bpo13+1` for `1.95.0`.
-    fn newest(&self, package: &str, upstream: &str) -> Result<String> {
-        let Apt { sh, options } = self;
-        let listing = cmd!(sh, "apt-cache {options...} madison {package}").quiet().read()?;
-        let versions: Vec<&str> = listing.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
-        match versions.iter().find(|version| is_upstream(version, upstream)) {
-            Some(version) => Ok((*version).to_owned()),
-            None => bail!("{SUITE} has {package} {}, not {upstream}", versions.join(", ")),
-        }
-    }
-}
-
 /// Whether a Debian version is a packaging of that upstream version.
 fn is_upstream(version: &str, upstream: &str) -> bool {
     version.strip_prefix(upstream).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
-}
-
-/// The mirror from which this machine takes Debian itself.
-fn debian_mirror(sh: &Shell) -> Result<String> {
-    let targets = cmd!(sh, "apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages'");
-    let targets = targets.quiet().read().context("failed to ask apt for its sources")?;
-    let mirror = targets.lines().find_map(|line| line.strip_prefix("Debian Debian "));
-    mirror.map(str::to_owned).context("apt's sources (after `apt-get update`) name no Debian mirror")
 }
 
 /// Takes the `library` folder out of the package. The rest, 360 MB of it, is the compiler's.
@@ -169,16 +109,6 @@ fn below_library(path: &Path) -> Option<PathBuf> {
     let inner: PathBuf = parts.collect();
     let is_plain = inner.components().all(|part| matches!(part, Component::Normal(_)));
     (is_library && is_plain && inner.parent().is_some()).then_some(inner)
-}
-
-/// An empty folder of that name.
-fn tempdir(tools: &Path, name: &str) -> Result<PathBuf> {
-    let folder = tools.join(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
-    Ok(folder)
 }
 
 #[cfg(test)]
