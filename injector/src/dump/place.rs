@@ -48,6 +48,27 @@ impl Place {
         Ok((target.status()?.namespace_pids.len() == 1).then(Place::own))
     }
 
+    /// Where FIFOs may be, the best first: our own /tmp, then what the JVM reaches on a way that goes with us. A JVM of 22 or
+    /// newer opens its second file in the middle of the pause, and would wait there for ever before a FIFO whose reader has
+    /// been killed; on such a way it finds nothing then, and goes on. By their own names FIFOs are only used where the JVM is
+    /// not let in there, or is in a PID namespace below ours and knows our pid as another's.
+    pub(crate) fn meeting(target: &Target<'_>) -> Result<Vec<Place>, Failure> {
+        let plain = || [Place::shared(target), Place::of(target)].into_iter().filter_map(Result::ok);
+        let Some(own) = Place::own_for(target)? else { return Ok(plain().collect()) };
+        Ok(own.into_iter().chain(plain().map(Place::through_us)).chain(plain()).collect())
+    }
+
+    /// The same directory, as the JVM reaches it through ours in /proc. Whoever has our pid after us has no such names.
+    fn through_us(self) -> Place {
+        let seen = format!("/proc/{}/fd/{}", std::process::id(), self.directory.as_raw_fd());
+        Place { seen, ..self }
+    }
+
+    /// Whether the JVM has to be let in to us to get there.
+    pub(crate) fn is_through_us(&self) -> bool {
+        self.seen.starts_with("/proc/")
+    }
+
     /// The target's /tmp.
     pub(crate) fn of(target: &Target<'_>) -> nix::Result<Place> {
         let directory = target.open_in_root(b"/tmp", OFlag::O_DIRECTORY)?;

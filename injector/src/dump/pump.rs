@@ -39,7 +39,11 @@ pub(crate) struct Order<'a> {
 /// The JVM's own; [`Code::TimedOut`] when it would have to wait or to dump for longer than it may: it goes on then.
 pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure> {
     let mut refusal = Failure::new(Code::NoSpace, "no place where the JVM can write its heap dump to");
-    for place in places(order.target)? {
+    let mut kept_out = false;
+    for place in Place::meeting(order.target)? {
+        if kept_out && place.is_through_us() {
+            continue;
+        }
         let Some(fifos) = Fifos::create(&place)? else { continue };
         let begin = Instant::now();
         let mut pump = Pump::start(order, artefact, fifos)?;
@@ -60,18 +64,10 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
         if pump.length() > 0 || !super::unreachable(&text) {
             return Err(not_created(&text));
         }
+        kept_out |= place.is_through_us();
         refusal = not_created(&text);
     }
     Err(refusal)
-}
-
-/// Where FIFOs may be, the best first: our own /tmp, as the JVM reaches it through our directory in /proc. With us that
-/// way goes: a JVM of 22 or newer opens its second file in the middle of the pause, and would wait there for ever before a
-/// FIFO whose reader has been killed. Elsewhere FIFOs are only where the JVM is not let in there, or is in a PID namespace
-/// below ours and knows our pid as another's.
-fn places(target: &Target<'_>) -> Result<Vec<Place>, Failure> {
-    let own = Place::own_for(target)?.and_then(Result::ok);
-    Ok([own, Place::shared(target).ok(), Place::of(target).ok()].into_iter().flatten().collect())
 }
 
 /// A dump under way.

@@ -1,6 +1,7 @@
 //! What is left when somebody is killed while the JVM writes a dump.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use jattach_protocol::message::{Phase, Progress};
@@ -28,19 +29,22 @@ impl Opens {
         Opens(inotify)
     }
 
-    /// Waits until the JVM has opened what it is to dump into: it is about to collect garbage, and to dump then.
-    pub(crate) fn wait(&self, container: &Container) {
-        while !has_opened(container.init()) {
+    /// Waits until a JVM has opened what it is to dump into: it is about to collect garbage, and to dump then.
+    pub(crate) fn wait(&self, jvm: u32) -> PathBuf {
+        loop {
+            if let Some(path) = opened(jvm) {
+                return path;
+            }
             self.0.read_events().expect("an event");
         }
     }
 }
 
-/// Whether the process has a FIFO of ours open.
-fn has_opened(pid: u32) -> bool {
+/// The FIFO of ours that the process has open.
+fn opened(pid: u32) -> Option<PathBuf> {
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
-    let links = fds.filter_map(|fd| std::fs::read_link(fd.expect("an entry").path()).ok());
-    links.into_iter().any(|link| link.to_string_lossy().contains("/.jattach-"))
+    let mut links = fds.filter_map(|fd| std::fs::read_link(fd.expect("an entry").path()).ok());
+    links.find(|link| link.to_string_lossy().contains("/.jattach-"))
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn a_jvm_whose_injector_is_killed_before_it_has_opened_all_it_dumps_into_goes_on
     let opens = Opens::watch(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    opens.wait(&container);
+    opens.wait(container.init());
     let jvm = Pid::from_raw(container.init().try_into().expect("a pid"));
     kill(jvm, Signal::SIGSTOP).expect("it runs");
     hold.signal(Signal::SIGKILL);

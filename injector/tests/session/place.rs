@@ -12,9 +12,13 @@ use crate::client::{Client, attach, dump_heap};
 use crate::container::{Container, IN_MEMORY, NESTED, PLAIN, Shape, child_of, enter};
 use crate::killed::Opens;
 
-/// A read-only root filesystem, and the pod's /dev/shm.
-const READ_ONLY: &str = r#"mount -t tmpfs none /dev/shm && mount -o remount,bind,ro / &&
+/// A read-only root filesystem, and what else is mounted there.
+const READ_ONLY: &str = r#"SHM mount -o remount,bind,ro / &&
     mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp && echo && exec "$1" hold"#;
+
+/// A /dev/shm that is not the target's, or the pod's that is.
+const OWN_SHM: &str = "mount -t tmpfs none /dev/shm &&";
+const THE_PODS_SHM: &str = "";
 
 /// A container with a hold that may write nowhere but in /dev/shm.
 struct ReadOnly {
@@ -24,21 +28,37 @@ struct ReadOnly {
 }
 
 impl ReadOnly {
-    fn start(shape: &Shape) -> ReadOnly {
+    fn start(shape: &Shape, shm: &str) -> ReadOnly {
         let container = Container::shaped(shape, 20);
         let own = tempfile::tempdir_in("/var/tmp").expect("a directory");
         let mut command = container.command("unshare");
-        command.args(["--mount", "sh", "-c", READ_ONLY]).arg(own.path()).arg(container.injector());
+        command.args(["--mount", "sh", "-c", &READ_ONLY.replace("SHM", shm)]).arg(own.path()).arg(container.injector());
         let mut nsenter = command.stdout(Stdio::piped()).spawn().expect("hold");
         let mut line = String::new();
         BufReader::new(nsenter.stdout.take().expect("piped")).read_line(&mut line).expect("its mounts are there");
         ReadOnly { container, nsenter, _own: own }
     }
 
+    fn hold(&self) -> u32 {
+        child_of(self.nsenter.id())
+    }
+
     fn client(&self) -> Client {
-        let mut session = enter(child_of(self.nsenter.id()));
+        let mut session = enter(self.hold());
         session.arg(self.container.injector());
         Client::connect_through(session)
+    }
+
+    /// Kills hold while that JVM is about to dump, and has not opened all it dumps into: it is stopped until then.
+    fn kill_before_it_dumps(&self, jvm: u32) {
+        let opens = Opens::watch(&self.container);
+        let mut client = self.client();
+        client.request(dump_heap());
+        opens.wait(jvm);
+        signal(jvm, Signal::SIGSTOP);
+        signal(self.hold(), Signal::SIGKILL);
+        assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
+        signal(jvm, Signal::SIGCONT);
     }
 }
 
@@ -49,9 +69,13 @@ impl Drop for ReadOnly {
     }
 }
 
+fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.try_into().expect("a pid")), signal).expect("it runs");
+}
+
 #[test]
 fn a_dump_goes_through_the_targets_tmp_where_the_injectors_root_is_read_only() {
-    let mut pod = ReadOnly::start(&PLAIN);
+    let mut pod = ReadOnly::start(&PLAIN, OWN_SHM);
     let dump = pod.client().ask(dump_heap()).whole();
     assert!(dump.len() > 20 << 20);
     assert!(dump.ends_with(&[0x2c, 0, 0, 0, 0, 0, 0, 0, 0]), "HEAP_DUMP_END");
@@ -61,26 +85,41 @@ fn a_dump_goes_through_the_targets_tmp_where_the_injectors_root_is_read_only() {
 
 #[test]
 fn a_dump_needs_no_disk_at_all() {
-    let mut pod = ReadOnly::start(&IN_MEMORY);
+    let mut pod = ReadOnly::start(&IN_MEMORY, OWN_SHM);
     assert!(pod.client().ask(dump_heap()).whole().len() > 20 << 20);
     assert_eq!(pod.container.left_behind(), [""; 0]);
     pod.container.assert_unharmed();
 }
 
-/// Where the injector may write nothing the FIFOs have names in the target, before which a JVM of 22 or newer may be
-/// waiting in the middle of its pause when the injector is killed.
 #[test]
-fn a_jvm_that_waits_for_an_injector_that_was_killed_is_released_by_the_next_one() {
-    let mut pod = ReadOnly::start(&PLAIN);
+fn a_dump_goes_through_the_pods_shared_memory_where_the_injectors_root_is_read_only() {
+    let mut pod = ReadOnly::start(&PLAIN, THE_PODS_SHM);
     let opens = Opens::watch(&pod.container);
     let mut client = pod.client();
     client.request(dump_heap());
-    opens.wait(&pod.container);
-    let jvm = Pid::from_raw(pod.container.init().try_into().expect("a pid"));
-    kill(jvm, Signal::SIGSTOP).expect("it runs");
-    kill(Pid::from_raw(child_of(pod.nsenter.id()).try_into().expect("a pid")), Signal::SIGKILL).expect("hold runs");
-    assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
-    kill(jvm, Signal::SIGCONT).expect("it is stopped");
+    let fifo = opens.wait(pod.container.init());
+    assert!(fifo.starts_with("/dev/shm/"), "{}", fifo.display());
+    assert!(client.answer().whole().len() > 20 << 20);
+    pod.container.assert_only_sockets_left();
+    pod.container.assert_unharmed();
+}
+
+/// A JVM of 22 or newer opens its second file in the middle of its pause. The FIFOs have names in the target here, and the
+/// JVM's way to them leads through the injector.
+#[test]
+fn a_jvm_goes_on_whose_injector_is_killed_before_it_dumps_wherever_that_may_write() {
+    for shm in [OWN_SHM, THE_PODS_SHM] {
+        let mut pod = ReadOnly::start(&PLAIN, shm);
+        pod.kill_before_it_dumps(pod.container.init());
+        pod.container.assert_unharmed();
+    }
+}
+
+/// In a namespace below ours there is no such way, and a JVM of 22 or newer waits for somebody who reads.
+#[test]
+fn a_jvm_that_waits_for_an_injector_that_was_killed_is_released_by_the_next_one() {
+    let mut pod = ReadOnly::start(&NESTED, OWN_SHM);
+    pod.kill_before_it_dumps(child_of(child_of(pod.container.init())));
     let _next = Hold::start(&pod.container);
     Client::connect(&pod.container).ask(attach("properties", &[])).whole();
     pod.container.assert_only_sockets_left();
