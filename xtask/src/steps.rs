@@ -16,7 +16,7 @@ enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Steps {
     keep_going: bool,
-    done: Vec<(&'static str, Duration, Outcome)>,
+    done: Vec<(String, Duration, Outcome)>,
 }
 
 impl Steps {
@@ -26,7 +26,7 @@ impl Steps {
     }
 
     /// Does one step. None if it failed and the run goes on.
-    pub(crate) fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         eprintln!("\n==> {name}");
         let start = Instant::now();
         let result = work();
@@ -34,12 +34,12 @@ impl Steps {
         match result {
             Ok(value) => {
                 eprintln!("==> {name}: passed in {:.1} s", took.as_secs_f64());
-                self.done.push((name, took, Outcome::Passed));
+                self.done.push((name.to_owned(), took, Outcome::Passed));
                 Ok(Some(value))
             }
             Err(error) => {
                 eprintln!("==> {name}: FAILED after {:.1} s: {error:#}", took.as_secs_f64());
-                self.done.push((name, took, Outcome::Failed(format!("{error:#}"))));
+                self.done.push((name.to_owned(), took, Outcome::Failed(format!("{error:#}"))));
                 if !self.keep_going {
                     bail!("{name} failed\n{}", self.summary());
                 }
@@ -49,9 +49,19 @@ impl Steps {
     }
 
     /// Notes a step that is not done, and why.
-    pub(crate) fn skip(&mut self, name: &'static str, why: &str) {
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
         eprintln!("\n==> {name}: skipped: {why}");
-        self.done.push((name, Duration::ZERO, Outcome::Skipped(why.to_owned())));
+        self.done.push((name.to_owned(), Duration::ZERO, Outcome::Skipped(why.to_owned())));
+    }
+
+    /// What became of a step, in a word; none where it was not come to.
+    pub(crate) fn outcome(&self, name: &str) -> Option<&'static str> {
+        let (.., outcome) = self.done.iter().find(|(done, ..)| done == name)?;
+        Some(match outcome {
+            Outcome::Passed => "passed",
+            Outcome::Failed(_) => "FAILED",
+            Outcome::Skipped(_) => "skipped",
+        })
     }
 
     /// The summary; an error if any step failed or none was done.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must be green before a change lands.
 
-use std::env;
+mod jdks;
+
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -24,10 +25,10 @@ const PACKAGES: [Package; 2] = [("jattach", "jattach"), ("buildah", "buildah")];
 
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
-const PAIRS: &str = "heap dumps in two streams";
 /// Packages of fuzz targets, which are no members of the workspace.
 const FUZZED: [&str; 2] = ["injector/protocol/fuzz/Cargo.toml", "plugin/fuzz/Cargo.toml"];
 const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
+const OTHER_READER_PAIRS: &str = "heap dumps in two files, read by hprof-slurp too";
 /// The tests of that step: of the reader, and of what `inspect` makes of it.
 const READERS: [&str; 2] = ["hprof_real", "inspect_real"];
 const LAB: &str = "the lab's own tests";
@@ -38,14 +39,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<
     let mut steps = Steps::new(arguments.keep_going);
     if arguments.fast {
         fast(workspace, &mut steps)?;
-    } else {
-        full(workspace, &mut steps, yes)?;
+        println!("{}", steps.finish()?);
+        return Ok(());
     }
-    println!("{}", steps.finish()?);
+    let versions = jdks::versions(arguments.all_jdks);
+    full(workspace, &mut steps, &versions, yes)?;
+    let matrix = jdks::matrix(&steps, &versions);
+    println!("{}\n\n{matrix}", steps.finish()?);
     Ok(())
 }
 
-fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
+fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], yes: bool) -> Result<()> {
     let jdk = steps.step("install what is missing", || install(workspace, yes))?;
     lints(workspace, steps)?;
     let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(ALL_FEATURES)))?;
@@ -60,9 +64,10 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
         None => None,
     };
     let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
-        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, PAIRS, OTHER_READER, LAB, END_TO_END] {
+        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END] {
             steps.skip(name, "an earlier step failed");
         }
+        jdks::skip(steps, versions, "an earlier step failed");
         return Ok(());
     };
     let runner = root::runner(&workspace.shell()?)?;
@@ -72,11 +77,8 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
     let readers = built.tests(|test| READERS.contains(&test.name.as_str()))?;
     steps.step(OTHER_READER, || other_reader(workspace, &readers, &jdk))?;
     match jdk::with_pairs() {
-        Some(newer) => drop(steps.step(PAIRS, || {
-            pairs(runner, &of_injector, &newer, &injector)?;
-            other_reader(workspace, &readers, &newer)
-        })?),
-        None => steps.skip(PAIRS, "no JDK 22 or newer under /usr/lib/jvm"),
+        Some(newer) => drop(steps.step(OTHER_READER_PAIRS, || other_reader(workspace, &readers, &newer))?),
+        None => steps.skip(OTHER_READER_PAIRS, "no JDK 22 or newer under /usr/lib/jvm"),
     }
     steps.step(LAB, || {
         let variables = [
@@ -86,7 +88,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, yes: bool) -> Result<()> {
         dev_build::run_tests(runner, &built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
     })?;
     steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
-    Ok(())
+    jdks::run(&jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes }, steps, versions)
 }
 
 /// What needs neither root nor an installation.
@@ -106,7 +108,6 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
     steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
-    steps.skip(PAIRS, "containers need root: `cargo xtask test`");
     steps.skip(OTHER_READER, "it installs hprof-slurp: `cargo xtask test`");
     steps.skip(LAB, "containers need root: `cargo xtask test`");
     steps.skip(END_TO_END, "containers need root: `cargo xtask test`");
@@ -171,16 +172,6 @@ fn conformance(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path)
 fn other_reader(workspace: &Workspace, tests: &[&TestProgram], jdk: &Jdk) -> Result<()> {
     let variables = [("HPROF_SLURP", slurp::ensure(workspace)?.into()), ("JAVA_HOME", OsString::from(&jdk.home))];
     dev_build::run_tests(AS_IT_IS, tests, &variables, &[])
-}
-
-/// What is another thing with a JVM that writes a heap dump into two files.
-fn pairs(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path) -> Result<()> {
-    let session: Vec<&TestProgram> = tests.iter().copied().filter(|test| test.name == "session").collect();
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths([jdk.home.join("bin")].into_iter().chain(env::split_paths(&path)))?;
-    let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("PATH", path)];
-    let words = ["a_heap_dump", "disk::", "killed::", "resume::"].map(str::to_owned);
-    dev_build::run_tests(runner, &session, &variables, &words)
 }
 
 fn is(test: &TestProgram, package: &str, kind: &str) -> bool {

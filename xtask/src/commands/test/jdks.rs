@@ -1,0 +1,136 @@
+//! Heap dumps of other JVMs than the machine's own: what a dump is depends on who writes it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::{CONFORMANCE_STATIC, END_TO_END};
+use crate::commands::e2e;
+use crate::dev_build::{self, Built};
+use crate::images::jvm;
+use crate::steps::Steps;
+use crate::tools::java::Java;
+use crate::tools::jdk::Jdk;
+use crate::tools::suite::Unreachable;
+use crate::tools::{jdk_root, root};
+use crate::workspace::Workspace;
+
+/// Those that differ most: 8 writes a file and comes back to it, 25 writes two.
+const DIFFERENT: [u32; 2] = [8, 25];
+
+/// The session tests that are about heap dumps.
+const SESSION: [&str; 6] = ["a_heap_dump", "collectors::", "disk::", "killed::", "place::", "resume::"];
+
+/// The end-to-end tests that are.
+const DUMPS: [&str; 4] = ["dumpheap::", "redact::", "resume::", "shapes::"];
+
+/// Of these, what a JVM cannot do that writes a file: wait, stop, or do without a disk. What it does instead is told by
+/// tests that no other JVM can pass.
+const STREAMS_ALONE: [&str; 5] = [
+    "a_client_that_is_dead_does_not_keep_the_jvm",
+    "a_client_that_takes_nothing_does_not_keep_the_jvm",
+    "a_dump_needs_no_disk_at_all",
+    "a_jvm_that_may_not_wait_is_dumped",
+    "a_pause_that_becomes_too_long_is_ended",
+];
+const FILES_ALONE: &str = "file::";
+
+/// What the steps work with.
+pub(super) struct Bench<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) built: &'a Built,
+    pub(super) injector: &'a Path,
+    /// The machine's own JDK, whose JVM the other steps are about.
+    pub(super) compiler: &'a Jdk,
+    pub(super) yes: bool,
+}
+
+/// The versions to test.
+pub(super) fn versions(all: bool) -> Vec<u32> {
+    jdk_root::versions().filter(|version| all || DIFFERENT.contains(version)).collect()
+}
+
+/// Two steps a version; where one cannot be had because this machine is offline, they are skipped.
+pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32]) -> Result<()> {
+    for &version in versions.iter().filter(|version| **version != bench.compiler.version) {
+        let java = match Java::of(bench.workspace, version) {
+            Err(error) if Unreachable::is_cause_of(&error) => {
+                skip(steps, &[version], &format!("{error:#}"));
+                continue;
+            }
+            java => java,
+        };
+        let java = steps.step(&fetched(version), || java)?;
+        let Some(java) = java else {
+            skip(steps, &[version], "there is no such JVM");
+            continue;
+        };
+        steps.step(&session(version), || in_sessions(bench, &java))?;
+        steps.step(&end_to_end(version), || in_lab(bench, &java))?;
+    }
+    Ok(())
+}
+
+/// Notes that nothing is done with these versions.
+pub(super) fn skip(steps: &mut Steps, versions: &[u32], why: &str) {
+    for version in versions {
+        steps.skip(&session(*version), why);
+        steps.skip(&end_to_end(*version), why);
+    }
+}
+
+/// What was run with which JVM, and what came of it.
+pub(super) fn matrix(steps: &Steps, versions: &[u32]) -> String {
+    let mut lines = vec![format!("{:<12}{:<14}{}", "JVM", "in sessions", "end to end")];
+    let mut line = |name: &str, session: &str, end_to_end: &str| {
+        let outcome = |step: &str| steps.outcome(step).unwrap_or("-");
+        lines.push(format!("{name:<12}{:<14}{}", outcome(session), outcome(end_to_end)));
+    };
+    line("machine's", CONFORMANCE_STATIC, END_TO_END);
+    for version in versions {
+        line(&format!("JDK {version}"), &session(*version), &end_to_end(*version));
+    }
+    lines.join("\n")
+}
+
+fn fetched(version: u32) -> String {
+    format!("JDK {version}")
+}
+
+fn session(version: u32) -> String {
+    format!("heap dumps of JDK {version} in sessions")
+}
+
+fn end_to_end(version: u32) -> String {
+    format!("heap dumps of JDK {version} end to end")
+}
+
+fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
+    let runner = root::runner(&bench.workspace.shell()?)?;
+    let tests = bench.built.tests(|test| test.package == "jattach-injector" && test.name == "session")?;
+    let mut variables = java.variables()?;
+    variables.push(("JATTACH_INJECTOR", OsString::from(bench.injector)));
+    dev_build::run_tests(runner, &tests, &variables, &words(&SESSION, java))
+}
+
+fn in_lab(bench: &Bench<'_>, java: &Java) -> Result<()> {
+    let images = jvm::write_of(bench.workspace, java, bench.compiler, bench.yes)?;
+    let result = e2e::in_lab(bench.workspace, bench.built, &images, &words(&DUMPS, java), bench.yes);
+    // Some are a gigabyte, and made again in seconds.
+    for image in [images.plain, images.shell, images.user] {
+        fs::remove_file(&image.path).with_context(|| format!("failed to remove {}", image.path.display()))?;
+    }
+    result
+}
+
+/// The words that choose the tests for that JVM.
+fn words(tests: &[&str], java: &Java) -> Vec<String> {
+    let mut words: Vec<String> = tests.iter().copied().map(str::to_owned).collect();
+    if java.version() == 8 {
+        words.extend([FILES_ALONE, "--include-ignored"].map(str::to_owned));
+        words.extend(STREAMS_ALONE.iter().flat_map(|test| ["--skip", *test]).map(str::to_owned));
+    }
+    words
+}
