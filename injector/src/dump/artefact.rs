@@ -1,15 +1,14 @@
 //! A heap dump between the JVM and its client: what has been read and is not acknowledged yet, and who is to get it. It
 //! belongs to the job and not to a client: one that is lost is followed by another that goes on where it stopped.
 
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jattach_protocol::message::{Codec, End, Limits, MAX_BLOCK, Patch, Progress, STREAMS, Started};
+use jattach_protocol::message::{End, Limits, MAX_BLOCK, Patch, Progress, STREAMS, Started};
 use jattach_protocol::{Code, Failure};
 
-use super::queue::{Block, Bytes, Outgoing, Queue};
+use super::queue::{Outgoing, Queue};
 use crate::hold::Peer;
 use crate::sys::wait::Bell;
 
@@ -22,8 +21,13 @@ const ALONE: Duration = Duration::from_secs(10);
 /// More patches than any JVM needs: it writes a heap record for each gigabyte.
 const MAX_PATCHES: usize = 1 << 16;
 
-/// Gives a block's bytes another shape, and says which.
-pub(crate) type Packing<'p> = dyn FnMut(Vec<u8>) -> (Codec, Vec<u8>) + 'p;
+/// What the spool's disk may take for a block without our being slow: no disk that a JVM would dump to is much faster than
+/// 256 MiB a second.
+const FAIR: Duration = Duration::from_millis(4);
+
+/// Between two blocks that are sent while the JVM dumps: 32 MiB a second are more than most ways to a client carry, and what
+/// sending takes of the node's CPU the JVM does not get.
+const PACE: Duration = Duration::from_millis(31);
 
 type Locked<'a> = MutexGuard<'a, State>;
 
@@ -57,6 +61,14 @@ struct State {
     /// Whether the JVM waits while there is no room, and until when it may be dumping.
     dumping: bool,
     deadline: Option<Instant>,
+    /// There is no room for the dump as it is.
+    tight: bool,
+    /// It waits just now.
+    jvm_waits: bool,
+    /// How many blocks were moved into the spool.
+    moved: u32,
+    /// When the last block was sent.
+    sent: Option<Instant>,
     progress: Option<Progress>,
 }
 
@@ -110,6 +122,10 @@ impl Artefact {
             stalled: Duration::ZERO,
             dumping: false,
             deadline: None,
+            tight: false,
+            jvm_waits: false,
+            moved: 0,
+            sent: None,
             progress: None,
         };
         let (state, changed, told) = (Mutex::new(state), Condvar::new(), AtomicBool::new(false));
@@ -119,11 +135,12 @@ impl Artefact {
     // For who reads from the JVM.
 
     /// The JVM is asked now: from here on it may be dumping for as long as the limits say.
-    pub(crate) fn begin(&self) -> Option<Instant> {
+    /// Where the spool is `tight` there is no room for all of the dump as it is.
+    pub(crate) fn begin(&self, tight: bool) -> Option<Instant> {
         let pause = self.limits.max_pause;
         let deadline = (pause != 0).then(|| Instant::now() + Duration::from_millis(pause.into()));
         let mut state = self.state();
-        (state.deadline, state.dumping) = (deadline, true);
+        (state.deadline, state.dumping, state.tight) = (deadline, true, tight);
         deadline
     }
 
@@ -132,54 +149,29 @@ impl Artefact {
         self.state().queue.buffer(MAX_BLOCK)
     }
 
-    /// Takes on the next bytes of a stream. Where memory has no room they go into the spool, in the shape that `pack` gives
-    /// them. Where that has none either the JVM waits.
+    /// Takes on the next bytes of a stream, in memory. While there is no room for them the JVM waits.
     ///
     /// # Errors
     /// When it would wait, or dump, for longer than it may; when the dump is stopped.
-    pub(crate) fn put(&self, stream: u32, raw: Vec<u8>, pack: &mut Packing<'_>) -> Result<(), Failure> {
-        let (mut codec, mut bytes) = (Codec::None, raw);
+    pub(crate) fn put(&self, stream: u32, raw: Vec<u8>) -> Result<(), Failure> {
         let mut state = self.state();
-        let piece = state.queue.append(stream, &bytes);
-        if !state.queue.has_memory(bytes.len()) {
-            drop(state);
-            (codec, bytes) = pack(bytes);
-            state = self.state();
+        let piece = state.queue.append(stream, &raw);
+        if !state.queue.has_memory(raw.len()) {
+            let wait = Wait { begin: Instant::now(), moved: state.moved, earlier: state.stalled };
+            state.jvm_waits = true;
+            while !state.queue.has_memory(raw.len()) {
+                state = self.stall(state, &wait)?;
+            }
+            state.jvm_waits = false;
+            state.note(&wait);
         }
-        let length = bytes.len();
-        let (mut state, bytes) = self.keep(state, bytes)?;
-        state.queue.push(Block { piece, codec, length, bytes });
+        state.queue.push(piece, raw);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Puts a block's bytes where there is room for them, and waits for that.
-    fn keep<'a>(&'a self, mut state: Locked<'a>, mut bytes: Vec<u8>) -> Result<(Locked<'a>, Bytes), Failure> {
-        let (begin, earlier) = (Instant::now(), state.stalled);
-        loop {
-            bytes = match state.queue.keep(bytes) {
-                Ok(kept) => return Ok((state, kept)),
-                Err(bytes) => bytes,
-            };
-            if let Some((file, at)) = state.queue.spool.reserve(bytes.len()) {
-                drop(state);
-                let written = file.write_all_at(&bytes, at);
-                state = self.state();
-                let Err(error) = written else {
-                    state.queue.spare(bytes);
-                    return Ok((state, Bytes::Spool(at)));
-                };
-                // The disk is full, or worse: what lies there already may still be read.
-                state.queue.spool.release(at, bytes.len());
-                state.queue.spool.close(&error);
-                continue;
-            }
-            state = self.stall(state, earlier, begin)?;
-        }
-    }
-
     /// Waits for a change, as long as the JVM may wait.
-    fn stall<'a>(&'a self, mut state: Locked<'a>, earlier: Duration, begin: Instant) -> Result<Locked<'a>, Failure> {
+    fn stall<'a>(&'a self, mut state: Locked<'a>, wait: &Wait) -> Result<Locked<'a>, Failure> {
         if let Some(stopped) = &state.stopped {
             return Err(stopped.clone());
         }
@@ -190,7 +182,7 @@ impl Artefact {
             let waited = self.changed.wait_timeout(state, PATIENCE);
             return Ok(waited.unwrap_or_else(PoisonError::into_inner).0);
         }
-        state.stalled = earlier + begin.elapsed();
+        state.note(wait);
         let most = Duration::from_millis(self.limits.max_stall.into());
         // For a slow client it may wait as long as it is told to, and for one that has gone a little: it may come back.
         let alone = if state.client.is_none() { ALONE.saturating_sub(state.alone.elapsed()) } else { most };
@@ -283,7 +275,13 @@ impl Artefact {
                     }
                     continue;
                 }
-                Ok(step) => return step,
+                Ok(step) => {
+                    if matches!(step, Step::Over) {
+                        // For who moves blocks.
+                        self.changed.notify_all();
+                    }
+                    return step;
+                }
                 Err(deadline) => deadline,
             };
             state = match deadline {
@@ -291,6 +289,12 @@ impl Artefact {
                 Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
+    }
+
+    /// Nobody sends it, or moves its blocks.
+    pub(crate) fn close(&self) {
+        self.state().over = true;
+        self.changed.notify_all();
     }
 
     /// Without the bytes of a block nothing that follows is of use; the JVM is let go, too.
@@ -428,13 +432,34 @@ impl State {
         if let Some(progress) = self.progress.take() {
             return Ok(Step::Tell(client, progress));
         }
+        if let Some(left) = self.pace() {
+            return Err(Some(left));
+        }
         match self.queue.take() {
             // While the JVM dumps it needs the pod's CPU itself, and few bytes leave in that time.
             Some(mut block) => {
                 block.leisure = !self.dumping;
+                self.sent = Some(Instant::now());
                 Ok(Step::Send(client, block))
             }
             None => Err(None),
+        }
+    }
+
+    /// How long the next block waits for its turn: while the JVM dumps, it comes first, as long as there is room for all of
+    /// its dump.
+    fn pace(&self) -> Option<Duration> {
+        if !self.dumping || self.tight || self.jvm_waits {
+            return None;
+        }
+        let left = PACE.checked_sub(self.sent?.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Counts what the JVM has waited.
+    fn note(&mut self, wait: &Wait) {
+        if self.dumping {
+            self.stalled = wait.earlier + wait.unfair(self.moved);
         }
     }
 
@@ -452,6 +477,22 @@ impl State {
     }
 }
 
+/// A wait for room in memory.
+struct Wait {
+    begin: Instant,
+    /// What was moved before.
+    moved: u32,
+    /// What the JVM had waited before.
+    earlier: Duration,
+}
+
+impl Wait {
+    /// How long it has lasted, but for what any disk takes for the blocks that have been moved meanwhile.
+    fn unfair(&self, moved: u32) -> Duration {
+        self.begin.elapsed().saturating_sub(FAIR * (moved - self.moved))
+    }
+}
+
 fn stalled(waited: Duration, spool: &str) -> Failure {
     Failure::new(Code::TimedOut, "the heap dump was stopped: the JVM would have had to wait for the client for too long")
         .evidence(format!("it has waited {} ms in all; {spool}", waited.as_millis()))
@@ -462,5 +503,6 @@ fn abandoned() -> Failure {
     Failure::new(Code::Cancelled, "nobody came back for the heap dump").evidence("the injector has given its room back")
 }
 
+pub(crate) mod spooler;
 #[cfg(test)]
 mod tests;

@@ -66,8 +66,3 @@ impl Drop for Fifos<'_> {
         }
     }
 }
-
-/// The most that fits into a pipe at once; below it a reader is keeping up.
-pub(crate) fn is_filling(count: usize) -> bool {
-    count >= CAPACITY.unsigned_abs() as usize / 2
-}

@@ -3,11 +3,10 @@
 use std::io::{self, ErrorKind, Read};
 
 use jattach_protocol::hprof::redact::Redactor;
-use jattach_protocol::message::{Codec, MAX_BLOCK, Survey};
+use jattach_protocol::message::MAX_BLOCK;
 use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
-use crate::sys::zstd::Compressor;
 
 /// A stream of which a part of a block is there.
 pub(crate) struct Intake<'a> {
@@ -30,7 +29,7 @@ impl<'a> Intake<'a> {
     ///
     /// # Errors
     /// Those of [`Artefact::put`].
-    pub(crate) fn read(&mut self, from: &mut impl Read, packer: &mut Packer) -> Result<usize, Failure> {
+    pub(crate) fn read(&mut self, from: &mut impl Read) -> Result<usize, Failure> {
         if self.buffer.is_empty() {
             self.buffer = self.artefact.buffer();
         }
@@ -41,8 +40,7 @@ impl<'a> Intake<'a> {
         self.filled += count;
         self.length += count as u64;
         if self.filled == MAX_BLOCK {
-            packer.hurry(count);
-            self.flush(packer)?;
+            self.flush()?;
         }
         Ok(count)
     }
@@ -53,7 +51,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Hands on what there is of a block.
-    pub(crate) fn flush(&mut self, packer: &mut Packer) -> Result<(), Failure> {
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         if self.filled == 0 {
             return Ok(());
         }
@@ -62,7 +60,7 @@ impl<'a> Intake<'a> {
         // Before it lies anywhere but in this buffer.
         self.redactor.redact(&mut block).map_err(|error| not_understood(&error))?;
         self.passed = self.length;
-        self.artefact.put(self.stream, block, &mut |raw| packer.pack(raw))
+        self.artefact.put(self.stream, block)
     }
 }
 
@@ -82,40 +80,6 @@ fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             result => return result,
-        }
-    }
-}
-
-/// Compresses what goes into the spool, where that has no room for it as it is, and as long as the JVM does not have to wait
-/// for that: in a pod with little CPU the JVM waits for every cycle of ours.
-pub(crate) struct Packer {
-    tight: bool,
-    compressor: Option<Compressor>,
-    packed: Vec<u8>,
-    hurry: bool,
-}
-
-impl Packer {
-    pub(crate) fn new(survey: &Survey) -> Packer {
-        Packer { tight: survey.spool < survey.expected, compressor: None, packed: Vec::new(), hurry: false }
-    }
-
-    /// So much came at once: where it is much the JVM writes faster than we take it, and the block goes as it is.
-    fn hurry(&mut self, count: usize) {
-        self.hurry = super::fifo::is_filling(count);
-    }
-
-    fn pack(&mut self, raw: Vec<u8>) -> (Codec, Vec<u8>) {
-        if self.hurry || !self.tight || raw.is_empty() {
-            return (Codec::None, raw);
-        }
-        if self.compressor.is_none() {
-            self.compressor = Compressor::new();
-        }
-        self.packed.resize(raw.len() - 1, 0);
-        match self.compressor.as_mut().and_then(|compressor| compressor.compress(&raw, &mut self.packed)) {
-            Some(length) => (Codec::Zstd, self.packed[..length].to_vec()),
-            None => (Codec::None, raw),
         }
     }
 }

@@ -13,7 +13,7 @@ use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
 use super::fifo::Fifos;
-use super::intake::{Intake, Packer};
+use super::intake::Intake;
 use super::place::Place;
 use super::{CREATED, LONGEST, MAX_TEXT, not_created, says};
 use crate::jvm::command::Command;
@@ -77,7 +77,6 @@ struct Pump<'a> {
     fifos: Fifos<'a>,
     reply: Reply,
     streams: [Intake<'a>; STREAMS],
-    packer: Packer,
     text: Vec<u8>,
     deadline: Option<Instant>,
 }
@@ -88,23 +87,14 @@ impl<'a> Pump<'a> {
         let parallel = if order.survey.form == Form::Pair { " -parallel=1" } else { "" };
         let words = format!("GC.heap_dump -overwrite{all}{parallel} {}", fifos.path());
         let connection = hotspot::connect(order.target, Limits::default())?;
-        let deadline = artefact.begin();
+        let deadline = artefact.begin(order.survey.spool < order.survey.expected);
         let mut reply = connection.request(&Command::from_words("jcmd", &[words])?)?;
         reply.set_silence_limit(Duration::ZERO);
         // JVMs that write two files have 64 bits.
         let part = Redactor::part(order.redact, IdSize::Eight);
         let main = Intake::new(artefact, 0, Redactor::main(order.redact));
         let streams = [main, Intake::new(artefact, PART, part)];
-        Ok(Pump {
-            order,
-            artefact,
-            fifos,
-            reply,
-            streams,
-            packer: Packer::new(order.survey),
-            text: Vec::new(),
-            deadline,
-        })
+        Ok(Pump { order, artefact, fifos, reply, streams, text: Vec::new(), deadline })
     }
 
     /// Takes everything, to the end of the JVM's answer, which it gives.
@@ -155,7 +145,7 @@ impl<'a> Pump<'a> {
 
     fn take(&mut self, stream: usize) -> Result<usize, Failure> {
         let Some(mut end) = self.fifos.end(stream) else { return Ok(0) };
-        self.streams[stream].read(&mut end, &mut self.packer)
+        self.streams[stream].read(&mut end)
     }
 
     /// Reads on in the JVM's answer; true at its end.
@@ -176,7 +166,7 @@ impl<'a> Pump<'a> {
     fn drain(&mut self) -> Result<(), Failure> {
         for stream in 0..STREAMS {
             while self.take(stream)? > 0 {}
-            self.streams[stream].flush(&mut self.packer)?;
+            self.streams[stream].flush()?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use jattach_protocol::message::{Codec, End, Limits, MAX_BLOCK, STREAMS, WINDOW};
+use jattach_protocol::message::{Codec, DUMP_WINDOW, End, Limits, MAX_BLOCK, STREAMS};
 use jattach_protocol::{Code, Failure};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -33,19 +33,42 @@ impl Piece {
 }
 
 /// A piece of a stream, in the shape in which it waits.
-pub(crate) struct Block {
-    pub(crate) piece: Piece,
-    pub(crate) codec: Codec,
-    pub(crate) length: usize,
-    pub(crate) bytes: Bytes,
+struct Block {
+    piece: Piece,
+    codec: Codec,
+    /// It was tried to compress it, in vain.
+    dense: bool,
+    length: usize,
+    bytes: Bytes,
 }
 
 /// Where a block's bytes are.
-pub(crate) enum Bytes {
+enum Bytes {
     Memory(Vec<u8>),
     Spool(u64),
-    /// With who sends them, or nowhere any more.
+    /// With who sends them, or moves them into the spool.
     Away,
+}
+
+/// A block on its way from memory into the spool.
+pub(crate) struct Moving {
+    pub(crate) codec: Codec,
+    pub(crate) bytes: Vec<u8>,
+    number: u64,
+    /// How much of the memory it takes until it has arrived.
+    was: usize,
+    /// They would not get smaller.
+    pub(crate) dense: bool,
+    /// Where the data were before.
+    spare: Vec<u8>,
+}
+
+impl Moving {
+    /// Gives the data another shape.
+    pub(crate) fn repack(&mut self, codec: Codec, bytes: &[u8]) {
+        self.codec = codec;
+        self.spare = std::mem::replace(&mut self.bytes, bytes.to_vec());
+    }
 }
 
 /// A block as it leaves.
@@ -107,6 +130,8 @@ pub(crate) struct Queue {
     memory: usize,
     pub(crate) spool: Spool,
     streams: [Stream; STREAMS],
+    /// How much may be under way.
+    window: u64,
     /// Buffers that nobody uses just now.
     spares: Vec<Vec<u8>>,
 }
@@ -120,6 +145,7 @@ impl Queue {
             memory: 0,
             spool: Spool::new(limits),
             streams: Default::default(),
+            window: DUMP_WINDOW,
             spares: Vec::new(),
         }
     }
@@ -138,18 +164,57 @@ impl Queue {
         self.memory + length <= MEMORY
     }
 
-    /// Keeps a block's bytes in memory, or gives them back where that is full.
-    pub(crate) fn keep(&mut self, bytes: Vec<u8>) -> Result<Bytes, Vec<u8>> {
-        if !self.has_memory(bytes.len()) {
-            return Err(bytes);
-        }
-        self.memory += bytes.len();
-        Ok(Bytes::Memory(bytes))
+    /// Adds a block, in memory.
+    pub(crate) fn push(&mut self, piece: Piece, bytes: Vec<u8>) {
+        let length = bytes.len();
+        self.memory += length;
+        self.blocks.push_back(Block { piece, codec: Codec::None, dense: false, length, bytes: Bytes::Memory(bytes) });
     }
 
-    /// Adds a block whose bytes have their place.
-    pub(crate) fn push(&mut self, block: Block) {
-        self.blocks.push_back(block);
+    /// The block that is to be moved into the spool next: the newest, because it is sent last. None as long as half of the
+    /// memory is there for what comes.
+    pub(crate) fn next_to_move(&mut self) -> Option<Moving> {
+        if self.memory <= MEMORY / 2 || self.spool.file().is_none() {
+            return None;
+        }
+        let in_memory = |block: &Block| matches!(block.bytes, Bytes::Memory(_));
+        let index = self.blocks.iter().rposition(in_memory)?;
+        let block = &mut self.blocks[index];
+        let Bytes::Memory(bytes) = std::mem::replace(&mut block.bytes, Bytes::Away) else { return None };
+        let number = self.first + index as u64;
+        let (codec, dense, was) = (block.codec, block.dense, block.length);
+        Some(Moving { codec, dense, bytes, number, was, spare: Vec::new() })
+    }
+
+    /// Notes where a block has come to lie: in the spool at this offset, or in memory again. It may be gone meanwhile.
+    pub(crate) fn moved(&mut self, moving: Moving, at: Option<u64>) {
+        let Moving { codec, dense, bytes, number, was, spare } = moving;
+        let length = bytes.len();
+        self.spare(spare);
+        match (self.block(number), at) {
+            (Some(block), None) => {
+                block.dense = dense;
+                (block.codec, block.length, block.bytes) = (codec, length, Bytes::Memory(bytes));
+                self.memory = self.memory - was + length;
+            }
+            (Some(block), Some(at)) => {
+                (block.codec, block.length, block.bytes) = (codec, length, Bytes::Spool(at));
+                self.memory -= was;
+                self.spare(bytes);
+            }
+            (None, at) => {
+                if let Some(at) = at {
+                    self.spool.release(at, length);
+                }
+                self.spare(bytes);
+            }
+        }
+    }
+
+    /// A block that still waits.
+    fn block(&mut self, number: u64) -> Option<&mut Block> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.blocks.get_mut(index)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -181,7 +246,7 @@ impl Queue {
         let number = self.next;
         let block = self.blocks.get_mut(usize::try_from(number - self.first).ok()?)?;
         let under_way: u64 = self.streams.iter().map(|stream| stream.sent.saturating_sub(stream.stored)).sum();
-        if under_way + u64::from(block.piece.raw) > WINDOW {
+        if under_way + u64::from(block.piece.raw) > self.window {
             return None;
         }
         let (bytes, from) = match std::mem::replace(&mut block.bytes, Bytes::Away) {
@@ -190,7 +255,7 @@ impl Queue {
                 block.bytes = Bytes::Spool(at);
                 (Vec::new(), Some((self.spool.file()?, at)))
             }
-            // It is being sent to a client that has gone meanwhile: there is one thread that sends, so it is back.
+            // It is being moved, or sent to a client that has gone meanwhile: there is one thread that sends, so it is back.
             Bytes::Away => return None,
         };
         let Block { piece, codec, length, .. } = *block;
@@ -205,11 +270,11 @@ impl Queue {
     pub(crate) fn put_back(&mut self, sent: Outgoing) {
         let Outgoing { number, codec, bytes, spare, .. } = sent;
         self.spare(spare);
-        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        match index.and_then(|index| self.blocks.get_mut(index)) {
+        match self.block(number) {
             Some(block) if matches!(block.bytes, Bytes::Away) => {
-                self.memory = self.memory - block.length + bytes.len();
-                (block.codec, block.length, block.bytes) = (codec, bytes.len(), Bytes::Memory(bytes));
+                let (was, length) = (block.length, bytes.len());
+                (block.codec, block.length, block.bytes) = (codec, length, Bytes::Memory(bytes));
+                self.memory = self.memory - was + length;
             }
             _ => self.spare(bytes),
         }
@@ -296,12 +361,12 @@ mod tests {
     fn put(queue: &mut Queue, stream: u32, byte: u8) {
         let raw = vec![byte; MAX_BLOCK];
         let piece = queue.append(stream, &raw);
-        let bytes = queue.keep(raw).unwrap_or_else(|raw| {
-            let (file, at) = queue.spool.reserve(raw.len()).expect("room");
-            file.write_all_at(&raw, at).expect("written");
-            Bytes::Spool(at)
-        });
-        queue.push(Block { piece, codec: Codec::None, length: MAX_BLOCK, bytes });
+        queue.push(piece, raw);
+        while let Some(block) = queue.next_to_move() {
+            let (file, at) = queue.spool.reserve(block.bytes.len()).expect("room");
+            file.write_all_at(&block.bytes, at).expect("written");
+            queue.moved(block, Some(at));
+        }
     }
 
     /// Sends all that may be sent, each block as its first byte, and says which those were.
@@ -340,13 +405,14 @@ mod tests {
     #[test]
     fn no_more_is_under_way_than_the_window_holds() {
         let mut queue = queue();
-        for byte in 0..40 {
-            put(&mut queue, u32::from(byte >= 20), byte);
+        queue.window = 8 * BLOCK;
+        for byte in 0..12 {
+            put(&mut queue, u32::from(byte >= 6), byte);
         }
-        assert_eq!(send(&mut queue).len() as u64, WINDOW / BLOCK);
+        assert_eq!(send(&mut queue), [0, 1, 2, 3, 4, 5, 6, 7]);
         assert!(queue.take().is_none());
         queue.acknowledge([BLOCK, 0]);
-        assert_eq!(send(&mut queue), [32]);
+        assert_eq!(send(&mut queue), [8]);
     }
 
     #[test]
@@ -355,10 +421,9 @@ mod tests {
         for byte in 0..8 {
             put(&mut queue, 0, byte);
         }
-        assert_eq!((queue.memory as u64, queue.spool.used()), (6 * BLOCK, 2 * BLOCK));
-        assert!(!queue.has_memory(1));
+        assert_eq!((queue.memory as u64, queue.spool.used()), (3 * BLOCK, 5 * BLOCK));
         assert_eq!(send(&mut queue), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(queue.memory, 6, "sent blocks wait in the shape they were sent in");
+        assert_eq!(queue.memory, 3, "sent blocks wait in the shape they were sent in");
         queue.acknowledge([7 * BLOCK, 0]);
         assert_eq!((queue.memory, queue.spool.used()), (0, BLOCK));
         queue.clear();

@@ -10,12 +10,15 @@ use super::queue::Outgoing;
 use crate::hold::Gone;
 use crate::sys::zstd::Compressor;
 
+/// After so many blocks in a row that would not get smaller, one in as many is still tried.
+const FUTILE: u32 = 8;
+
 /// Where a block's data begin in its frame.
 const DATA: usize = HEADER + BLOCK_HEADER;
 
 /// Sends until everything is acknowledged, or nothing more can come of it.
 pub(crate) fn send(artefact: &Artefact) {
-    let mut press = Press { compressor: Compressor::new(), frame: vec![0; DATA + MAX_BLOCK] };
+    let mut press = Press { compressor: Compressor::new(), frame: vec![0; DATA + MAX_BLOCK], futile: 0 };
     loop {
         let (client, sent) = match artefact.next() {
             Step::Over => return,
@@ -44,6 +47,8 @@ pub(crate) fn send(artefact: &Artefact) {
 struct Press {
     compressor: Option<Compressor>,
     frame: Vec<u8>,
+    /// How many blocks in a row would not get smaller.
+    futile: u32,
 }
 
 impl Press {
@@ -52,13 +57,17 @@ impl Press {
     fn pack(&mut self, mut block: Outgoing) -> (Outgoing, usize) {
         let to = &mut self.frame[DATA..];
         let room = block.bytes.len().saturating_sub(1);
-        if block.leisure
-            && block.codec == Codec::None
-            && let Some(compressor) = &mut self.compressor
-            && let Some(length) = compressor.compress(&block.bytes, &mut to[..room])
-        {
-            block.repack(Codec::Zstd, &to[..length]);
-            return (block, length);
+        let worth_it = self.futile < FUTILE || self.futile.is_multiple_of(FUTILE);
+        if block.leisure && block.codec == Codec::None {
+            if worth_it
+                && let Some(compressor) = &mut self.compressor
+                && let Some(length) = compressor.compress(&block.bytes, &mut to[..room])
+            {
+                self.futile = 0;
+                block.repack(Codec::Zstd, &to[..length]);
+                return (block, length);
+            }
+            self.futile = self.futile.wrapping_add(1);
         }
         to[..block.bytes.len()].copy_from_slice(&block.bytes);
         let length = block.bytes.len();

@@ -33,8 +33,6 @@ pub(crate) fn limit(limits: &Limits) -> u64 {
 pub(crate) struct Spool {
     store: Option<Store>,
     limit: u64,
-    /// Whether the user has said how much it may take: then the filesystem's free space is not ours to watch over.
-    on_request: bool,
     /// Where the next block is put.
     end: u64,
     /// Bytes that are not let go, in whole pages.
@@ -57,16 +55,7 @@ impl Spool {
     pub(crate) fn new(limits: &Limits) -> Spool {
         let limit = limit(limits);
         let store = if limit == 0 { None } else { Store::create() };
-        Spool {
-            store,
-            limit,
-            on_request: limits.spool != u64::MAX,
-            end: 0,
-            used: 0,
-            looked: 0,
-            solid: false,
-            broken: None,
-        }
+        Spool { store, limit, end: 0, used: 0, looked: 0, solid: false, broken: None }
     }
 
     /// Room for `length` bytes: the file, and where in it they go. None while there is none.
@@ -76,7 +65,7 @@ impl Spool {
         if self.broken.is_some() || self.used() + length > self.limit {
             return None;
         }
-        if !self.on_request && self.end + length > self.looked {
+        if self.end + length > self.looked {
             if !store.place.has_room(LOOK) {
                 return None;
             }

@@ -16,7 +16,7 @@ use jattach_protocol::message::{Patch, Phase, Progress, Survey};
 use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
-use super::intake::{Intake, Packer};
+use super::intake::Intake;
 use super::place::Place;
 use super::pump::Order;
 use super::spool::{self, PAGE};
@@ -95,8 +95,7 @@ fn dump_at(place: &Place, order: &Order<'_>, artefact: &Artefact) -> Result<Outc
     let redactor = Redactor::file(order.redact, Lengths::Pending);
     let intake = Intake::new(artefact, 0, redactor);
     let name = Place::name()?;
-    let mut tail =
-        Tail { place, name, artefact, intake, packer: Packer::new(order.survey), file: None, lacking: Vec::new() };
+    let mut tail = Tail { place, name, artefact, intake, file: None, lacking: Vec::new() };
     let flag = if order.live { "-live" } else { "-all" };
     let command = Command::from_words("dumpheap", &[&place.path(&tail.name), flag])?;
     let mut reply = hotspot::connect(order.target, Limits::default())?.request(&command)?;
@@ -121,7 +120,6 @@ struct Tail<'a> {
     name: String,
     artefact: &'a Artefact,
     intake: Intake<'a>,
-    packer: Packer,
     file: Option<File>,
     /// Where heap records begin that are read to their end and had no length yet, and what that has to be.
     lacking: Vec<(u64, u64)>,
@@ -139,7 +137,7 @@ impl Tail<'_> {
         }
         let Some(mut file) = self.file.as_ref() else { return Ok(false) };
         let turn = self.intake.length + TURN;
-        while self.intake.length < turn && self.intake.read(&mut file, &mut self.packer)? > 0 {
+        while self.intake.length < turn && self.intake.read(&mut file)? > 0 {
             Self::settle(self.artefact, file, &mut self.intake, &mut self.lacking)?;
         }
         Ok(self.intake.length >= turn)
@@ -149,7 +147,7 @@ impl Tail<'_> {
         let Some(file) = &self.file else {
             return Err(not_created("it says the file was created, and there is none"));
         };
-        self.intake.flush(&mut self.packer)?;
+        self.intake.flush()?;
         Self::settle(self.artefact, file, &mut self.intake, &mut self.lacking)?;
         match self.lacking.first() {
             Some((offset, _)) => Err(not_created(&format!("the heap record at {offset} has no length"))),

@@ -1,7 +1,7 @@
 //! Heap dumps as jobs: one is not its client's, and outlives it. What a client does not fetch waits for the next one.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jattach_protocol::message::{DumpHeap, End, Phase, Progress, Resume, STREAMS};
@@ -10,7 +10,7 @@ use jattach_protocol::{Code, Failure, Message};
 use super::desk::Desk;
 use super::peer::Peer;
 use super::serve::{Job, Last, no_thread};
-use crate::dump::artefact::{Artefact, Attached, Client};
+use crate::dump::artefact::{Artefact, Attached, Client, spooler};
 use crate::dump::{self, Order, send};
 
 /// Has the JVM dump its heap, and stays until a client has all of it, or nobody comes for it any more.
@@ -25,8 +25,7 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
     })?;
     let artefact = Arc::new(artefact);
     desk.dumps(&artefact);
-    let its_artefact = Arc::clone(&artefact);
-    let sender = thread::Builder::new().spawn(move || send::send(&its_artefact)).map_err(|error| no_thread(&error))?;
+    let sender = threads(&artefact).inspect_err(|_| artefact.close())?;
     let progress = |progress| desk.progress(progress);
     let order =
         Order { target: &job.target, live: wanted.live, redact: wanted.redact, survey: &survey, progress: &progress };
@@ -49,6 +48,14 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
         // Nobody hears it now; who comes for the dump does.
         None => Ok(last(Client::new(&job.peer, job.id, Duration::ZERO), result)),
     }
+}
+
+/// Starts the thread that moves blocks into the spool, and the one that sends, whose end is waited for.
+fn threads(artefact: &Arc<Artefact>) -> Result<JoinHandle<()>, Failure> {
+    let [moved, sent] = [0; 2].map(|_| Arc::clone(artefact));
+    let builder = thread::Builder::new;
+    builder().spawn(move || spooler::run(&moved)).map_err(|error| no_thread(&error))?;
+    builder().spawn(move || send::send(&sent)).map_err(|error| no_thread(&error))
 }
 
 /// Has a client go on with a dump that it has begun to fetch; false where that is gone.

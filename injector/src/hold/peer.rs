@@ -189,18 +189,19 @@ impl Peer {
         })
     }
 
-    /// A client that takes nothing for so long is gone, whatever its heartbeats say.
+    /// A client that takes nothing is waited for as long as it is heard: it may be waiting for a disk or a pipe itself. One that is
+    /// silent is hung up on.
     fn write_all(&self, mut frame: &[u8]) -> std::io::Result<()> {
         let room = Wanted(self.socket.as_fd(), PollFlags::POLLOUT);
-        let (mut limit, mut parting) = (SILENCE, [room, self.parting.wanted()]);
+        let (mut limit, mut parting) = (None, [room, self.parting.wanted()]);
         while !frame.is_empty() {
             match (&self.socket).write(frame) {
                 Ok(count) => frame = &frame[count..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => match wait(parting, within(limit))? {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match wait(parting, limit.and_then(within))? {
                     [true, _] => {}
                     // From here on it has this long, and the bell is not listened to any more.
-                    [false, true] if limit > PARTING => (limit, parting[1]) = (PARTING, room),
+                    [false, true] if limit.is_none() => (limit, parting[1]) = (Some(PARTING), room),
                     [false, _] => return Err(ErrorKind::TimedOut.into()),
                 },
                 Err(error) => return Err(error),

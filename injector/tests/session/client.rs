@@ -1,6 +1,6 @@
 //! The other end of a session: what the plugin is in the cluster, here over the pipes of a child.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use jattach_protocol::frame::{Decoder, Encoder};
@@ -80,7 +80,11 @@ impl Client {
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stdin.as_mut().expect("open").write_all(bytes).expect("the session's stdin");
+        match self.stdin.as_mut().expect("open").write_all(bytes) {
+            // A session that has ended before it heard this says why on its stdout.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written.expect("the session's stdin"),
+        }
     }
 
     pub(crate) fn request(&mut self, operation: Operation) {

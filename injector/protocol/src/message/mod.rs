@@ -43,6 +43,10 @@ pub const SILENCE_SECONDS: u64 = 15;
 /// much in memory if it must, so that it can always read on: an exec stream whose client stops reading loses data.
 pub const WINDOW: u64 = 32 << 20;
 
+/// The same of a dump, of all its streams together. What is not acknowledged stays in the injector's spool, and may be more
+/// than a client holds in memory: so it is sent at the speed of the way there, while the client's disk makes it safe.
+pub const DUMP_WINDOW: u64 = 256 << 20;
+
 /// The most bytes of each string that names something of a JVM or of a side. They are whatever a target or a peer says, and
 /// longer ones are clipped as they are written.
 pub const MAX_NAME: usize = 1 << 10;
