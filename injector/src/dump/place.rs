@@ -129,9 +129,10 @@ impl Place {
         Some(file)
     }
 
-    /// Opens `name` for reading, if it is there and is a regular file: in the target's /tmp it might be anything by now.
+    /// Opens `name` to be read and to have holes made in it, which takes the right to write. Only if it is there and is a
+    /// regular file: in the target's /tmp it might be anything by now.
     pub(crate) fn open(&self, name: &str) -> Option<File> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(&self.directory, name, flags, Mode::empty()).ok()?);
         file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
     }
@@ -275,16 +276,20 @@ fn start_of(pid: u32) -> Option<u64> {
 }
 
 #[cfg(test)]
+impl Place {
+    /// A directory of a test's.
+    pub(super) fn at(directory: &std::path::Path) -> Place {
+        let directory = File::open(directory).expect("the directory").into();
+        Place { directory, seen: "/tmp".into(), whose: "a test's directory" }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn own_start() -> u64 {
         start_of(std::process::id()).expect("our own start")
-    }
-
-    fn at(directory: &std::path::Path) -> Place {
-        let directory = File::open(directory).expect("the directory").into();
-        Place { directory, seen: "/tmp".into(), whose: "a test's directory" }
     }
 
     #[test]
@@ -305,8 +310,8 @@ mod tests {
         let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
         let file = File::options().write(true).open(directory.path().join(&old)).expect("the file");
         file.set_modified(long_ago).expect("its time");
-        at(directory.path()).sweep();
-        let mut left: Vec<String> = at(directory.path()).entries().collect();
+        Place::at(directory.path()).sweep();
+        let mut left: Vec<String> = Place::at(directory.path()).entries().collect();
         left.sort();
         let mut kept = kept.to_vec();
         kept.sort();
@@ -319,7 +324,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).expect("a link");
         nix::unistd::mkfifo(&directory.path().join("fifo"), Mode::S_IRUSR).expect("a FIFO");
         fs::write(directory.path().join("file"), "x").expect("a file");
-        let place = at(directory.path());
+        let place = Place::at(directory.path());
         assert!(place.open("link").is_none());
         assert!(place.open("fifo").is_none());
         assert!(place.open("file").is_some());
@@ -328,8 +333,8 @@ mod tests {
     #[test]
     fn a_dump_is_refused_in_memory_on_a_full_disk_and_under_a_small_limit() {
         let cause = |place: &Place, expected, limit| place.check(expected, expected, limit).expect_err("refused").cause;
-        assert!(cause(&at("/dev/shm".as_ref()), 1, 0).contains("the pod's memory"));
-        let disk = at("/var".as_ref());
+        assert!(cause(&Place::at("/dev/shm".as_ref()), 1, 0).contains("the pod's memory"));
+        let disk = Place::at("/var".as_ref());
         assert!(cause(&disk, u64::MAX, 0).contains("20 %"));
         assert!(cause(&disk, 1 << 20, (4 << 20) - 1).contains("ephemeral-storage"));
         assert_eq!(disk.check(1, 1, 4), Ok(()));

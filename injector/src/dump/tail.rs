@@ -4,6 +4,7 @@
 //! Such a JVM writes a heap record with a length of 0, and comes back to put it in when the record is done. So its data are
 //! sent before its length, and that follows as a patch.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -31,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How much is read before it is looked again at how the JVM is, and told how far it is.
 const TURN: u64 = 64 << 20;
+
+/// More heap records without a length than any JVM leaves behind it: it puts in one before it begins the next.
+const MAX_LACKING: usize = 1 << 10;
 
 /// Where in a heap record its length stands.
 const LENGTH: u64 = 5;
@@ -95,17 +99,20 @@ fn dump_at(place: &Place, order: &Order<'_>, artefact: &Artefact) -> Result<Outc
     let redactor = Redactor::file(order.redact, Lengths::Pending);
     let intake = Intake::new(artefact, 0, redactor);
     let name = Place::name()?;
-    let mut tail = Tail { place, name, artefact, intake, file: None, lacking: Vec::new() };
+    let mut tail = Tail { place, name, artefact, intake, file: None, lacking: VecDeque::new(), failed: None };
     let flag = if order.live { "-live" } else { "-all" };
     let command = Command::from_words("dumpheap", &[&place.path(&tail.name), flag])?;
     let mut reply = hotspot::connect(order.target, Limits::default())?.request(&command)?;
     let text = read_reply(&mut reply, &mut || {
-        tail.follow()?;
+        tail.look();
         let total = order.survey.expected;
         let far = artefact.progress(Progress { phase: Phase::Dumping, done: 0, total, stalled: 0 });
         (order.progress)(far);
-        Ok(())
-    })?;
+    });
+    if let Some(failure) = tail.failed.take() {
+        return Err(failure);
+    }
+    let text = text?;
     if !says(&text, CREATED) {
         return if unreachable(&text) { Ok(Outcome::OutOfReach(text)) } else { Err(not_created(&text)) };
     }
@@ -122,10 +129,25 @@ struct Tail<'a> {
     intake: Intake<'a>,
     file: Option<File>,
     /// Where heap records begin that are read to their end and had no length yet, and what that has to be.
-    lacking: Vec<(u64, u64)>,
+    lacking: VecDeque<(u64, u64)>,
+    /// Why no more is taken, while the JVM goes on.
+    failed: Option<Failure>,
 }
 
 impl Tail<'_> {
+    /// Takes on what is written. Once that has failed, what is written is thrown away: the JVM cannot be stopped, and as long
+    /// as it writes the disk has to be kept free for others, who may not begin meanwhile.
+    fn look(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.follow().err();
+        }
+        if self.failed.is_some()
+            && let Some(file) = &self.file
+        {
+            punch(file, 0, file.metadata().map_or(0, |meta| meta.len()));
+        }
+    }
+
     /// Takes hold of the file once the JVM has made it, takes its name away, and takes on what is written, up to a limit:
     /// true where there may be more.
     fn follow(&mut self) -> Result<bool, Failure> {
@@ -134,6 +156,9 @@ impl Tail<'_> {
             if self.file.is_some() {
                 self.place.unlink(&self.name);
             }
+        }
+        if let Some(stopped) = self.artefact.stopped() {
+            return Err(stopped);
         }
         let Some(mut file) = self.file.as_ref() else { return Ok(false) };
         let turn = self.intake.length + TURN;
@@ -149,7 +174,7 @@ impl Tail<'_> {
         };
         self.intake.flush()?;
         Self::settle(self.artefact, file, &mut self.intake, &mut self.lacking)?;
-        match self.lacking.first() {
+        match self.lacking.front() {
             Some((offset, _)) => Err(not_created(&format!("the heap record at {offset} has no length"))),
             None => Ok(()),
         }
@@ -161,11 +186,14 @@ impl Tail<'_> {
         artefact: &Artefact,
         file: &File,
         intake: &mut Intake<'_>,
-        lacking: &mut Vec<(u64, u64)>,
+        lacking: &mut VecDeque<(u64, u64)>,
     ) -> Result<(), Failure> {
         let (ended, open) = intake.heap_records();
+        if lacking.len() + ended.len() > MAX_LACKING {
+            return Err(not_created("it begins heap records, and puts a length into none of them"));
+        }
         lacking.extend(ended);
-        while let Some(&(offset, length)) = lacking.first() {
+        while let Some(&(offset, length)) = lacking.front() {
             let mut bytes = [0; 4];
             file.read_exact_at(&mut bytes, offset + LENGTH).map_err(|error| super::unreadable(&error))?;
             let said = u32::from_be_bytes(bytes);
@@ -177,9 +205,9 @@ impl Tail<'_> {
                 return Err(not_created(&format!("the heap record at {offset} has {length} bytes, it says {said}")));
             }
             artefact.patch(Patch { offset, length: said })?;
-            lacking.remove(0);
+            lacking.pop_front();
         }
-        let kept = lacking.first().map(|(offset, _)| *offset).or(open).unwrap_or(intake.passed);
+        let kept = lacking.front().map(|(offset, _)| *offset).or(open).unwrap_or(intake.passed);
         punch(file, 0, kept);
         punch(file, kept + LENGTH + 4, intake.passed);
         Ok(())
@@ -202,14 +230,14 @@ fn punch(file: &File, begin: u64, end: u64) {
 
 /// All that the JVM says; `look` is called now and then while it works. The client may have gone meanwhile: the JVM goes
 /// on writing all the same, and what it writes must not be left behind.
-fn read_reply(reply: &mut Reply, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<String, Failure> {
+fn read_reply(reply: &mut Reply, look: &mut dyn FnMut()) -> Result<String, Failure> {
     reply.set_silence_limit(Duration::ZERO);
     let mut text = Vec::new();
     let mut buffer = [0; 1024];
     let (deadline, mut next_look) = (Instant::now() + LONGEST, Instant::now());
     while Instant::now() < deadline {
         if Instant::now() >= next_look {
-            look()?;
+            look();
             next_look = Instant::now() + LOOK;
         }
         match reply.read(&mut buffer) {
@@ -224,3 +252,6 @@ fn read_reply(reply: &mut Reply, look: &mut dyn FnMut() -> Result<(), Failure>) 
     }
     Err(unfinished())
 }
+
+#[cfg(test)]
+mod tests;
