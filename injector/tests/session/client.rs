@@ -297,6 +297,11 @@ impl Answer {
         self.bytes
     }
 
+    /// Whether the JVM has put something in behind what was read already.
+    pub(crate) fn has_patches(&self) -> bool {
+        !self.patches.is_empty()
+    }
+
     pub(crate) fn failure(self) -> Failure {
         self.end.expect_err("a failure")
     }

@@ -36,6 +36,10 @@ fn own_root() -> Option<OsString> {
     std::env::var_os("JATTACH_JDK_ROOT")
 }
 
+fn root() -> OsString {
+    own_root().unwrap_or_else(|| "/".into())
+}
+
 /// More than what these tests have on the disk at once, and what hold wants to see free for it, in bytes.
 const ROOM: u64 = 2 << 30;
 
@@ -86,6 +90,11 @@ impl Container {
 
     /// Starts one of that shape.
     pub(crate) fn shaped(shape: &Shape, megabytes: u32) -> Container {
+        Container::with(shape, &[], megabytes)
+    }
+
+    /// Starts one of that shape, whose JVM has these options.
+    pub(crate) fn with(shape: &Shape, options: &[&str], megabytes: u32) -> Container {
         // Not in /tmp, which may be a tmpfs: no dump is written there.
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a directory");
         require_room(tmp.path());
@@ -98,7 +107,7 @@ impl Container {
         assert!(compiled.success());
         // A build folder below /tmp is out of sight in there.
         std::fs::copy(injector(), tmp.path().join("Hoard-injector")).expect("the injector's copy");
-        let (unshare, lines) = unshare(tmp.path(), shape, megabytes);
+        let (unshare, lines) = unshare(tmp.path(), shape, options, megabytes);
         let mut container = Container { tmp, unshare, lines };
         container.await_line("ready");
         container
@@ -107,7 +116,7 @@ impl Container {
     /// Starts it again when its JVM has ended, with what lies in its /tmp, as a kubelet does.
     pub(crate) fn restart(&mut self, megabytes: u32) {
         self.unshare.wait().expect("the JVM's end");
-        (self.unshare, self.lines) = unshare(self.tmp.path(), &PLAIN, megabytes);
+        (self.unshare, self.lines) = unshare(self.tmp.path(), &PLAIN, &[], megabytes);
         self.await_line("ready");
     }
 
@@ -173,16 +182,25 @@ impl Drop for Container {
     }
 }
 
-fn unshare(directory: &Path, shape: &Shape, megabytes: u32) -> (Child, BufReader<ChildStdout>) {
+/// Whether the JVM starts with these options.
+pub(crate) fn jvm_knows(options: &[&str]) -> bool {
+    let script = r#"mount -t proc none "$root/proc" && exec unshare --root="$root" java "$@" -version"#;
+    let mut java = Command::new("unshare");
+    java.args(["--mount", "sh", "-c", script, "sh"]).args(options).env("root", root());
+    java.output().expect("unshare").status.success()
+}
+
+fn unshare(directory: &Path, shape: &Shape, options: &[&str], megabytes: u32) -> (Child, BufReader<ChildStdout>) {
     let shm = "mount -t tmpfs -o mode=1777,size=64m none /dev/shm";
-    let root = own_root();
-    let mounts = if root.is_some() { ROOT } else { ":" };
+    let mounts = if own_root().is_some() { ROOT } else { ":" };
     let script = format!(r#"{shm} && {} && chmod 1777 "$0" /tmp && {mounts} && {}"#, shape.tmp, shape.java);
     let mut unshare = Command::new("unshare")
-        .env("root", root.unwrap_or_else(|| "/".into()))
+        .env("root", root())
         .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
         .arg(directory)
-        .args(["-Xmx1g", "-XX:-UsePerfData", "-cp"])
+        .args(["-Xmx1g", "-XX:-UsePerfData"])
+        .args(options)
+        .arg("-cp")
         .arg(directory)
         .args(["Hoard", &megabytes.to_string()])
         .stdin(Stdio::piped())

@@ -2,8 +2,10 @@
 #![cfg(feature = "root")]
 
 mod client;
+mod collectors;
 mod container;
 mod disk;
+mod file;
 mod killed;
 mod place;
 mod rendezvous;

@@ -1,0 +1,79 @@
+//! JVMs whose dump is a file, and which cannot be made to wait. Others do not pass these tests:
+//! `JATTACH_JDK_ROOT=target/jdks/8 cargo test … -- --include-ignored file::` (`cargo xtask image --jvm --jdk 8` fetches it).
+
+use jattach_protocol::message::{DumpHeap, Limits, Operation};
+use jattach_protocol::{Code, Failure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Hold;
+use crate::client::{Client, attach, dump_heap};
+use crate::container::Container;
+use crate::killed::Opens;
+
+/// Why a dump within these limits is refused; the JVM was not asked for it.
+fn refused(limits: Limits) -> Failure {
+    let mut container = Container::start(20);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    client.request(Operation::DumpHeap(DumpHeap { limits, ..DumpHeap::default() }));
+    let failure = client.answer().failure();
+    assert_eq!(failure.code, Code::NoSpace, "{failure}");
+    assert!(failure.cause.contains("cannot be made to wait"), "{failure}");
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
+    failure
+}
+
+#[test]
+#[ignore = "it wants JDK 8"]
+fn what_the_spool_may_not_hold_is_refused_with_the_reason() {
+    for spool in [0, 1 << 20] {
+        let failure = refused(Limits { spool, ..Limits::default() });
+        assert!(failure.evidence.contains("it writes a file"), "{failure}");
+        assert!(failure.remedy.contains("--spool-limit"), "{failure}");
+    }
+    let failure = refused(Limits { storage: 8 << 20, ..Limits::default() });
+    assert!(failure.evidence.contains("the spool may hold 2 MiB"), "{failure}");
+}
+
+#[test]
+#[ignore = "it wants JDK 8"]
+fn a_pause_that_could_not_be_ended_is_refused_with_the_reason() {
+    let failure = refused(Limits { max_pause: 60_000, ..Limits::default() });
+    assert!(failure.evidence.contains("--max-pause could not stop it"), "{failure}");
+    assert!(failure.remedy.contains("--max-pause"), "{failure}");
+}
+
+#[test]
+#[ignore = "it wants JDK 8"]
+fn the_lengths_of_heap_records_come_behind_their_data() {
+    let mut container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let dump = client.ask(dump_heap());
+    assert!(dump.has_patches(), "the first record is long, and its head is on its way before its end");
+    assert!(dump.whole().len() > 40 << 20);
+    container.assert_unharmed();
+}
+
+#[test]
+#[ignore = "it wants JDK 8"]
+fn hold_leaves_a_jvm_that_is_stopped_and_nothing_is_left_when_it_goes_on() {
+    let mut container = Container::start(300);
+    let mut hold = Hold::start(&container);
+    let opens = Opens::watch(&container);
+    let mut client = Client::connect(&container);
+    client.request(dump_heap());
+    opens.wait(container.init());
+    let jvm = Pid::from_raw(container.init().try_into().expect("a pid"));
+    kill(jvm, Signal::SIGSTOP).expect("it runs");
+    Client::connect(&container).ask(Operation::Shutdown).whole();
+    let (_, last) = hold.farewell();
+    kill(jvm, Signal::SIGCONT).expect("it is stopped");
+    assert!(last.contains("the JVM is stopped"), "{last}");
+    let _next = Hold::start(&container);
+    Client::connect(&container).ask(attach("properties", &[])).whole();
+    container.assert_only_sockets_left();
+    container.assert_unharmed();
+}
