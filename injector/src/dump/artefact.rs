@@ -246,6 +246,9 @@ impl Artefact {
         if outcome.is_err() {
             // Nobody wants the beginning of what will never be whole, and it is the pod's.
             state.queue.clear();
+            if let Some(client) = &state.client {
+                client.peer.hurry();
+            }
         }
         state.outcome = Some(outcome);
         self.changed.notify_all();

@@ -56,6 +56,8 @@ struct Heard {
     acknowledged: u64,
     busy: bool,
     gone: bool,
+    /// When it was heard last.
+    last: Option<Instant>,
 }
 
 impl Peer {
@@ -112,6 +114,7 @@ impl Peer {
                     Err(_) => return Ok(()),
                 }
                 silent = now + SILENCE;
+                self.heard().last = Some(now);
             } else if now >= silent {
                 return Err(Failure::new(Code::Transfer, "the client has been silent for 15 s"));
             }
@@ -148,11 +151,15 @@ impl Peer {
         }
     }
 
-    /// A heartbeat, unless something else is being sent at this moment: that does as well.
+    /// A heartbeat, unless something else is being sent at this moment, or waits to be taken: that does as well, and who listens
+    /// must not wait itself.
     fn beat(&self) {
         if let Ok(mut encoder) = self.encoder.try_lock() {
             let mut frame = Message::Heartbeat.to_frame();
-            if encoder.seal(Message::Heartbeat.kind(), 0, 0, &mut frame).is_ok() {
+            let (room, now) = (Wanted(self.socket.as_fd(), PollFlags::POLLOUT), Some(Instant::now()));
+            if matches!(wait([room], now), Ok([true]))
+                && encoder.seal(Message::Heartbeat.kind(), 0, 0, &mut frame).is_ok()
+            {
                 let _ = self.write(&frame);
             }
         }
@@ -190,24 +197,30 @@ impl Peer {
     }
 
     /// A client that takes nothing is waited for as long as it is heard: it may be waiting for a disk or a pipe itself. One that is
-    /// silent is hung up on.
+    /// silent is gone, also for the thread that listens, which hears nothing while it is in here.
     fn write_all(&self, mut frame: &[u8]) -> std::io::Result<()> {
         let room = Wanted(self.socket.as_fd(), PollFlags::POLLOUT);
-        let (mut limit, mut parting) = (None, [room, self.parting.wanted()]);
+        let (mut limit, mut parting) = (SILENCE, [room, self.parting.wanted()]);
+        let mut begin = Instant::now();
         while !frame.is_empty() {
             match (&self.socket).write(frame) {
                 Ok(count) => frame = &frame[count..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => match wait(parting, limit.and_then(within))? {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match wait(parting, within(limit))? {
                     [true, _] => {}
                     // From here on it has this long, and the bell is not listened to any more.
-                    [false, true] if limit.is_none() => (limit, parting[1]) = (Some(PARTING), room),
+                    [false, true] if limit > PARTING => (limit, parting[1]) = (PARTING, room),
+                    [false, false] if limit > PARTING && self.was_heard_since(begin) => begin = Instant::now(),
                     [false, _] => return Err(ErrorKind::TimedOut.into()),
                 },
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    fn was_heard_since(&self, begin: Instant) -> bool {
+        self.heard().last.is_some_and(|last| last > begin)
     }
 
     /// There is little time left: a client that takes nothing is not waited for any more.
