@@ -1,5 +1,6 @@
 //! Where a dump goes, and what is there of an earlier one: found out before anything is done in the cluster.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use crate::error::{Exit, Failure};
 use crate::options::{Destination, DumpHeap};
 use crate::receive::dump::{self, DumpFile, Files, Record, Source, Wanted};
 use crate::render::Notes;
+use crate::render::progress::size;
 use crate::target::{Name, Target, Wish};
 
 /// Where the dump goes.
@@ -50,14 +52,23 @@ impl<'c> To<'c> {
             Destination::Default => default_name(target, wish),
         };
         let file = DumpFile::open(&path, wish.force)?;
-        let record = if wish.resume { file.record() } else { None };
-        let earlier = earlier(record, &source(target), &wanted(context, wish), &path, &context.notes);
+        let earlier = if wish.resume {
+            earlier(&file, &source(target), &wanted(context, wish), &context.notes)?
+        } else {
+            Earlier::None
+        };
         let kept = Kept::new(file.part(), &path, context);
         let record = match earlier {
             Earlier::None => None,
             Earlier::Begun(record) => Some(*record),
             Earlier::Whole(record) => {
                 return complete(file, *record, &path, &context.notes).map(|()| To::Done);
+            }
+            // With it the earlier one would take the place of what --force has to be said for.
+            Earlier::WholeOfAnother(_, why) if wish.force => {
+                return Err(Failure::usage(format!("{} is all of an earlier dump", file.part().display()))
+                    .evidence(why)
+                    .remedy("give another FILE, or --no-resume to give that one up"));
             }
             Earlier::WholeOfAnother(record, why) => {
                 complete(file, *record, &path, &context.notes)?;
@@ -111,23 +122,42 @@ enum Earlier {
     WholeOfAnother(Box<Record>, String),
 }
 
-fn earlier(record: Option<Record>, source: &Source, wanted: &Wanted, path: &Path, notes: &Notes) -> Earlier {
-    let Some(record) = record else { return Earlier::None };
-    match (record.mismatch(source, wanted), record.whole.is_some(), record.job.is_some()) {
+fn earlier(file: &DumpFile, source: &Source, wanted: &Wanted, notes: &Notes) -> Result<Earlier, Failure> {
+    let part = file.part().display();
+    let Some(record) = file.record() else {
+        if file.is_foreign() {
+            return Err(Failure::usage(format!("{part} was written by another version of this program"))
+                .evidence(format!("{part}.json says so"))
+                .remedy("go on with that version, give another FILE, or --no-resume to give it up"));
+        }
+        let held = dump::held(file.part());
+        if held > 0 {
+            notes.say(&format!("{part} holds {} that nothing tells how to go on with: starting afresh", size(held)));
+        }
+        return Ok(Earlier::None);
+    };
+    Ok(match (record.mismatch(source, wanted), record.whole.is_some(), record.job.is_some()) {
         (None, true, _) => Earlier::Whole(Box::new(record)),
         (Some(why), true, _) => Earlier::WholeOfAnother(Box::new(record), why),
         (None, false, true) => Earlier::Begun(Box::new(record)),
         (Some(why), false, true) => {
-            notes.say(&format!("{}.part cannot be gone on with ({why}): starting afresh", path.display()));
+            notes.say(&format!("{part} cannot be gone on with ({why}): starting afresh"));
             Earlier::None
         }
         (_, false, false) => Earlier::None,
-    }
+    })
 }
 
 fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) -> Result<(), Failure> {
+    // Before anything is put together.
+    let taken =
+        fs::metadata(file.part()).and_then(|meta| meta.modified()).ok().and_then(|time| Timestamp::try_from(time).ok());
+    let taken = taken.map_or_else(String::new, |time| format!(" since {}", time.strftime("%Y-%m-%d %H:%M UTC")));
     Files::open(file, record)?.complete_later()?;
-    notes.say(&format!("{}: all of it was here, verified to its end", path.display()));
+    notes.say(&format!(
+        "{}: all of it was here{taken}, verified to its end; for a new one give another FILE",
+        path.display()
+    ));
     Ok(())
 }
 

@@ -56,7 +56,7 @@ impl Files {
         // What a JVM 8 puts in at the end could not be put into anything compressed.
         let encoder = Encoder::new(if form == Form::File { Format::Raw } else { format }).map_err(failed)?;
         let mark = Mark { streams: record.streams, tail: record.tail };
-        let guard = Guard::new(file.part(), record.expected);
+        let guard = Guard::new(file.part());
         let books = Books::new(streams.clone(), record, &file.beside(JSON));
         let safe = books.safe();
         let keeper = Keeper::Here(Box::new(books));
@@ -148,7 +148,10 @@ impl Files {
             let end = self.encoder.encode(&END, false)?;
             join::join_all(main, part, plan, end)?;
         }
-        main.sync_all()?;
+        // All else is on the disk already.
+        if plan.part > 0 || !plan.patches.is_empty() {
+            main.sync_all()?;
+        }
         if self.form == Form::File && self.format != Format::Raw { self.pack().map(Some) } else { Ok(None) }
     }
 

@@ -50,7 +50,8 @@ impl Room {
     }
 }
 
-fn directory(file: &Path) -> &Path {
+/// Where a file lies.
+pub(super) fn directory(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -66,13 +67,13 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(file: &Path, expected: u64) -> Guard {
-        Guard { directory: directory(file).to_owned(), written: 0, look_at: expected.min(LOOK) }
+    pub(super) fn new(file: &Path) -> Guard {
+        Guard { directory: directory(file).to_owned(), written: 0, look_at: 0 }
     }
 
     /// For the directory of temporary files.
-    pub(super) fn temporary(expected: u64) -> Guard {
-        Guard { directory: std::env::temp_dir(), written: 0, look_at: expected.min(LOOK) }
+    pub(super) fn temporary() -> Guard {
+        Guard { directory: std::env::temp_dir(), written: 0, look_at: 0 }
     }
 
     /// What is there now, of whatever was counted before.
@@ -89,23 +90,34 @@ impl Guard {
         if self.written < self.look_at {
             return Ok(());
         }
-        self.look_at = self.written + LOOK;
         let space =
             fs4::available_space(&self.directory).and_then(|free| Ok((free, fs4::total_space(&self.directory)?)));
-        match space {
-            Ok((free, total)) if free < LEFT.min(total / 20) + bytes as u64 => {
-                Err(Failure::new(Exit::Other, "the heap dump would fill the disk")
-                    .evidence(format!(
-                        "{} MiB have come, and {} MiB of {} MiB are free",
-                        self.written >> 20,
-                        free >> 20,
-                        total >> 20
-                    ))
-                    .remedy("give a FILE on a disk with more room; if it does not end there either, trust nothing in this container"))
-            }
-            _ => Ok(()),
-        }
+        // One that does not tell says so itself when it is full.
+        let Ok((free, total)) = space else {
+            self.look_at = self.written + LOOK;
+            return Ok(());
+        };
+        let room = room(free, total, bytes as u64).ok_or_else(|| self.full(free, total))?;
+        self.look_at = self.written + room;
+        Ok(())
     }
+
+    fn full(&self, free: u64, total: u64) -> Failure {
+        Failure::new(Exit::Other, "the heap dump would fill the disk")
+            .evidence(format!(
+                "{} MiB have come, and {} MiB of {} MiB are free",
+                self.written >> 20,
+                free >> 20,
+                total >> 20
+            ))
+            .remedy("give a FILE on a disk with more room; if it does not end there either, trust nothing in this container")
+    }
+}
+
+/// How much more may be written after these bytes before it is looked again: never past what is to be left, also where that is
+/// near. None where they are too many already.
+fn room(free: u64, total: u64, bytes: u64) -> Option<u64> {
+    free.checked_sub(LEFT.min(total / 20) + bytes).map(|room| room.min(LOOK))
 }
 
 #[cfg(test)]
@@ -134,12 +146,19 @@ mod tests {
     }
 
     #[test]
+    fn it_is_looked_again_before_what_is_to_be_left_can_be_reached() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(room(100 << 30, 1 << 40, MIB), Some(LOOK));
+        assert_eq!(room(1024 * MIB + 10 * MIB, 1 << 40, MIB), Some(9 * MIB), "a gibibyte is left of a large disk");
+        assert_eq!(room(10 * MIB, 100 * MIB, MIB), Some(4 * MIB), "a twentieth of a small one");
+        assert_eq!(room(5 * MIB, 100 * MIB, MIB), None);
+    }
+
+    #[test]
     fn a_dump_without_end_ends_before_the_disk_does() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut guard = Guard::new(&directory.path().join("x"), 1 << 20);
-        guard.pass(1 << 10).expect("far below what is expected");
-        let trusting = Guard::new(&directory.path().join("x"), u64::MAX);
-        assert!(trusting.look_at < 1 << 30, "whatever is expected");
+        let mut guard = Guard::new(&directory.path().join("x"));
+        guard.pass(1 << 10).expect("there is room");
         // No disk has so much.
         let failure = guard.pass(1 << 60).expect_err("too much");
         assert!(failure.cause.contains("fill the disk"), "{failure}");

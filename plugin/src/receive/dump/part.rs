@@ -59,6 +59,11 @@ impl DumpFile {
         Record::read(&self.beside(JSON)).filter(|record| record.whole.is_none() || held(&self.part) > 0)
     }
 
+    /// Whether another version of this program has left it, and knows more of it than this one.
+    pub(crate) fn is_foreign(&self) -> bool {
+        Record::is_foreign(&self.beside(JSON))
+    }
+
     /// Gives up whatever is there of an earlier dump.
     ///
     /// # Errors

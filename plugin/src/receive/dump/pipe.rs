@@ -38,11 +38,11 @@ pub(crate) struct Pipe<W> {
 impl<W: Write + Send + 'static> Pipe<W> {
     /// # Errors
     /// 1 where there is no room for what has to wait.
-    pub(crate) fn new(to: W, form: Form, format: Format, expected: u64) -> Result<Pipe<W>, Failure> {
+    pub(crate) fn new(to: W, form: Form, format: Format) -> Result<Pipe<W>, Failure> {
         let waiting =
             if form == Form::Stream { None } else { Some(tempfile::tempfile().map_err(|error| full(&error))?) };
         let encoder = Encoder::new(format).map_err(|error| refused(&error))?;
-        let (safe, guard) = (watch::Sender::new(Some([0; STREAMS])), Guard::temporary(expected));
+        let (safe, guard) = (watch::Sender::new(Some([0; STREAMS])), Guard::temporary());
         Ok(Pipe { form, to, encoder, first: true, held: 0, waiting, lengths: [0; STREAMS], safe, guard })
     }
 

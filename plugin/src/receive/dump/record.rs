@@ -115,15 +115,19 @@ impl Record {
         Record { version: VERSION, source, wanted, injector, form, expected, job: None, streams, tail, whole: None }
     }
 
+    /// Whether there is one in another shape: of another version of this program.
+    pub(crate) fn is_foreign(path: &Path) -> bool {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let version = text(path).and_then(|text| serde_json::from_str(&text).ok());
+        version.is_some_and(|Versioned { version }| version != VERSION)
+    }
+
     /// Reads it; `None` where there is none that makes sense.
     pub(crate) fn read(path: &Path) -> Option<Record> {
-        // Not what a link points at, and no FIFO.
-        if !fs::symlink_metadata(path).ok()?.is_file() {
-            return None;
-        }
-        let mut text = String::new();
-        File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
-        let record: Record = serde_json::from_str(&text).ok()?;
+        let record: Record = serde_json::from_str(&text(path)?).ok()?;
         (record.version == VERSION).then_some(record)
     }
 
@@ -142,7 +146,9 @@ impl Record {
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_data()?;
         drop(file);
-        fs::rename(fresh, path)
+        fs::rename(fresh, path)?;
+        // Else a power failure brings back the one before, and with it less than the injector was told is safe.
+        sync_directory(path)
     }
 
     /// How much of each stream is safe.
@@ -172,6 +178,34 @@ impl Record {
 /// A patch in the file: offset and length.
 pub(crate) fn patches(patches: &[Patch]) -> Vec<(u64, u32)> {
     patches.iter().map(|patch| (patch.offset, patch.length)).collect()
+}
+
+/// What stands in the file.
+fn text(path: &Path) -> Option<String> {
+    // Not what a link points at, and no FIFO.
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Has the disk take the names in the directory of `path`. Not every filesystem knows that of a directory (CIFS, FUSE and exFAT
+/// do not), and not every directory may be read: that is no reason not to write there.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let Ok(directory) = File::open(super::guard::directory(path)) else { return Ok(()) };
+    match directory.sync_all() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// A directory cannot be opened as a file here.
+#[cfg(not(unix))]
+fn sync_directory(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

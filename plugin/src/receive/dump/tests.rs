@@ -132,7 +132,7 @@ proptest! {
         let (main, part) = samples::pair_of(name, segments);
         let (streams, format) = ([&main[..], &part[..]], FORMATS[format]);
         let screen = Screen::default();
-        let mut dump = Dump::new(Form::Pair, Pipe::new(screen.clone(), Form::Pair, format, 0).expect("room"));
+        let mut dump = Dump::new(Form::Pair, Pipe::new(screen.clone(), Form::Pair, format).expect("room"));
         feed(&mut dump, streams, &cuts);
         ended(dump, streams).expect("whole").name().expect("room");
         let written = screen.0.lock().expect("no panic").clone();
@@ -166,7 +166,7 @@ fn lengths_that_come_at_the_end_are_put_in_in_every_shape() {
         assert_eq!(names(directory.path()), ["x.hprof"], "{format:?}");
 
         let screen = Screen::default();
-        let mut dump = Dump::new(Form::File, Pipe::new(screen.clone(), Form::File, format, 0).expect("room"));
+        let mut dump = Dump::new(Form::File, Pipe::new(screen.clone(), Form::File, format).expect("room"));
         dump.patch(patch).expect("the first");
         feed(&mut dump, [&unpatched, b""], &[(false, 30), (false, 30)]);
         assert!(screen.0.lock().expect("no panic").is_empty(), "what can still change must wait");
@@ -361,7 +361,7 @@ fn another_job_begins_afresh_in_files_and_ends_a_pipe() {
     ended(dump, [&main, &part]).expect("whole").name().expect("free");
     assert_eq!(read(&path, Format::Raw), samples::joined(&main, &part));
 
-    let mut dump = Dump::new(Form::Pair, Pipe::new(Screen::default(), Form::Pair, Format::Raw, 0).expect("room"));
+    let mut dump = Dump::new(Form::Pair, Pipe::new(Screen::default(), Form::Pair, Format::Raw).expect("room"));
     dump.begin(&STARTED).expect("nothing has been written");
     feed(&mut dump, [&main, &part], &[(true, 5)]);
     assert_eq!(dump.begin(&other).expect_err("too late").exit, Exit::Transfer);

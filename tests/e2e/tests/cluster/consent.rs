@@ -7,8 +7,8 @@ use jattach_e2e::{Namespace, Pod, Program, Ran, cluster, jvm, skip};
 use rustix::process::geteuid;
 use tempfile::{TempDir, tempdir};
 
-/// Runs a shell's words in a directory of 4 MiB; they begin with the words in `$@`. Then it lists what is there.
-fn on_a_small_disk(script: &str) -> Option<(Program, TempDir)> {
+/// Runs a shell's words, to which `$@` are the plugin's, in a directory of so many MiB. Then it lists what is there.
+fn on_a_disk_of(megabytes: u32, script: &str) -> Option<(Program, TempDir)> {
     let unshare = Program::new(Path::new("unshare")).arg("--mount");
     let unshare = if geteuid().is_root() { unshare } else { unshare.arg("--map-root-user") };
     if unshare.clone().arg("true").run().code() != Some(0) {
@@ -16,7 +16,7 @@ fn on_a_small_disk(script: &str) -> Option<(Program, TempDir)> {
         return None;
     }
     let directory = tempdir().expect("a directory");
-    let mount = "mount -t tmpfs -o size=4m tmpfs . && cd \"$PWD\"";
+    let mount = format!("mount -t tmpfs -o size={megabytes}m tmpfs . && cd \"$PWD\"");
     let script = format!("{mount} && {script}; code=$?; echo \"left: $(ls -A)\"; exit $code");
     Some((unshare.args(["sh", "-c", &script, "sh"]).directory(directory.path()), directory))
 }
@@ -33,12 +33,25 @@ fn was_not_dumped(pod: &Pod<'_>, ran: Ran) {
 fn a_disk_that_is_too_small_is_refused_in_a_script_and_tried_where_that_is_wanted() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
-    let Some((starter, _directory)) = on_a_small_disk("\"$@\" 2>&1") else { return };
+    let Some((starter, _directory)) = on_a_disk_of(4, "\"$@\" 2>&1") else { return };
     let dump = pod.plugin(["dumpheap", "x.hprof"]);
     was_not_dumped(&pod, dump.clone().under(starter.clone()).run());
     // What does not fit is found out then, and what came is kept.
     let ran = dump.arg("-y").under(starter).run().ended_with(1).prints("Go on with: ");
-    let _ = ran.prints("No space left on device").prints("left: x.hprof.part\n");
+    let _ = ran.prints("the heap dump would fill the disk").prints("left: x.hprof.part\n");
+}
+
+#[test]
+fn a_disk_that_others_fill_meanwhile_is_said_to_be_full_and_what_came_is_kept() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    // Stopped while it is filled: it would be done before.
+    let script = "{ \"$@\" 2>&1 & plugin=$!; }; \
+        until [ \"$(stat -c %s x.hprof.part 2>/dev/null || echo 0)\" -gt 1000000 ]; do kill -0 $plugin || break; done; \
+        kill -STOP $plugin; dd if=/dev/zero of=filler bs=64k 2>/dev/null; kill -CONT $plugin; wait $plugin";
+    let Some((starter, _directory)) = on_a_disk_of(256, script) else { return };
+    let ran = pod.plugin(["dumpheap", "x.hprof", "--yes"]).under(starter).run().ended_with(1).prints("Go on with: ");
+    let _ = ran.prints("No space left on device").prints("left: filler\nx.hprof.part\n");
 }
 
 #[test]
@@ -48,7 +61,7 @@ fn a_disk_that_is_too_small_is_asked_about_on_a_terminal() {
     if !Path::new("/usr/bin/script").exists() {
         return skip("no /usr/bin/script gives a terminal");
     }
-    let Some((starter, _directory)) = on_a_small_disk("script -qec \"$LINE\" /dev/null") else { return };
+    let Some((starter, _directory)) = on_a_disk_of(4, "script -qec \"$LINE\" /dev/null") else { return };
     let cluster = cluster();
     let mut words = vec![format!("'{}' --kubeconfig '{}'", cluster.plugin.display(), cluster.kubeconfig.display())];
     words.extend(cluster.context.iter().map(|context| format!("--context '{context}'")));
@@ -57,5 +70,5 @@ fn a_disk_that_is_too_small_is_asked_about_on_a_terminal() {
     let asked = |answer: &str| starter.clone().env("LINE", words.join(" ")).stdin(answer).run();
     let ran = asked("n\n").prints("Go ahead? [y/N]");
     was_not_dumped(&pod, ran);
-    let _ = asked("y\n").ended_with(1).prints("Go ahead? [y/N]").prints("No space left on device");
+    let _ = asked("y\n").ended_with(1).prints("Go ahead? [y/N]").prints("the heap dump would fill the disk");
 }
