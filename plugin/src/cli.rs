@@ -220,7 +220,7 @@ pub(crate) struct DumpHeap {
     #[command(flatten)]
     pub(crate) objects: Objects,
     /// Set data to zero before they leave the pod: text (byte[] and char[]), arrays (all primitive arrays; also without
-    /// WHAT), or all (primitive fields, too)
+    /// WHAT), or all (primitive fields, too: among them the hashes that maps keep of their keys)
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "arrays",
           hide_possible_values = true)]
     pub(crate) redact: Option<Redact>,
@@ -236,8 +236,8 @@ pub(crate) struct DumpHeap {
     /// Begin anew, whatever is there of an earlier dump to FILE, and do not go on by itself where the connection is cut
     #[arg(long)]
     pub(crate) no_resume: bool,
-    /// The most that may wait for us in a file in the pod: 0, 512Mi, 2Gi (default: what does no harm, at most 1Gi where a
-    /// storage limit is set). More can get the pod evicted
+    /// The most that may wait for us in a file in the pod: 0, 512Mi, 2Gi (default: no limit, where the pod has a storage limit a
+    /// quarter of that and at most 1Gi). Whatever it is, 20 % of the node's disk stay free
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) spool_limit: Option<String>,
     /// How long the JVM may wait for room in all, before the dump is given up and the JVM goes on; 0 is no limit (default: 10s)

@@ -2,6 +2,7 @@
 
 pub(crate) mod document;
 pub(crate) mod progress;
+mod rate;
 pub(crate) mod stdout;
 pub(crate) mod table;
 pub(crate) mod terminal;

@@ -23,7 +23,13 @@ pub(super) async fn examine(context: &Context, debugger: &Debugger, failure: Fai
     for _ in 0..POLLS {
         let pod = match target::pod(&context.cluster, context.target.pod_name()).await {
             Ok(pod) => pod,
-            Err(gone) if gone.exit == Exit::Target => return ended(&failure, &gone.evidence),
+            // Of a pod that is gone there is nothing left to describe.
+            Err(gone) if gone.exit == Exit::Target => {
+                let pod = context.target.pod_name();
+                let events = format!("kubectl get events --field-selector involvedObject.name={pod}");
+                return ended(&failure, &gone.evidence)
+                    .remedy(format!("what it held in memory is gone with it; `{events}` tells why it ended"));
+            }
             // The API server itself is out of reach: the failure stands as it is.
             Err(_) => return failure,
         };
@@ -60,12 +66,24 @@ fn fate(context: &Context, pod: &Pod) -> Option<String> {
     if let Some(gone) = target::vanished(pod, &target.container) {
         return Some(format!("{}: {}", gone.cause, gone.evidence));
     }
-    let now = target::status_of(pod, &target.container)?.container_id.as_deref()?;
-    (Some(now) != target.container_id()).then(|| format!("the container was restarted: it is {now} now"))
+    let status = target::status_of(pod, &target.container)?;
+    let now = status.container_id.as_deref()?;
+    (Some(now) != target.container_id()).then(|| restarted(status))
 }
 
+/// Why there is another container now, by what the kubelet noted of the one before.
+fn restarted(status: &ContainerStatus) -> String {
+    let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let Some(last) = last else { return "the container was restarted".to_owned() };
+    let reason = last.reason.as_deref().unwrap_or("no reason given");
+    let at = last.finished_at.as_ref().map_or_else(String::new, |at| format!(" at {}", at.0.strftime("%H:%M:%S UTC")));
+    format!("the container was restarted: the one before ended with {reason}, exit code {}{at}", last.exit_code)
+}
+
+/// How the stream broke tells nothing then that the target's end does not.
 fn ended(failure: &Failure, fate: &str) -> Failure {
-    Failure::new(Exit::Target, "the target ended").evidence(format!("{fate}; {}", failure.evidence)).remedy(ENDED)
+    tracing::info!(%failure, "the stream broke");
+    Failure::new(Exit::Target, "the target ended").evidence(fate).remedy(ENDED)
 }
 
 /// How the injector's own container ended, if it did.
@@ -86,6 +104,22 @@ fn injector_end(pod: &Pod, container: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn why_a_container_was_restarted_is_what_the_kubelet_noted_of_the_one_before() {
+        let status = |last: serde_json::Value| -> ContainerStatus {
+            let status =
+                json!({"name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1, "lastState": last});
+            serde_json::from_value(status).expect("a status")
+        };
+        let last =
+            json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-23T09:03:44Z"}});
+        assert_eq!(
+            restarted(&status(last)),
+            "the container was restarted: the one before ended with OOMKilled, exit code 137 at 09:03:44 UTC"
+        );
+        assert_eq!(restarted(&status(json!({}))), "the container was restarted");
+    }
 
     #[test]
     fn the_injectors_own_end_is_read_from_its_status() {

@@ -6,36 +6,39 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::rate::Rate;
 use super::terminal::printable;
 
 /// One line that shows how far a transfer is. Gone when it is dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
     template: Cell<&'static str>,
+    shown: bool,
 }
 
 const TICK: Duration = Duration::from_millis(120);
 
 // The phase takes what is left of the line and is cut there: a line that wraps is drawn anew below itself at each tick.
-const KNOWN: &str = "{spinner} {wide_msg}  {bytes} of about {total_bytes}  {bytes_per_sec}  {elapsed}";
-const UNKNOWN: &str = "{spinner} {wide_msg}  {bytes}  {bytes_per_sec}  {elapsed}";
+const KNOWN: &str = "{spinner} {wide_msg}  {bytes} of about {total_bytes}  {rate}  {elapsed}";
+const UNKNOWN: &str = "{spinner} {wide_msg}  {bytes}  {rate}  {elapsed}";
 const PHASE: &str = "{spinner} {wide_msg}  {elapsed}";
 
 impl Progress {
     /// A line on stderr, if that is a terminal and the user did not ask for quiet.
     pub(crate) fn new(quiet: bool) -> Progress {
         let shown = !quiet && std::io::stderr().is_terminal();
-        let progress = Progress::on(if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let progress = Progress::on(target, shown);
         if shown {
             progress.bar.enable_steady_tick(TICK);
         }
         progress
     }
 
-    fn on(target: ProgressDrawTarget) -> Progress {
+    fn on(target: ProgressDrawTarget, shown: bool) -> Progress {
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(style(PHASE));
-        Progress { bar, template: Cell::new(PHASE) }
+        Progress { bar, template: Cell::new(PHASE), shown }
     }
 
     /// What happens now. It may come from the injector: control characters are shown. A phase counts its own bytes.
@@ -47,8 +50,25 @@ impl Progress {
         self.show_as(PHASE);
         self.bar.unset_length();
         self.bar.set_position(0);
-        self.bar.reset_eta();
         self.bar.set_message(phase);
+    }
+
+    /// What happens now within the phase: its bytes count on.
+    pub(crate) fn detail(&self, message: &str) {
+        self.bar.set_message(printable(message).replace('\n', " "));
+    }
+
+    /// Takes the line away, for who asks something.
+    pub(crate) fn leave(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Brings the line back.
+    pub(crate) fn come_back(&self) {
+        self.bar.reset();
+        if self.shown {
+            self.bar.enable_steady_tick(TICK);
+        }
     }
 
     /// Writes something else to the terminal without tearing the line.
@@ -89,7 +109,8 @@ impl Drop for Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates of this module are well-formed")
+    let style = ProgressStyle::with_template(template).expect("the templates of this module are well-formed");
+    style.with_key("rate", Rate::default())
 }
 
 #[cfg(test)]
@@ -155,7 +176,7 @@ mod tests {
     /// What the line shows after that.
     fn shown(happening: impl FnOnce(&Progress)) -> String {
         let screen = Screen::default();
-        let progress = Progress::on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        let progress = Progress::on(ProgressDrawTarget::term_like(Box::new(screen.clone())), false);
         happening(&progress);
         progress.bar.force_draw();
         let line = screen.0.lock().unwrap().trim_end().to_owned();

@@ -125,7 +125,9 @@ pub(super) fn choose(pods: Vec<Pod>, what: &str, namespace: &str, notes: &Notes)
         return Err(none_running(what, namespace, &seen));
     };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    if is_ready(&pod) {
+    if is_ready(&pod) && all == 1 {
+        notes.say(&format!("Using pod/{name} of {what}"));
+    } else if is_ready(&pod) {
         notes.say(&format!("Using pod/{name}, the newest ready of {all} of {what}"));
     } else {
         notes.say(&format!("Using pod/{name}, the newest running of {all} of {what}: none is ready"));

@@ -56,6 +56,8 @@ pub(super) async fn consent(errand: &Errand<'_>, survey: &Survey, file: Option<&
         pause: pause(survey, errand.wanted.live),
         budgets: container.map(Budgets::of).unwrap_or_default(),
         room: room(errand, survey, file),
+        storage_limit: errand.limits.storage,
+        live: errand.wanted.live,
     };
     errand.say(&outlook.line());
     if survey.form == Form::File && errand.wanted.redact != Redact::Nothing {
@@ -91,11 +93,14 @@ struct Outlook {
     pause: Duration,
     budgets: Budgets,
     room: Option<Room>,
+    /// Of the pod's ephemeral storage; 0 for none.
+    storage_limit: u64,
+    live: bool,
 }
 
 impl Outlook {
     fn line(&self) -> String {
-        let Survey { heap_used, expected, spool, .. } = self.survey;
+        let Survey { heap_used, expected, spool, free, .. } = self.survey;
         let heap = if heap_used == 0 { "unknown".to_owned() } else { size(heap_used) };
         let budget =
             |name: &str, limit: Option<Duration>| limit.map(|limit| format!("{name} allows {} s", limit.as_secs()));
@@ -103,11 +108,17 @@ impl Outlook {
         let budgets = budgets.into_iter().flatten().collect::<Vec<_>>().join(", ");
         let probes = if budgets.is_empty() { "no probe limits it".to_owned() } else { budgets };
         let room = self.room.map_or_else(String::new, |room| format!(", {} free here", size(room.free)));
+        let limit = match self.storage_limit {
+            0 => String::new(),
+            limit => format!(", ephemeral storage limited to {}", size(limit)),
+        };
         format!(
-            "Heap in use: {heap}; a dump of up to {}, a pause of about {} ({probes}); up to {} waits in the pod{room}.",
+            "Heap in use: {heap}; a dump of up to {}, a pause of about {} ({probes}); up to {} waits in the pod ({} free \
+             there{limit}){room}.",
             size(expected),
             seconds(self.pause),
-            size(spool)
+            size(spool),
+            size(free)
         )
     }
 
@@ -124,14 +135,12 @@ impl Outlook {
         let limit = self.budgets.liveness.filter(|limit| self.pause > *limit)?;
         Some(
             Failure::new(Exit::Other, "the pause may last until the kubelet kills the container")
-                .evidence(format!(
-                    "about {}, and its liveness probe allows {} s",
-                    seconds(self.pause),
-                    limit.as_secs()
-                ))
-                .remedy(
-                    "--yes to go ahead, --all to do without a garbage collection; or raise the probe's failureThreshold",
-                ),
+                .evidence(format!("about {}, and its liveness probe allows {} s", seconds(self.pause), limit.as_secs()))
+                .remedy(if self.live {
+                    "--yes to go ahead, --all to do without a garbage collection; or raise the probe's failureThreshold"
+                } else {
+                    "--yes to go ahead; or raise the probe's failureThreshold"
+                }),
         )
     }
 }
@@ -149,16 +158,17 @@ async fn ask(errand: &Errand<'_>, objection: Failure) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(objection);
     }
-    errand.progress.aside(|| {
-        let _ = write!(io::stderr(), "{}: {}. Go ahead? [y/N] ", objection.cause, objection.evidence);
-    });
+    errand.progress.leave();
+    let _ = write!(io::stderr(), "{}: {}. Go ahead? [y/N] ", objection.cause, objection.evidence);
     let answer = blocking(|| {
         let mut answer = String::new();
         let read = io::stdin().read_line(&mut answer);
         // A terminal that is gone says no.
         Ok(read.map_or_else(|_| String::new(), |_| answer))
     });
-    match answer.await?.trim().to_ascii_lowercase().as_str() {
+    let answer = answer.await?;
+    errand.progress.come_back();
+    match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(objection),
     }
@@ -180,7 +190,8 @@ mod tests {
             size: 99 * GIB,
         };
         let budgets = Budgets { liveness: Some(Duration::from_secs(21)), readiness: Some(Duration::from_secs(3)) };
-        Outlook { survey, pause: pause(&survey, true), budgets, room: Some(Room { free, needed: survey.expected }) }
+        let room = Some(Room { free, needed: survey.expected });
+        Outlook { survey, pause: pause(&survey, true), budgets, room, storage_limit: 0, live: true }
     }
 
     #[test]
@@ -188,10 +199,16 @@ mod tests {
         assert_eq!(
             outlook(GIB, 30 * GIB).line(),
             "Heap in use: 1.00 GiB; a dump of up to 2.00 GiB, a pause of about 5.7 s (liveness allows 21 s, readiness \
-             allows 3 s); up to 1.00 GiB waits in the pod, 30.00 GiB free here."
+             allows 3 s); up to 1.00 GiB waits in the pod (50.00 GiB free there), 30.00 GiB free here."
         );
+        let limited = Outlook { storage_limit: 2 * GIB, ..outlook(GIB, GIB) }.line();
+        assert!(limited.contains("(50.00 GiB free there, ephemeral storage limited to 2.00 GiB)"), "{limited}");
         let bare = Outlook { budgets: Budgets::default(), room: None, ..outlook(GIB, 0) };
-        assert!(bare.line().contains("(no probe limits it); up to 1.00 GiB waits in the pod."), "{}", bare.line());
+        assert!(
+            bare.line().contains("(no probe limits it); up to 1.00 GiB waits in the pod (50.00 GiB free there)."),
+            "{}",
+            bare.line()
+        );
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Errand<'a> {
     pub(super) progress: &'a Progress,
     /// Set once nobody can go on with what came of it.
     pub(super) given_up: Cell<bool>,
+    /// How long the JVM has waited for room, in milliseconds.
+    pub(super) stalled: Cell<u32>,
 }
 
 impl Errand<'_> {
@@ -91,7 +93,7 @@ async fn converse<T: Send + 'static>(
     let DumpHeap { live, redact, .. } = *errand.wanted;
     let request = Request { live, redact, limits: errand.limits, resume };
     session.request(errand.context.request(Operation::DumpHeap(request)));
-    let mut show = Show { progress: errand.progress, total: None };
+    let mut show = Show { errand, dumps: false, total: None };
     let started = loop {
         match session.next().await? {
             Message::Started(started) => break started,
@@ -193,19 +195,29 @@ impl Attempts {
 }
 
 /// What is shown of it.
-struct Show<'p> {
-    progress: &'p Progress,
+struct Show<'e> {
+    errand: &'e Errand<'e>,
+    /// Bytes come, or will: from then on they are counted.
+    dumps: bool,
     total: Option<u64>,
 }
 
 impl Show<'_> {
     fn told(&mut self, told: &Told) {
+        let progress = self.errand.progress;
         match told {
             Told::Progress(far) => {
-                self.progress.phase(&phase(far));
+                self.errand.stalled.set(far.stalled.max(self.errand.stalled.get()));
+                let dumps = matches!(far.phase, Phase::Dumping | Phase::Sending);
+                // The bytes of the dump are counted on, whatever the JVM does.
+                if dumps && std::mem::replace(&mut self.dumps, dumps) {
+                    progress.detail(&phase(far));
+                } else {
+                    progress.phase(&phase(far));
+                }
                 self.total = Some(far.total);
             }
-            Told::Stored(bytes) => self.progress.bytes(*bytes, self.total),
+            Told::Stored(bytes) => progress.bytes(*bytes, self.total),
         }
     }
 }
@@ -217,12 +229,15 @@ fn phase(far: &Far) -> String {
         Phase::Dumping => "dumping; the JVM stands still",
         Phase::Sending => "receiving",
     };
-    match far.stalled {
-        0 => phase.to_owned(),
-        stalled => {
-            format!("{phase}; it has waited {:.1} s for room", Duration::from_millis(stalled.into()).as_secs_f64())
-        }
+    match waited(far.stalled) {
+        Some(time) if far.phase == Phase::Dumping => format!("{phase}; it has waited {time} for room"),
+        _ => phase.to_owned(),
     }
+}
+
+/// A time worth telling, of so many milliseconds.
+pub(super) fn waited(stalled: u32) -> Option<String> {
+    (stalled >= 100).then(|| format!("{:.1} s", Duration::from_millis(stalled.into()).as_secs_f64()))
 }
 
 #[cfg(test)]
@@ -246,7 +261,7 @@ mod tests {
     #[test]
     fn how_long_the_jvm_has_waited_is_shown_once_it_has() {
         let far = |stalled| phase(&Far { phase: Phase::Dumping, done: 0, total: 0, stalled });
-        assert_eq!(far(0), "dumping; the JVM stands still");
+        assert_eq!((far(0), far(99)), (far(1), "dumping; the JVM stands still".to_owned()));
         assert_eq!(far(1234), "dumping; the JVM stands still; it has waited 1.2 s for room");
     }
 

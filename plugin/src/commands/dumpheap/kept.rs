@@ -9,6 +9,7 @@ use crate::commands::Context;
 use crate::error::{Exit, Failure};
 use crate::receive::dump;
 use crate::render::Notes;
+use crate::render::progress::size;
 
 pub(super) struct Kept<'c> {
     part: PathBuf,
@@ -57,7 +58,7 @@ impl Drop for Kept<'_> {
         let begun = !self.lost && dump::is_begun(&self.part);
         let held = dump::held(&self.part);
         if held > 0 {
-            self.notes.say(&format!("{held} bytes arrived; they are in {}", self.part.display()));
+            self.notes.say(&format!("{} arrived and are in {}", size(held), self.part.display()));
         } else if !begun {
             dump::remove_empty(&self.part);
         }
@@ -73,11 +74,19 @@ fn again(flags: &[OsString], pod: &str, path: &Path) -> String {
     let path = if path.to_string_lossy().starts_with('-') { Path::new(".").join(path) } else { path.to_owned() };
     let flags = flags.iter().map(|flag| flag.to_string_lossy()).filter(|flag| flag != "--no-resume");
     let words = flags.map(|flag| quoted(&flag)).collect::<Vec<_>>();
-    let words = [vec![format!("pod/{pod}"), "dumpheap".to_owned(), quoted(&path.to_string_lossy())], words].concat();
+    let words =
+        [vec![format!("pod/{pod}"), "dumpheap".to_owned()], words, vec![quoted(&path.to_string_lossy())]].concat();
     format!("{NAME} {}", words.join(" "))
 }
 
 fn quoted(word: &str) -> String {
+    // A flag's value needs quotes no more than the flag does: to shlex a `=` may begin an assignment.
+    if let Some((flag, value)) = word.split_once('=')
+        && flag.starts_with("--")
+        && !value.is_empty()
+    {
+        return format!("{}={}", quoted(flag), quoted(value));
+    }
     // Only a NUL cannot be quoted, and no argument has one.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
@@ -91,7 +100,7 @@ mod tests {
         let flags = ["--namespace=my shop", "--gzip", "--no-resume"].map(OsString::from);
         assert_eq!(
             again(&flags, "x", Path::new("it's.hprof")),
-            r#"kubectl jattach pod/x dumpheap "it's.hprof" '--namespace=my shop' --gzip"#
+            r#"kubectl jattach pod/x dumpheap --namespace='my shop' --gzip "it's.hprof""#
         );
         assert_eq!(again(&[], "x", Path::new("-x")), "kubectl jattach pod/x dumpheap ./-x");
     }
@@ -124,7 +133,7 @@ mod tests {
         };
         assert!(!left(true, b""));
         assert!(left(true, b"JAVA PROFILE"));
-        assert!(notes.recorded().starts_with("12 bytes arrived"), "{}", notes.recorded());
+        assert!(notes.recorded().starts_with("12 B arrived"), "{}", notes.recorded());
         assert!(left(false, b""), "by now it may be somebody else's");
     }
 }

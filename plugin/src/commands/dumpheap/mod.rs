@@ -39,7 +39,7 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let progress = Progress::new(context.options.output.quiet);
     let (limits, given_up) = (limits(context, wanted), Cell::new(false));
-    let errand = Errand { context, debugger, wanted, limits, progress: &progress, given_up };
+    let errand = Errand { context, debugger, wanted, limits, progress: &progress, given_up, stalled: Cell::new(0) };
     let summary = match to {
         To::Stdout => to_stdout(&errand, session).await?,
         To::File(landing) => {
@@ -56,8 +56,12 @@ pub(super) async fn run(
         }
         To::Done => return Ok(()),
     };
+    let stalled = fetch::waited(errand.stalled.get());
     drop(progress);
     report(context, to, &summary);
+    if let Some(time) = stalled {
+        context.notes.say(&format!("The JVM waited {time} of its pause for room in the pod"));
+    }
     Ok(())
 }
 
@@ -74,7 +78,7 @@ fn limits(context: &Context, wanted: &DumpHeap) -> Limits {
 async fn to_stdout(errand: &Errand<'_>, mut session: Session) -> Result<Summary, Error> {
     let survey = before::survey(errand, &mut session).await?;
     before::consent(errand, &survey, None).await?;
-    let pipe = Pipe::new(std::io::stdout(), survey.form, errand.wanted.format, survey.expected)?;
+    let pipe = Pipe::new(std::io::stdout(), survey.form, errand.wanted.format)?;
     finished(errand, session, Dump::new(survey.form, pipe), None).await
 }
 
@@ -152,8 +156,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
 
 fn report(context: &Context, to: &To<'_>, summary: &Summary) {
     let counts = format!(
-        "{} bytes, {} instances, {} arrays, {} classes",
-        summary.bytes, summary.instances, summary.arrays, summary.classes
+        "{} ({} bytes), {} instances, {} arrays, {} classes",
+        size(summary.bytes),
+        summary.bytes,
+        summary.instances,
+        summary.arrays,
+        summary.classes
     );
     match to {
         To::File(landing) => context.notes.say(&format!("{}: verified to its end: {counts}", landing.path.display())),

@@ -108,7 +108,7 @@ impl<'s> Transfer<'s> {
     #[must_use]
     pub fn kept(&self, ran: Ran, codes: &[i32]) -> Outcome {
         assert!(ran.code().is_some_and(|code| codes.contains(&code)), "{ran}");
-        let ran = ran.says("bytes arrived; they are in");
+        let ran = ran.says(" arrived and are in ");
         let held = fs::metadata(self.file().with_extension("hprof.part")).map_or(0, |part| part.len());
         assert!(held > 0, "nothing is kept: {:?}\n{ran}", dump::names(self.directory.path()));
         self.outcome(ran)

@@ -99,7 +99,7 @@ fn the_line_that_an_interrupted_dump_prints_goes_on_with_it() {
     let pod = start_large(&namespace);
     let (transfer, ran) = broken(&pod, |running| {
         running.signal(Signal::INT);
-        Some(running.wait().ended_with(130).says("bytes arrived; they are in"))
+        Some(running.wait().ended_with(130).says(" arrived and are in "))
     });
     let ran = ran.expect("it has ended");
     let line = ran.stderr.lines().find_map(|line| line.strip_prefix("Go on with: kubectl jattach "));
@@ -181,7 +181,7 @@ fn a_part_whose_target_has_ended_tells_how_much_it_holds_and_of_no_way_to_go_on(
     let pod = namespace.start(&manifest);
     let (_transfer, ran) = broken(&pod, |running| {
         pod.delete();
-        Some(running.wait().ended_with(3).explains().says("bytes arrived; they are in"))
+        Some(running.wait().ended_with(3).explains().says(" arrived and are in "))
     });
     let ran = ran.expect("it has ended");
     assert!(!ran.stderr.contains("Go on with"), "{ran}");
