@@ -146,7 +146,9 @@ impl<'a> Bench<'a> {
         if wanted.pause {
             let megabytes = if self.arguments.quick { QUICK_LIMITED_HEAP } else { LIMITED_HEAP };
             let wanted = Wanted { transfer: false, memory: false, ..wanted };
-            lines.extend(self.heap(cluster, &application(megabytes, COMPRESSIBLE, true), wanted));
+            for content in [COMPRESSIBLE, RANDOM] {
+                lines.extend(self.heap(cluster, &application(megabytes, content, true), wanted));
+            }
         }
         lines
     }

@@ -12,6 +12,8 @@ use super::cluster::Cluster;
 
 /// How long the largest heap may take to be filled.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Something is said each half second, however slow its way here is.
+const BEATS: Duration = Duration::from_secs(30);
 /// A gap that ends within a command may be told, by another clock's milliseconds, just after its end.
 const SLACK: Duration = Duration::from_millis(50);
 
@@ -20,6 +22,8 @@ pub(super) struct Pulse {
     follower: Child,
     lines: Receiver<String>,
     gaps: Vec<Gap>,
+    /// The newest time that a line has told, in milliseconds since 1970.
+    told_until: u128,
 }
 
 /// A time in which the application stood still.
@@ -51,7 +55,7 @@ impl Pulse {
                 }
             }
         });
-        let pulse = Pulse { follower, lines, gaps: Vec::new() };
+        let pulse = Pulse { follower, lines, gaps: Vec::new(), told_until: 0 };
         loop {
             match pulse.lines.recv_timeout(LIMIT) {
                 Ok(line) if line == "ready" => return Ok(pulse),
@@ -63,7 +67,12 @@ impl Pulse {
 
     /// The longest pause that ended in this window, in seconds.
     pub(super) fn longest(&mut self, window: Window) -> Result<f64> {
-        self.gaps.extend(self.lines.try_iter().filter_map(|line| gap(&line)));
+        // All that was said within it has come when something has that was said later.
+        while self.told_until <= window.end() {
+            let line = self.lines.recv_timeout(BEATS).context("the application says nothing any more")?;
+            self.told_until = said_at(&line).unwrap_or(0).max(self.told_until);
+            self.gaps.extend(gap(&line));
+        }
         longest(&self.gaps, window).context("the application has not noticed its own heap dump")
     }
 }
@@ -83,6 +92,11 @@ impl Window {
         let result = work()?;
         Ok((Window { from, to: now() }, result))
     }
+
+    /// Until when a gap within it may be said to have lasted.
+    fn end(self) -> u128 {
+        self.to + SLACK.as_millis()
+    }
 }
 
 fn now() -> u128 {
@@ -90,7 +104,7 @@ fn now() -> u128 {
 }
 
 fn longest(gaps: &[Gap], window: Window) -> Option<f64> {
-    let within = |gap: &&Gap| gap.until >= window.from && gap.until <= window.to + SLACK.as_millis();
+    let within = |gap: &&Gap| gap.until >= window.from && gap.until <= window.end();
     gaps.iter().filter(within).map(|gap| gap.seconds).max_by(f64::total_cmp)
 }
 
@@ -98,6 +112,11 @@ fn longest(gaps: &[Gap], window: Window) -> Option<f64> {
 fn gap(line: &str) -> Option<Gap> {
     let (gap, until) = line.strip_prefix("gap ")?.split_once(" until ")?;
     Some(Gap { seconds: gap.parse::<f64>().ok()? / 1000.0, until: until.parse().ok()? })
+}
+
+/// When a line was said: its last word.
+fn said_at(line: &str) -> Option<u128> {
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 /// What a JVM says of a dump that it has written.
@@ -128,6 +147,8 @@ mod tests {
         let lines = ["ready", "gap 30.5 until 1000", "gap 250.0 until 2000", "gap 40.0 until 2100", "gap x until 2000"];
         let gaps: Vec<Gap> = lines.into_iter().filter_map(gap).collect();
         assert_eq!(gaps.len(), 3);
+        assert_eq!(lines.map(said_at), [None, Some(1000), Some(2000), Some(2100), Some(2000)]);
+        assert_eq!(said_at("beat 2500"), Some(2500));
         assert_eq!(longest(&gaps, Window { from: 1500, to: 2090 }), Some(0.25));
         assert_eq!(longest(&gaps, Window { from: 900, to: 1500 }), Some(0.0305));
         assert_eq!(longest(&gaps, Window { from: 3000, to: 4000 }), None);
