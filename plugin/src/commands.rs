@@ -7,6 +7,7 @@ mod flags;
 mod inspect;
 mod inspectheap;
 mod jcmd;
+mod line;
 mod load;
 mod offline;
 mod postmortem;
@@ -191,7 +192,8 @@ fn is_the_injectors(error: &session::Error) -> bool {
 }
 
 async fn explained(context: &Context, debugger: &Debugger, action: &Action, error: session::Error) -> Failure {
-    let failure = postmortem::examine(context, debugger, error.into()).await;
+    let mut failure = postmortem::examine(context, debugger, error.into()).await;
+    failure.remedy = line::with_clean(&failure.remedy, &context.options.flags, context.target.pod_name());
     if failure.exit == Exit::Transfer && changes_the_jvm(action) {
         return failure.remedy("it may have been done all the same: look before you do it again");
     }

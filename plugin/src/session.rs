@@ -102,8 +102,7 @@ impl Session {
             decoder: Decoder::new(),
         };
         let mut session = Session { outgoing: Outgoing::new(stdin), incoming, request: 0 };
-        let software = concat!("kubectl-jattach ", env!("CARGO_PKG_VERSION")).to_owned();
-        session.outgoing.send(0, &Message::Hello(Hello { version: VERSION, software, capabilities: 0 }));
+        session.outgoing.send(0, &Message::Hello(Hello { version: VERSION, software: name(), capabilities: 0 }));
         match session.incoming.next().await? {
             (_, Message::Hello(hello)) => greet(&hello, &debugger.container)?,
             _ => return Err(not_an_injector("it did not say hello").into()),
@@ -262,6 +261,13 @@ impl Incoming {
             }
         }
     }
+}
+
+/// Who asks, for whoever finds the injector busy: the program, and its user as this machine knows them.
+fn name() -> String {
+    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user = user.filter(|user| !user.is_empty()).map_or_else(String::new, |user| format!(" of {user}"));
+    format!("kubectl-jattach {}{user}", env!("CARGO_PKG_VERSION"))
 }
 
 /// What is there, without waiting for more. Unconstrained, because a task that has done much in its turn is told by tokio

@@ -43,11 +43,13 @@ pub enum Code {
     Cancelled = 17,
     /// A limit on time ran out.
     TimedOut = 18,
+    /// What the client comes back for is not there any more.
+    Gone = 19,
 }
 
 impl Code {
     /// Every code, in the order of its numbers.
-    pub const ALL: [Code; 18] = [
+    pub const ALL: [Code; 19] = [
         Code::Other,
         Code::Usage,
         Code::NoSuchProcess,
@@ -66,6 +68,7 @@ impl Code {
         Code::Version,
         Code::Cancelled,
         Code::TimedOut,
+        Code::Gone,
     ];
 
     /// The code of that number. A number that a newer injector may send is [`Code::Other`]: its text still counts.
@@ -82,7 +85,7 @@ impl Code {
             Code::Version => 5,
             Code::WrongIdentity | Code::Denied | Code::NotAttachable | Code::NoAnswer | Code::WrongPeer => 6,
             Code::JvmFailed => 7,
-            Code::Transfer => 8,
+            Code::Transfer | Code::Gone => 8,
             Code::Busy => 9,
             Code::Cancelled => 130,
         }

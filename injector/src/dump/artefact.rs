@@ -1,7 +1,6 @@
 //! A heap dump between the JVM and its client: what has been read and is not acknowledged yet, and who is to get it. It
 //! belongs to the job and not to a client: one that is lost is followed by another that goes on where it stopped.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,7 +38,6 @@ pub(crate) struct Artefact {
     changed: Condvar,
     /// Rung to have the JVM stop dumping.
     pub(crate) stop: Bell,
-    told: AtomicBool,
 }
 
 struct State {
@@ -57,6 +55,8 @@ struct State {
     /// And that is because everything is acknowledged.
     fetched: bool,
     stopped: Option<Failure>,
+    /// The way to where the JVM writes goes with this process.
+    through_us: bool,
     stalled: Duration,
     /// Whether the JVM waits while there is no room, and until when it may be dumping.
     dumping: bool,
@@ -80,11 +80,18 @@ pub(crate) struct Client {
     /// For how long the dump may wait without it once the JVM is done.
     patience: Duration,
     greeted: bool,
+    /// It can take what comes.
+    ready: bool,
 }
 
 impl Client {
     pub(crate) fn new(peer: &Arc<Peer>, request: u32, patience: Duration) -> Client {
-        Client { peer: Arc::clone(peer), request, patience, greeted: false }
+        Client { peer: Arc::clone(peer), request, patience, greeted: false, ready: true }
+    }
+
+    /// One that comes back for a dump, and has to look first at what it has of it.
+    pub(crate) fn returned(peer: &Arc<Peer>, request: u32, patience: Duration) -> Client {
+        Client { ready: false, ..Client::new(peer, request, patience) }
     }
 }
 
@@ -119,6 +126,7 @@ impl Artefact {
             over: false,
             fetched: false,
             stopped: None,
+            through_us: false,
             stalled: Duration::ZERO,
             dumping: false,
             deadline: None,
@@ -128,8 +136,8 @@ impl Artefact {
             sent: None,
             progress: None,
         };
-        let (state, changed, told) = (Mutex::new(state), Condvar::new(), AtomicBool::new(false));
-        Ok(Artefact { started, limits: *limits, state, changed, stop: Bell::new()?, told })
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Ok(Artefact { started, limits: *limits, state, changed, stop: Bell::new()? })
     }
 
     // For who reads from the JVM.
@@ -142,6 +150,17 @@ impl Artefact {
         let mut state = self.state();
         (state.deadline, state.dumping, state.tight) = (deadline, true, tight);
         deadline
+    }
+
+    /// Where the JVM is to write: whether the way there goes with this process.
+    pub(crate) fn is_written(&self, through_us: bool) {
+        self.state().through_us = through_us;
+    }
+
+    /// Whether it is ended, and this process may end without the JVM's answer: the JVM waits for nobody then, and makes no file.
+    pub(crate) fn may_be_left(&self) -> bool {
+        let state = self.state();
+        state.stopped.is_some() && state.through_us
     }
 
     /// A buffer for [`MAX_BLOCK`] bytes.
@@ -353,6 +372,9 @@ impl Artefact {
     pub(crate) fn acknowledge(&self, peer: &Arc<Peer>, stream: u32, offset: u64) {
         let mut state = self.state();
         if state.is_for(peer) {
+            if let Some(client) = &mut state.client {
+                client.ready = true;
+            }
             let mut stored = [0; STREAMS];
             stored[stream as usize] = offset;
             state.queue.acknowledge(stored);
@@ -395,11 +417,6 @@ impl Artefact {
         state.client.is_none().then(|| (state.alone.elapsed(), state.patience()))
     }
 
-    /// Somebody is told how it has ended; whether somebody was before.
-    pub(crate) fn tells(&self) -> bool {
-        self.told.swap(true, Ordering::Relaxed)
-    }
-
     /// What a client that has everything is told: the patches, and what each stream has given.
     pub(crate) fn result(&self) -> Result<(Vec<Patch>, [End; STREAMS]), Failure> {
         let state = self.state();
@@ -434,6 +451,9 @@ impl State {
         let Some(client) = self.client.clone() else { return Err(done.then_some(PATIENCE)) };
         if let Some(progress) = self.progress.take() {
             return Ok(Step::Tell(client, progress));
+        }
+        if !client.ready {
+            return Err(None);
         }
         if let Some(left) = self.pace() {
             return Err(Some(left));

@@ -46,6 +46,7 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
         }
         let Some(fifos) = Fifos::create(&place)? else { continue };
         let begin = Instant::now();
+        artefact.is_written(place.is_through_us());
         let mut pump = Pump::start(order, artefact, fifos)?;
         let text = match pump.run() {
             Ok(text) => text,

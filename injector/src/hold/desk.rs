@@ -263,9 +263,10 @@ impl Desk {
     pub(crate) fn over(&self) -> Result<Option<Instant>, &'static str> {
         let state = self.state();
         if let Some((_, until)) = state.closing
-            && let Some(dump) = state.running.as_ref().and_then(Running::ended_dump)
+            && let Some(dump) = state.running.as_ref().and_then(|running| running.dump.as_ref())
+            && dump.may_be_left()
         {
-            // It would answer when somebody has continued it. By then it finds nobody who reads, as after any kill.
+            // It would answer when somebody has continued it.
             let now = Instant::now();
             let left = until <= now && serve::is_stopped(dump.started.pid);
             return if left { Err(LEFT) } else { Ok(Some(until.max(now + LOOK))) };
@@ -308,11 +309,6 @@ impl Running {
         let age = self.since.elapsed().map_or(0, |age| age.as_secs());
         let waits = if self.alone().is_some() { ", waiting for its client to come back" } else { "" };
         format!("{}{far}, for {age} s{waits}", self.what)
-    }
-
-    /// The heap dump, once it is ended and the JVM has only to say so.
-    fn ended_dump(&self) -> Option<&Artefact> {
-        self.dump.as_deref().filter(|dump| dump.stopped().is_some())
     }
 
     /// For how long a heap dump has had no client, and for how long it is kept for one.

@@ -41,10 +41,7 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
         Err(_) => Err(Failure::new(Code::Other, "the thread that sends the dump has died")),
     };
     match artefact.client() {
-        Some(client) => {
-            artefact.tells();
-            Ok(last(client, result))
-        }
+        Some(client) => Ok(last(client, result)),
         // Nobody hears it now; who comes for the dump does.
         None => Ok(last(Client::new(&job.peer, job.id, Duration::ZERO), result)),
     }
@@ -58,24 +55,26 @@ fn threads(artefact: &Arc<Artefact>) -> Result<JoinHandle<()>, Failure> {
     builder().spawn(move || send::send(&sent)).map_err(|error| no_thread(&error))
 }
 
-/// Has a client go on with a dump that it has begun to fetch; false where that is gone.
-pub(super) fn resume(desk: &Desk, peer: &Arc<Peer>, id: u32, resume: &Resume, ttl: u32) -> Result<bool, Failure> {
-    let Some(dump) = desk.dump(resume.job) else { return Ok(false) };
-    let client = Client::new(peer, id, patience(ttl));
+/// Has a client go on with a dump that it has begun to fetch.
+///
+/// # Errors
+/// Why there is nothing to go on with: [`Code::Gone`], or what the dump has failed with.
+pub(super) fn resume(desk: &Desk, peer: &Arc<Peer>, id: u32, resume: &Resume, ttl: u32) -> Result<(), Failure> {
+    let gone = |cause: &str| Failure::new(Code::Gone, cause).remedy("run the command again: it begins another one");
+    let dump = desk.dump(resume.job).ok_or_else(|| gone("the injector has no such heap dump any more"))?;
+    let client = Client::returned(peer, id, patience(ttl));
     if let Attached::Live = dump.attach(client.clone(), resume.stored)? {
-        return Ok(true);
+        return Ok(());
     }
-    let result = dump.result();
-    // Given up, because nobody came for it or somebody said so, or failed as somebody has heard: that is no reason not to make
-    // another one.
-    let told = dump.tells();
-    if matches!(&result, Err(failure) if told || failure.code == Code::Cancelled) {
-        return Ok(false);
-    }
-    let mut last = last(client, result);
+    let result = dump.result().map_err(|failure| match failure.code {
+        // Nobody came for it, or somebody said so.
+        Code::Cancelled => gone(&failure.cause).evidence(failure.evidence),
+        _ => failure,
+    })?;
+    let mut last = last(client, Ok(result));
     last.before.insert(0, Message::Started(dump.started));
     last.tell();
-    Ok(true)
+    Ok(())
 }
 
 fn patience(ttl: u32) -> Duration {

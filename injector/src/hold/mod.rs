@@ -182,15 +182,10 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
         return Err(Failure::new(Code::Usage, "the client asks for more before it has its answer"));
     }
     if let Operation::DumpHeap(DumpHeap { resume: Some(resume), .. }) = &request.operation {
-        match dump::resume(desk, peer, id, resume, request.ttl) {
-            Ok(true) => return Ok(()),
-            // It is gone: a new one is made, and the client sees that by its number.
-            Ok(false) => {}
-            Err(failure) => {
-                peer.conclude(id, &Message::Failure(failure));
-                return Ok(());
-            }
+        if let Err(failure) = dump::resume(desk, peer, id, resume, request.ttl) {
+            peer.conclude(id, &Message::Failure(failure));
         }
+        return Ok(());
     }
     let blocks = Arc::new(Inbox::default());
     *upload = Arc::clone(&blocks);

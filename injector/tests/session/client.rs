@@ -92,11 +92,17 @@ impl Client {
     }
 
     pub(crate) fn request_as(&mut self, id: u32, wait: bool, operation: Operation) {
-        if !matches!(operation, Operation::DumpHeap(DumpHeap { resume: Some(_), .. })) {
-            self.streams = Default::default();
-        }
+        let resume = match operation {
+            Operation::DumpHeap(DumpHeap { resume, .. }) => resume,
+            _ => None,
+        };
         let request = Request { pid: 0, container: String::new(), wait, ttl: self.ttl, operation };
         self.send(id, &Message::Request(request));
+        match resume {
+            // It is ready for more.
+            Some(resume) => self.send(id, &Message::Ack { stream: 0, offset: resume.stored[0] }),
+            None => self.streams = Default::default(),
+        }
     }
 
     /// Gives every message to `act` until that says it has enough, or the stream ends.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use jattach_protocol::Message;
+use jattach_protocol::message::Operation;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -113,6 +114,21 @@ fn a_jvm_goes_on_whose_injector_is_killed_before_it_dumps_wherever_that_may_writ
         pod.kill_before_it_dumps(pod.container.init());
         pod.container.assert_unharmed();
     }
+}
+
+#[test]
+fn a_jvm_that_is_stopped_before_it_dumps_goes_on_without_the_injector_that_was_told_to_end() {
+    let mut pod = ReadOnly::start(&PLAIN, OWN_SHM);
+    let opens = Opens::watch(&pod.container);
+    let mut client = pod.client();
+    client.request(dump_heap());
+    let jvm = pod.container.init();
+    opens.wait(jvm);
+    signal(jvm, Signal::SIGSTOP);
+    pod.client().ask(Operation::Shutdown).whole();
+    assert!(pod.nsenter.wait().expect("hold's end").success());
+    signal(jvm, Signal::SIGCONT);
+    pod.container.assert_unharmed();
 }
 
 /// In a namespace below ours there is no such way, and a JVM of 22 or newer waits for somebody who reads.

@@ -1,6 +1,6 @@
 //! A dump whose client is lost: the next one goes on where that one stopped.
 
-use jattach_protocol::message::{DumpHeap, Limits, Operation, Phase, Progress, Resume};
+use jattach_protocol::message::{DumpHeap, Limits, Operation, Phase, Progress, Request, Resume};
 use jattach_protocol::{Code, Message};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -85,13 +85,40 @@ fn a_client_that_has_all_and_lacks_the_last_word_gets_that() {
 }
 
 #[test]
-fn a_dump_that_is_gone_is_made_again_under_another_number() {
+fn a_dump_that_is_gone_is_told_of_and_no_other_one_is_made() {
     let mut container = Container::start(5);
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
-    client.request(resume(12345, [1 << 20, 0]));
-    assert!(client.answer().whole().len() > 5 << 20);
-    assert_ne!(client.job, 12345);
+    let failure = client.ask(resume(12345, [1 << 20, 0])).failure();
+    assert_eq!(failure.code, Code::Gone, "{failure}");
+    assert!(client.ask(dump_heap()).whole().len() > 5 << 20, "another one is made when it is asked for");
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_comes_back_is_sent_nothing_before_it_has_looked_at_what_it_has() {
+    let mut container = Container::start(40);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    begin(&mut client, 3);
+    client.close_stdin();
+    let mut next = Client::connect(&container);
+    (next.job, next.streams) = (client.job, std::mem::take(&mut client.streams));
+    let request =
+        Request { pid: 0, container: String::new(), wait: false, ttl: 600, operation: resume(next.job, next.stored()) };
+    next.send(1, &Message::Request(request));
+    assert!(next.receive(|message| matches!(message, Message::Started(_))));
+    let list = Request { pid: 0, container: String::new(), wait: false, ttl: 600, operation: Operation::List };
+    next.send(2, &Message::Request(list));
+    let mut blocks = 0;
+    assert!(next.receive(|message| {
+        blocks += u32::from(matches!(message, Message::Block(_)));
+        matches!(message, Message::End(_))
+    }));
+    assert_eq!(blocks, 0);
+    let offset = next.stored()[0];
+    next.send(1, &Message::Ack { stream: 0, offset });
+    assert!(next.answer().whole().len() > 40 << 20);
     container.assert_unharmed();
 }
 
@@ -141,9 +168,7 @@ fn a_client_that_says_bye_to_its_dump_gives_it_up() {
     let mut next = Client::connect(&container);
     next.request_as(1, true, attach("properties", &[]));
     next.answer().whole();
-    next.request(resume(client.job, client.stored()));
-    next.fetch(&mut |message| matches!(message, Message::Started(_)));
-    assert_ne!(next.job, client.job, "it is not kept");
+    assert_eq!(next.ask(resume(client.job, client.stored())).failure().code, Code::Gone, "it is not kept");
 }
 
 #[test]
@@ -199,11 +224,8 @@ fn a_client_that_takes_nothing_does_not_keep_the_jvm_for_longer_than_it_may() {
     assert_eq!(failure.code, Code::TimedOut, "{failure}");
     assert!(failure.cause.contains("wait"), "{failure}");
     container.assert_only_sockets_left();
-    let mut again = Client::connect(&container);
-    again.request(resume(stopped.job, [0, 0]));
-    again.fetch(&mut |message| matches!(message, Message::Started(_)));
-    assert_ne!(again.job, stopped.job, "who has heard that it failed gets another one");
-    again.send(0, &Message::Bye);
+    let failure = Client::connect(&container).ask(resume(stopped.job, [0, 0])).failure();
+    assert_eq!(failure.code, Code::TimedOut, "who comes back for it is told the same: {failure}");
     let mut last = Client::connect(&container);
     last.request_as(1, true, tight(10_000, 0));
     let again = last.answer().whole();

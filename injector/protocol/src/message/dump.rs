@@ -39,7 +39,7 @@ pub struct DumpHeap {
     pub redact: Redact,
     /// What it may take of the pod.
     pub limits: Limits,
-    /// The job to go on with, where it is still there: else a new one is started, as [`Started`] tells.
+    /// The job to go on with. Where it is gone that is a failure, and no other one is started: nobody was asked for its pause.
     pub resume: Option<Resume>,
 }
 
@@ -58,7 +58,8 @@ pub enum Redact {
     All = 3,
 }
 
-/// Where a client goes on that has lost its connection.
+/// Where a client goes on that has lost its connection. Nothing is sent after [`Started`] before it has acknowledged something:
+/// it may have to look first at what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
     /// The job of the earlier conversation, from its [`Started`].

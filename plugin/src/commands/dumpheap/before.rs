@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jattach_protocol::Message;
-use jattach_protocol::message::{Form, Operation, Redact, Survey};
+use jattach_protocol::message::{Form, Operation, Redact, Request, Survey};
 
 use super::blocking;
 use super::fetch::Errand;
@@ -23,12 +23,12 @@ const WRITING: u64 = 300_000_000;
 /// How fast it collects what is dead, which dumping live objects begins with, in bytes of heap a second.
 const COLLECTING: u64 = 500_000_000;
 
-/// Asks what a dump would take.
+/// Asks what a dump would take; where it is to `wait`, once the injector is not busy any more.
 ///
 /// # Errors
 /// Those of the conversation.
-pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session) -> Result<Survey, Error> {
-    session.request(errand.context.request(Operation::Survey(errand.limits)));
+pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session, wait: bool) -> Result<Survey, Error> {
+    session.request(Request { wait, ..errand.context.request(Operation::Survey(errand.limits)) });
     let mut survey = None;
     loop {
         match session.next().await? {

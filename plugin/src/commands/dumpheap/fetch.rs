@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use jattach_protocol::message::{DumpHeap as Request, Limits, Operation, Phase, Progress as Far, Resume, Started};
+use jattach_protocol::message::{
+    DumpHeap as Request, Limits, Operation, Phase, Progress as Far, Resume, STREAMS, Started,
+};
 use jattach_protocol::{Code, Message};
 
 use crate::commands::Context;
@@ -45,7 +47,15 @@ impl Errand<'_> {
     }
 }
 
-/// Receives the dump; `job` where it was begun. The session is the one in which it ended.
+/// A dump that was begun.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    pub(super) job: Job,
+    /// The session has asked for the rest of it, and was told its beginning.
+    pub(super) asked: bool,
+}
+
+/// Receives the dump. The session is the one in which it ended.
 ///
 /// # Errors
 /// Those of the conversation, once no other one goes on with it.
@@ -53,11 +63,11 @@ pub(super) async fn fetch<T: Send + 'static>(
     errand: &Errand<'_>,
     mut session: Session,
     storing: &mut Storing<T>,
-    mut job: Option<Job>,
+    mut begun: Option<Begun>,
 ) -> Result<(T, Session), Error> {
     let mut attempts = Attempts::default();
     loop {
-        let error = match converse(errand, &mut session, storing, &mut job).await {
+        let error = match converse(errand, &mut session, storing, &mut begun).await {
             Ok(stored) => return Ok((stored, session)),
             Err(error) => error,
         };
@@ -67,7 +77,7 @@ pub(super) async fn fetch<T: Send + 'static>(
             let _ = session.finish().await;
             return Err(error);
         }
-        if !errand.wanted.resume || job.is_none() || storing.is_over() || !is_cut(&error) {
+        if !errand.wanted.resume || begun.is_none() || storing.is_over() || !is_cut(&error) {
             return Err(error);
         }
         drop(session);
@@ -84,25 +94,62 @@ async fn converse<T: Send + 'static>(
     errand: &Errand<'_>,
     session: &mut Session,
     storing: &mut Storing<T>,
-    job: &mut Option<Job>,
+    begun: &mut Option<Begun>,
 ) -> Result<T, Error> {
-    let resume = match job {
-        Some(job) => Some(Resume { job: job.job, stored: storing.settle().await? }),
-        None => None,
-    };
+    match begun {
+        None => {
+            let started = ask(errand, session, None).await?;
+            *begun = Some(Begun { job: Job::from(&started), asked: false });
+            storing.begin(started).await?;
+        }
+        Some(Begun { job, asked }) => {
+            let stored = storing.settle().await?;
+            if !std::mem::take(asked) {
+                let _ = ask_again(errand, session, job, stored).await?;
+            }
+            // Nothing comes before this.
+            session.outgoing().send(session.current(), &Message::Ack { stream: 0, offset: stored[0] });
+        }
+    }
+    let mut show = Show { errand, dumps: false, total: None };
+    storing.receive(session, &mut |told| show.told(&told)).await
+}
+
+/// Asks for the rest of a dump that was begun, of which so much is stored.
+///
+/// # Errors
+/// Those of the conversation; the injector's, where it does not have that dump any more.
+pub(super) async fn ask_again(
+    errand: &Errand<'_>,
+    session: &mut Session,
+    job: &Job,
+    stored: [u64; STREAMS],
+) -> Result<(), Error> {
+    let started = ask(errand, session, Some(Resume { job: job.job, stored })).await?;
+    match Job::from(&started) == *job {
+        true => Ok(()),
+        false => {
+            Err(Failure::new(Exit::Transfer, "the injector goes on with another dump than the one that was begun")
+                .evidence(format!("it is at job {} on process {}", started.job, started.pid))
+                .remedy("begin anew with --no-resume")
+                .into())
+        }
+    }
+}
+
+/// Asks for a dump, or for the rest of one, and waits for its beginning.
+async fn ask(errand: &Errand<'_>, session: &mut Session, resume: Option<Resume>) -> Result<Started, Error> {
     let DumpHeap { live, redact, .. } = *errand.wanted;
     let request = Request { live, redact, limits: errand.limits, resume };
     session.request(errand.context.request(Operation::DumpHeap(request)));
     let mut show = Show { errand, dumps: false, total: None };
-    let started = loop {
+    loop {
         match session.next().await? {
-            Message::Started(started) => break started,
+            Message::Started(started) => return Ok(started),
             Message::Progress(far) => show.told(&Told::Progress(far)),
             other => return Err(not_begun(&other).into()),
         }
-    };
-    begin(errand, storing, job, started).await?;
-    storing.receive(session, &mut |told| show.told(&told)).await
+    }
 }
 
 /// Nothing is taken of a job that is not known yet, and what has been said is not waited for again: it counts as a cut, after
@@ -120,25 +167,6 @@ fn not_begun(said: &Message<'_>) -> Failure {
         .remedy("begin anew with --no-resume: nothing of the target has changed")
 }
 
-/// Goes on with the job that was asked for, or begins another one.
-async fn begin<T: Send + 'static>(
-    errand: &Errand<'_>,
-    storing: &mut Storing<T>,
-    job: &mut Option<Job>,
-    started: Started,
-) -> Result<(), Failure> {
-    let now = Job::from(&started);
-    if *job == Some(now) {
-        return Ok(());
-    }
-    if let Some(Job { pid, .. }) = *job {
-        let why = if pid == now.pid { "the injector has given it up" } else { "it was of another process" };
-        errand.say(&format!("The earlier dump of pod/{} is gone ({why}): starting afresh", errand.debugger.pod));
-    }
-    *job = Some(now);
-    storing.begin(started).await
-}
-
 /// Whether no other run goes on with what could not be stored to its end: it went through a pipe, or is not right. What only a
 /// disk did not take, it may take the next time.
 fn is_hopeless(error: &Error, to: &Destination) -> bool {
@@ -146,7 +174,7 @@ fn is_hopeless(error: &Error, to: &Destination) -> bool {
 }
 
 /// Whether the connection has failed, and neither the injector nor the JVM.
-fn is_cut(error: &Error) -> bool {
+pub(super) fn is_cut(error: &Error) -> bool {
     match error {
         Error::Injector(failure) => failure.code == Code::Transfer,
         Error::Transfer(failure) => failure.exit == Exit::Transfer,

@@ -1,11 +1,9 @@
 //! What a dump leaves behind that did not come to its end, and the command line that goes on with it. Said also when the
 //! command is interrupted, and its work just dropped: nothing that was paid for with a pause is thrown away.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::cli::NAME;
-use crate::commands::Context;
+use crate::commands::{Context, line};
 use crate::error::{Exit, Failure};
 use crate::receive::dump;
 use crate::render::Notes;
@@ -24,7 +22,7 @@ pub(super) struct Kept<'c> {
 
 impl<'c> Kept<'c> {
     pub(super) fn new(part: &Path, path: &Path, context: &'c Context) -> Kept<'c> {
-        let line = again(&context.options.flags, context.target.pod_name(), path);
+        let line = line::dump(&context.options.flags, context.target.pod_name(), path);
         Kept { part: part.to_owned(), notes: &context.notes, line, armed: false, lost: false }
     }
 
@@ -68,42 +66,9 @@ impl Drop for Kept<'_> {
     }
 }
 
-/// The command line that means the same dump of the same pod, in a shell's words.
-fn again(flags: &[OsString], pod: &str, path: &Path) -> String {
-    // What looks like a flag is none behind a directory.
-    let path = if path.to_string_lossy().starts_with('-') { Path::new(".").join(path) } else { path.to_owned() };
-    let flags = flags.iter().map(|flag| flag.to_string_lossy()).filter(|flag| flag != "--no-resume");
-    let words = flags.map(|flag| quoted(&flag)).collect::<Vec<_>>();
-    let words =
-        [vec![format!("pod/{pod}"), "dumpheap".to_owned()], words, vec![quoted(&path.to_string_lossy())]].concat();
-    format!("{NAME} {}", words.join(" "))
-}
-
-fn quoted(word: &str) -> String {
-    // A flag's value needs quotes no more than the flag does: to shlex a `=` may begin an assignment.
-    if let Some((flag, value)) = word.split_once('=')
-        && flag.starts_with("--")
-        && !value.is_empty()
-    {
-        return format!("{}={}", quoted(flag), quoted(value));
-    }
-    // Only a NUL cannot be quoted, and no argument has one.
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_line_that_goes_on_names_pod_and_file_and_keeps_the_flags() {
-        let flags = ["--namespace=my shop", "--gzip", "--no-resume"].map(OsString::from);
-        assert_eq!(
-            again(&flags, "x", Path::new("it's.hprof")),
-            r#"kubectl jattach pod/x dumpheap --namespace='my shop' --gzip "it's.hprof""#
-        );
-        assert_eq!(again(&[], "x", Path::new("-x")), "kubectl jattach pod/x dumpheap ./-x");
-    }
 
     #[test]
     fn a_dump_that_is_given_up_stays_to_be_looked_at_and_is_no_beginning_of_another() {

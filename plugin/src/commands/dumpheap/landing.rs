@@ -31,6 +31,8 @@ pub(crate) struct Landing<'c> {
     file: Option<DumpFile>,
     /// The dump that was begun, if there is one to go on with.
     pub(super) record: Option<Record>,
+    /// One that is not gone on with, although the injector may still keep it.
+    pub(super) unwanted: Option<Record>,
     pub(super) kept: Kept<'c>,
 }
 
@@ -77,8 +79,10 @@ impl<'c> To<'c> {
                     .remedy("give another FILE, or --force to replace it"));
             }
         };
+        let is_the_targets = |record: &Record| record.whole.is_none() && record.source == source(target);
+        let unwanted = if record.is_none() { file.record().filter(is_the_targets) } else { None };
         let (force, file) = (wish.force, Some(file));
-        Ok(To::File(Box::new(Landing { path, force, file, record, kept })))
+        Ok(To::File(Box::new(Landing { path, force, file, record, unwanted, kept })))
     }
 
     /// The injector that has what there is to go on with.

@@ -2,6 +2,7 @@
 
 mod again;
 mod before;
+mod earlier;
 mod fetch;
 mod kept;
 mod landing;
@@ -22,7 +23,7 @@ use crate::render::progress::{Progress, size};
 use crate::session::{Error, Session};
 use crate::target::storage_limit;
 pub(super) use again::open_again;
-use fetch::Errand;
+use fetch::{Begun, Errand};
 pub(super) use landing::{Landing, To, complete_without};
 
 /// Has the JVM dump its heap, of live objects or of all, and brings the dump here; or goes on with one that was begun.
@@ -76,22 +77,30 @@ fn limits(context: &Context, wanted: &DumpHeap) -> Limits {
 }
 
 async fn to_stdout(errand: &Errand<'_>, mut session: Session) -> Result<Summary, Error> {
-    let survey = before::survey(errand, &mut session).await?;
+    let survey = before::survey(errand, &mut session, errand.context.options.injector.wait).await?;
     before::consent(errand, &survey, None).await?;
     let pipe = Pipe::new(std::io::stdout(), survey.form, errand.wanted.format)?;
     finished(errand, session, Dump::new(survey.form, pipe), None).await
 }
 
 async fn to_file(errand: &Errand<'_>, mut session: Session, landing: &mut Landing<'_>) -> Result<Summary, Error> {
-    let mut begun = None;
-    if let Some(record) = landing.record.take_if(|record| record.injector == errand.debugger.container) {
-        begun = take_up(errand, landing, record).await?;
+    let is_here = |record: &mut Record| record.injector == errand.debugger.container;
+    let mut unwanted = landing.unwanted.take_if(is_here);
+    if let Some(record) = landing.record.take_if(is_here) {
+        match earlier::go_on(errand, &mut session, landing, &record).await? {
+            Some((dump, begun)) => {
+                landing.kept.arm();
+                return finished(errand, session, dump, Some(begun)).await;
+            }
+            None => unwanted = Some(record),
+        }
     }
-    if let Some((dump, record)) = begun {
-        landing.kept.arm();
-        return finished(errand, session, dump, Some(record)).await;
+    let mut wait = errand.context.options.injector.wait;
+    if let Some(job) = unwanted.and_then(|record| record.job) {
+        session = earlier::give_up(errand, session, &job).await?;
+        wait = true;
     }
-    let survey = before::survey(errand, &mut session).await?;
+    let survey = before::survey(errand, &mut session, wait).await?;
     before::consent(errand, &survey, Some(&landing.path)).await?;
     let file = landing.take()?;
     file.clear()?;
@@ -102,37 +111,15 @@ async fn to_file(errand: &Errand<'_>, mut session: Session, landing: &mut Landin
     finished(errand, session, Dump::new(survey.form, files), None).await
 }
 
-/// What is there of a dump that was begun, read again; nothing where it cannot be gone on with.
-async fn take_up(
-    errand: &Errand<'_>,
-    landing: &mut Landing<'_>,
-    record: Record,
-) -> Result<Option<(Dump<Files>, Record)>, Failure> {
-    errand.progress.phase("reading what is there");
-    let (file, own) = (landing.take()?, record.clone());
-    let reading = move || Dump::resume(own.form, Files::open(file, own)?);
-    match blocking(reading).await {
-        Ok(dump) => {
-            let held = record.raw().into_iter().sum();
-            errand.say(&format!("Going on with {}.part at {}", landing.path.display(), size(held)));
-            Ok(Some((dump, record)))
-        }
-        Err(failure) => {
-            errand.say(&format!("{} ({}): starting afresh", failure.cause, failure.evidence));
-            Ok(None)
-        }
-    }
-}
-
 /// Receives the dump and hears the conversation to its end; only then does the dump get its name.
 async fn finished<P: Place>(
     errand: &Errand<'_>,
     session: Session,
     dump: Dump<P>,
-    begun: Option<Record>,
+    begun: Option<Begun>,
 ) -> Result<Summary, Error> {
     let mut storing = Storing::start(dump);
-    let received = fetch::fetch(errand, session, &mut storing, begun.and_then(|record| record.job)).await;
+    let received = fetch::fetch(errand, session, &mut storing, begun).await;
     let (whole, session): (Whole<P>, Session) = match received {
         Ok(received) => received,
         Err(error) => {

@@ -28,18 +28,14 @@ pub(super) fn killed(stage: &Stage, dice: &mut Dice) -> Outcome {
     outcome
 }
 
-/// Killed where nothing may wait in the pod: the JVM goes on without it. The same command is told of that, unless it comes
-/// before, and then begins again.
+/// Killed where nothing may wait in the pod: the JVM goes on without it. The same command begins again, unless it comes before.
 pub(super) fn killed_without_spool(stage: &Stage, dice: &mut Dice) -> Outcome {
     let transfer = Transfer::of(stage);
     let (running, proxy) = transfer.under_way(&impatient(dice), UNHURRIED, dice.between(1 << 20, 16 << 20));
     running.kill();
     stage.await_answer();
     proxy.set(Fault::None);
-    let outcome = transfer.outcome(transfer.program(&proxy).run());
-    if outcome != Outcome::Whole {
-        let _ = transfer.whole(transfer.program(&proxy).run());
-    }
+    let outcome = transfer.whole(transfer.program(&proxy).run());
     stage.check(false, false);
     outcome
 }

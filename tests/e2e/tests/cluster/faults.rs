@@ -104,9 +104,12 @@ fn a_client_that_was_stopped_does_not_keep_the_jvm_from_others() {
     transfer.proxy.wait_until_passed(SOME);
     running.signal(Signal::STOP);
     the_next_one_is_whole(&pod, &["--wait"]);
-    // It wakes up to find that it was taken for dead, and that nobody has kept its dump for it.
+    // It wakes up to find that it was taken for dead, and that nobody has kept its dump for it: whether another pause may be
+    // is not its decision.
     running.signal(Signal::CONT);
-    let _ = running.wait().succeeded().says("starting afresh");
+    let _ = running.wait().ended_with(8).explains();
+    transfer.is_kept_as_part();
+    let _ = transfer.program.clone().run().succeeded().says("cannot be gone on with").says("starting afresh");
     dump::verify(&transfer.file());
 }
 

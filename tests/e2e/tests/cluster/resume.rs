@@ -119,13 +119,57 @@ fn a_dump_that_is_not_to_be_gone_on_with_is_begun_anew() {
         None
     });
     transfer.proxy.set(Fault::None);
-    // The injector still has the first one for whoever asks for it.
-    let _ = transfer.program.clone().arg("--no-resume").run().ended_with(9);
-    let _ = pod.jattach(["clean"]).succeeded();
+    // The injector still has the first one, and is told that nobody will ask for it.
     let ran = transfer.program.clone().arg("--no-resume").run().succeeded();
     assert!(!ran.stderr.contains("Going on"), "{ran}");
     dump::verify(&transfer.file());
     assert_eq!(transfer.names(), ["x.hprof"]);
+}
+
+#[test]
+fn a_part_that_was_changed_is_begun_anew_and_its_dump_in_the_injector_given_up() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    for flag in [None, Some("--all")] {
+        let (transfer, _) = broken(&pod, |running| {
+            running.kill();
+            None
+        });
+        transfer.proxy.set(Fault::None);
+        let program = match flag {
+            Some(flag) => transfer.program.clone().arg(flag),
+            None => {
+                std::fs::write(transfer.file().with_extension("hprof.part"), "JAVA PROFILE 1.0.2").expect("room");
+                transfer.program.clone()
+            }
+        };
+        let _ = program.run().succeeded().says("starting afresh");
+        dump::verify(&transfer.file());
+        assert_eq!(transfer.names(), ["x.hprof"]);
+    }
+}
+
+#[test]
+fn who_finds_a_dump_waiting_for_its_client_is_told_for_whom_and_how_to_give_it_up() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let (_transfer, _) = broken(&pod, |running| {
+        running.kill();
+        None
+    });
+    let line = loop {
+        // hold notices that the client has gone.
+        let ran = pod.jattach(["threaddump"]).ended_with(9).explains().says("asked for at").says("by kubectl-jattach ");
+        if ran.stderr.contains("waiting for its client to come back") {
+            let ran = ran.says("goes on with it").says("it is kept for");
+            let text = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = text.split('`').find_map(|line| line.strip_prefix("kubectl jattach "));
+            break line.unwrap_or_else(|| panic!("no line: {ran}")).to_owned();
+        }
+    };
+    let shell = Program::new(Path::new("sh")).arg("-c").arg(format!("exec \"$0\" {line}")).arg(&cluster().plugin);
+    let _ = shell.run().succeeded().says("ends.");
+    let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
 }
 
 #[test]
