@@ -46,6 +46,8 @@ pub(crate) struct Peer {
     hangup: Bell,
     /// Rung when there is little time left to tell it anything.
     parting: Bell,
+    /// For how long it may be silent.
+    silence: Duration,
 }
 
 /// What the client has let us know.
@@ -63,10 +65,14 @@ struct Heard {
 impl Peer {
     /// The client behind a socket that was just accepted.
     pub(crate) fn new(socket: UnixStream) -> std::io::Result<Peer> {
+        Peer::with(socket, SILENCE)
+    }
+
+    fn with(socket: UnixStream, silence: Duration) -> std::io::Result<Peer> {
         socket.set_nonblocking(true)?;
         let (encoder, heard, changed) = (Mutex::default(), Mutex::default(), Condvar::new());
         let (name, hangup, parting) = (OnceLock::new(), Bell::new()?, Bell::new()?);
-        Ok(Peer { socket, name, encoder, heard, changed, hangup, parting })
+        Ok(Peer { socket, name, encoder, heard, changed, hangup, parting, silence })
     }
 
     /// Who it says it is, for a message to others.
@@ -94,7 +100,7 @@ impl Peer {
 
     fn converse(&self, act: &mut Act<'_>) -> Result<(), Failure> {
         let mut decoder = Decoder::new();
-        let (mut beat, mut silent) = (Instant::now() + HEARTBEAT, Instant::now() + SILENCE);
+        let (mut beat, mut silent) = (Instant::now() + HEARTBEAT, Instant::now() + self.silence);
         let mut greeted = false;
         let hello = Hello { version: VERSION, software: SOFTWARE.to_owned(), capabilities: 0 };
         self.send(0, &Message::Hello(hello))?;
@@ -113,10 +119,13 @@ impl Peer {
                     Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,
                     Err(_) => return Ok(()),
                 }
-                silent = now + SILENCE;
+                silent = now + self.silence;
                 self.heard().last = Some(now);
             } else if now >= silent {
-                return Err(Failure::new(Code::Transfer, "the client has been silent for 15 s"));
+                return Err(Failure::new(
+                    Code::Transfer,
+                    format!("the client has been silent for {} s", self.silence.as_secs()),
+                ));
             }
             while let Some(frame) = decoder.next().map_err(|error| broken(&error))? {
                 let message = Message::read(&frame).map_err(|error| broken(&error))?;
@@ -200,19 +209,21 @@ impl Peer {
     /// silent is gone, also for the thread that listens, which hears nothing while it is in here.
     fn write_all(&self, mut frame: &[u8]) -> std::io::Result<()> {
         let room = Wanted(self.socket.as_fd(), PollFlags::POLLOUT);
-        let (mut limit, mut parting) = (SILENCE, [room, self.parting.wanted()]);
-        let mut begin = Instant::now();
+        let (mut parted, mut begin) = (false, Instant::now());
         while !frame.is_empty() {
+            let wanted = if parted { (room, PARTING) } else { (self.parting.wanted(), self.silence) };
             match (&self.socket).write(frame) {
                 Ok(count) => frame = &frame[count..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => match wait(parting, within(limit))? {
-                    [true, _] => {}
-                    // From here on it has this long, and the bell is not listened to any more.
-                    [false, true] if limit > PARTING => (limit, parting[1]) = (PARTING, room),
-                    [false, false] if limit > PARTING && self.was_heard_since(begin) => begin = Instant::now(),
-                    [false, _] => return Err(ErrorKind::TimedOut.into()),
-                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match wait([room, wanted.0], within(wanted.1))? {
+                        [true, _] => {}
+                        // From here on it has so long, and the bell is not listened to any more.
+                        [false, true] => parted = true,
+                        [false, false] if !parted && self.was_heard_since(begin) => begin = Instant::now(),
+                        [false, false] => return Err(ErrorKind::TimedOut.into()),
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -289,4 +300,46 @@ fn greet(message: Message<'_>) -> Result<String, Failure> {
 
 fn broken(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Code::Transfer, "what the client sent is damaged").evidence(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    /// The client of a connection, which may be silent for a moment, and its end of it.
+    fn connected() -> (Arc<Peer>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        (Arc::new(Peer::with(ours, Duration::from_millis(50)).expect("a peer")), theirs)
+    }
+
+    /// More than fits into a socket.
+    const MUCH: Message<'_> = Message::Output(&[0; 1 << 20]);
+
+    #[test]
+    fn a_client_that_takes_nothing_and_is_silent_is_gone_for_who_sends_and_who_listens() {
+        let (peer, _theirs) = connected();
+        let listening = Arc::clone(&peer);
+        let listener = thread::spawn(move || listening.listen(&mut |_, _| true));
+        assert_eq!(peer.send(1, &MUCH), Err(Gone));
+        listener.join().expect("it ends, too");
+        assert!(peer.is_gone());
+    }
+
+    #[test]
+    fn a_client_that_is_heard_is_waited_for_while_it_takes_nothing() {
+        let (peer, mut theirs) = connected();
+        // Again and again, as it were.
+        peer.heard().last = Instant::now().checked_add(Duration::from_secs(3600));
+        let sending = Arc::clone(&peer);
+        let sender = thread::spawn(move || sending.send(1, &MUCH));
+        // Longer than it may be silent.
+        thread::sleep(Duration::from_millis(200));
+        assert!(!peer.is_gone());
+        thread::spawn(move || io::copy(&mut theirs, &mut io::sink()));
+        assert_eq!(sender.join().expect("no panic"), Ok(()));
+    }
 }
