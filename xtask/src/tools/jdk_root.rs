@@ -72,12 +72,14 @@ impl JdkRoot {
         Path::new("usr/lib").join(format!("{}-linux-gnu", Arch::host().rust()))
     }
 
-    /// The loader, as every program of that processor names it.
-    pub(crate) fn loader() -> &'static Path {
-        Path::new(match Arch::host() {
-            Arch::X86_64 => "lib64/ld-linux-x86-64.so.2",
-            Arch::Aarch64 => "lib/ld-linux-aarch64.so.1",
-        })
+    /// The loader, as every program of that processor names it, and where it is, seen from outside. The name may be a link
+    /// that leads out of here.
+    pub(crate) fn loader(&self) -> (&'static Path, PathBuf) {
+        let (named, name) = match Arch::host() {
+            Arch::X86_64 => ("lib64/ld-linux-x86-64.so.2", "ld-linux-x86-64.so.2"),
+            Arch::Aarch64 => ("lib/ld-linux-aarch64.so.1", "ld-linux-aarch64.so.1"),
+        };
+        (Path::new(named), self.root.join(Self::libraries()).join(name))
     }
 
     /// Whether it is complete, and of these packages.
@@ -92,7 +94,7 @@ impl JdkRoot {
 
     /// Everything that is started with a JVM finds its libraries in here: the next version may want one more.
     fn check(&self, sh: &Shell) -> Result<()> {
-        let (jre, loader) = (self.jre(), self.root.join(Self::loader()));
+        let (jre, (_, loader)) = (self.jre(), self.loader());
         ensure!(jre.join("bin/java").is_file(), "{} has no java where Debian puts it", self.root.display());
         let own = find(&jre, &["libjvm.so", "libjava.so", "libjli.so", "libnet.so", "libnio.so", "libmanagement.so"])?;
         let folders = own.iter().filter_map(|path| path.parent()).map(|folder| folder.display().to_string());
@@ -124,7 +126,7 @@ fn fetch(sh: &Shell, suite: &Suite<'_>, packages: &[String], jdk: &JdkRoot) -> R
     for package in packages {
         let version = suite.newest(package)?;
         let file = suite.download(package, &version, &download)?;
-        suite::unpack(sh, &file, &part.root)?;
+        suite::unpack(&file, &part.root)?;
         stamp += &format!("{package} {version} {}\n", suite.name());
     }
     make_real(sh, &part.root, &part.jre())?;

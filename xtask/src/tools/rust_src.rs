@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
@@ -55,7 +54,7 @@ fn from_debian(sh: &Shell, tools: &Path, folder: &Path) -> Result<()> {
     let package = suite.download("rust-src", version, &download)?;
     let unpacked = tools.join("rust-src-unpacked");
     suite::empty(&unpacked)?;
-    unpack_library(&package, &unpacked)?;
+    suite::read(&package, |content| unpack(content, &unpacked))?;
     fs::rename(&unpacked, folder).with_context(|| format!("failed to place {}", folder.display()))?;
     fs::remove_dir_all(&download).with_context(|| format!("failed to remove {}", download.display()))
 }
@@ -65,22 +64,7 @@ fn is_upstream(version: &str, upstream: &str) -> bool {
     version.strip_prefix(upstream).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
 }
 
-/// Takes the `library` folder out of the package. The rest, 360 MB of it, is the compiler's.
-fn unpack_library(package: &Path, into: &Path) -> Result<()> {
-    let mut dpkg = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(package)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("failed to start dpkg-deb")?;
-    let stream = dpkg.stdout.take().context("dpkg-deb has a stdout")?;
-    let unpacked = unpack(stream, into);
-    let status = dpkg.wait().context("failed to wait for dpkg-deb")?;
-    unpacked.with_context(|| format!("failed to unpack {}", package.display()))?;
-    ensure!(status.success(), "dpkg-deb failed on {}: {status}", package.display());
-    Ok(())
-}
-
+/// Takes the `library` folder out of the package's content. The rest, 360 MB of it, is the compiler's.
 fn unpack(stream: impl Read, into: &Path) -> Result<()> {
     let mut archive = tar::Archive::new(stream);
     for entry in archive.entries()? {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Error, Result, ensure};
 use xshell::{Shell, cmd};
@@ -146,9 +147,29 @@ pub(crate) fn empty(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))
 }
 
-/// Unpacks a whole package into `root`.
-pub(crate) fn unpack(sh: &Shell, package: &Path, root: &Path) -> Result<()> {
-    cmd!(sh, "dpkg-deb --extract {package} {root}")
-        .run()
-        .with_context(|| format!("failed to unpack {}", package.display()))
+/// Unpacks a whole package into `root`. dpkg-deb's own way would put folders in the place of links to folders, as a merged
+/// /usr has them.
+pub(crate) fn unpack(package: &Path, root: &Path) -> Result<()> {
+    read(package, |content| {
+        let tar = ["--extract", "--keep-directory-symlink", "--file=-", "--directory"];
+        let status = Command::new("tar").args(tar).arg(root).stdin(content).status().context("failed to start tar")?;
+        ensure!(status.success(), "tar failed: {status}");
+        Ok(())
+    })
+}
+
+/// Has somebody read a package's content, a tar.
+pub(crate) fn read(package: &Path, reader: impl FnOnce(ChildStdout) -> Result<()>) -> Result<()> {
+    let mut dpkg = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("failed to start dpkg-deb")?;
+    let content = dpkg.stdout.take().context("dpkg-deb has a stdout")?;
+    let read = reader(content);
+    let status = dpkg.wait().context("failed to wait for dpkg-deb")?;
+    read.with_context(|| format!("failed to unpack {}", package.display()))?;
+    ensure!(status.success(), "dpkg-deb failed on {}: {status}", package.display());
+    Ok(())
 }

@@ -229,6 +229,23 @@ fn a_length_that_is_put_in_behind_what_was_read_is_sent_as_a_patch() {
 }
 
 #[test]
+fn a_length_that_is_put_in_before_all_of_its_record_is_read_is_in_no_hole() {
+    let job = Job::start();
+    let (mut writer, mut tail) = (job.writer(), job.tail());
+    writer.begin();
+    writer.array(3 << 20, 7);
+    follow_to_the_end(&mut tail);
+    writer.array(3 << 20, 7);
+    let put_in = writer.end();
+    follow_to_the_end(&mut tail);
+    writer.finish();
+    follow_to_the_end(&mut tail);
+    tail.finish().expect("whole");
+    drop(tail);
+    assert_eq!(job.fetched().1.iter().map(|patch| (patch.offset, patch.length)).collect::<Vec<_>>(), [put_in]);
+}
+
+#[test]
 fn a_length_that_is_not_what_was_read_is_a_failure() {
     let job = Job::start();
     let (mut writer, mut tail) = without_a_length(&job);

@@ -9,6 +9,7 @@ mod dump_faults;
 mod dumpheap;
 mod exec_v4;
 mod faults;
+mod file;
 mod identities;
 mod in_cluster;
 mod injector;

@@ -14,7 +14,7 @@ use crate::steps::Steps;
 use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
 use crate::tools::suite::Unreachable;
-use crate::tools::{jdk_root, root};
+use crate::tools::{jdk_root, root, slurp};
 use crate::workspace::Workspace;
 
 /// Those that differ most: 8 writes a file and comes back to it, 25 writes two.
@@ -28,10 +28,11 @@ const DUMPS: [&str; 4] = ["dumpheap::", "redact::", "resume::", "shapes::"];
 
 /// Of these, what a JVM cannot do that writes a file: wait, stop, or do without a disk. What it does instead is told by
 /// tests that no other JVM can pass.
-const STREAMS_ALONE: [&str; 5] = [
+const STREAMS_ALONE: [&str; 6] = [
     "a_client_that_is_dead_does_not_keep_the_jvm",
     "a_client_that_takes_nothing_does_not_keep_the_jvm",
     "a_dump_needs_no_disk_at_all",
+    "a_hold_that_is_told_to_end_does_not_wait_for_a_jvm_that_is_stopped",
     "a_jvm_that_may_not_wait_is_dumped",
     "a_pause_that_becomes_too_long_is_ended",
 ];
@@ -112,6 +113,7 @@ fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
     let tests = bench.built.tests(|test| test.package == "jattach-injector" && test.name == "session")?;
     let mut variables = java.variables()?;
     variables.push(("JATTACH_INJECTOR", OsString::from(bench.injector)));
+    variables.push(("HPROF_SLURP", slurp::ensure(bench.workspace)?.into()));
     dev_build::run_tests(runner, &tests, &variables, &words(&SESSION, java))
 }
 

@@ -23,8 +23,8 @@ pub(super) fn java_layer(jdk: &JdkRoot) -> Result<Layer> {
     for file in FILES.iter().filter(|file| jre.join(file).is_file()) {
         layer.copy(home.join(file), &jre.join(file))?;
     }
-    let loader = JdkRoot::loader();
-    layer.copy(loader, &jdk.root.join(loader))?;
+    let (name, loader) = jdk.loader();
+    layer.copy(name, &loader)?;
     let (inside, libraries) = (JdkRoot::libraries(), jdk.root.join(JdkRoot::libraries()));
     for entry in fs::read_dir(&libraries).with_context(|| format!("failed to list {}", libraries.display()))? {
         let path = entry?.path();
