@@ -79,6 +79,14 @@ impl Client {
         self.send_bytes(&frame);
     }
 
+    /// Says that it is there, or it would be taken for dead where the JVM, or a busy machine, takes its time. A session that
+    /// has ended does not want to know.
+    fn beat(&mut self) {
+        let mut frame = Message::Heartbeat.to_frame();
+        self.encoder.seal(Message::Heartbeat.kind(), 0, 0, &mut frame).expect("short enough");
+        let _ = self.stdin.as_mut().expect("open").write_all(&frame);
+    }
+
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         match self.stdin.as_mut().expect("open").write_all(bytes) {
             // A session that has ended before it heard this says why on its stdout.
@@ -245,12 +253,15 @@ impl Client {
                     Message::Failure(failure) => end = Some(Err(failure)),
                     _ => {}
                 }
-                stored.is_some() || end.is_some()
+                true
             });
             assert!(received, "the stream ended without an end");
-            if begun && let Some(stream) = stored {
-                let offset = streams[stream as usize].len() as u64;
-                self.send(1, &Message::Ack { stream, offset });
+            match stored.filter(|_| begun) {
+                Some(stream) => {
+                    let offset = streams[stream as usize].len() as u64;
+                    self.send(1, &Message::Ack { stream, offset });
+                }
+                None => self.beat(),
             }
         }
         (self.job, self.streams) = (job, streams.clone());
