@@ -25,16 +25,20 @@ pub(crate) struct Fifos<'p> {
 }
 
 impl<'p> Fifos<'p> {
-    /// Makes both. None where nothing can be made in that place.
-    pub(crate) fn create(place: &'p Place) -> Result<Option<Fifos<'p>>, Failure> {
+    /// Makes both.
+    ///
+    /// # Errors
+    /// [`Code::NoSpace`] where nothing can be made in that place.
+    pub(crate) fn create(place: &'p Place) -> Result<Fifos<'p>, Failure> {
         let mut fifos = Fifos { place, name: Place::name()?, ends: [None, None] };
         for (end, suffix) in fifos.ends.iter_mut().zip(SUFFIXES) {
-            let Ok(file) = place.create_fifo(&format!("{}{suffix}", fifos.name)) else { return Ok(None) };
+            let made = place.create_fifo(&format!("{}{suffix}", fifos.name));
+            let file = made.map_err(|errno| place.refusal(errno))?;
             // A smaller one is slower, no more.
             let _ = fcntl(file.as_fd(), FcntlArg::F_SETPIPE_SZ(CAPACITY));
             *end = Some(file);
         }
-        Ok(Some(fifos))
+        Ok(fifos)
     }
 
     /// What the JVM calls the first of them.

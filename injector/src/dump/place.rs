@@ -102,6 +102,15 @@ impl Place {
         format!("{}/{name}", self.seen)
     }
 
+    /// That nothing can be made here.
+    pub(crate) fn refusal(&self, errno: Errno) -> Failure {
+        Failure::new(Code::NoSpace, "no place where the JVM can write its heap dump to").evidence(format!(
+            "{}: {}",
+            self.whose,
+            describe(errno)
+        ))
+    }
+
     /// Creates `name`, for its owner alone.
     pub(crate) fn create(&self, name: &str) -> nix::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;

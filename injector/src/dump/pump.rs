@@ -44,7 +44,13 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
         if kept_out && place.is_through_us() {
             continue;
         }
-        let Some(fifos) = Fifos::create(&place)? else { continue };
+        let fifos = match Fifos::create(&place) {
+            Ok(fifos) => fifos,
+            Err(failure) => {
+                refusal = failure;
+                continue;
+            }
+        };
         let begin = Instant::now();
         artefact.is_written(place.is_through_us());
         let mut pump = Pump::start(order, artefact, fifos)?;

@@ -78,7 +78,7 @@ fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// The files without a name that hold has open.
-fn spools(hold: u32) -> Vec<PathBuf> {
+pub(crate) fn spools(hold: u32) -> Vec<PathBuf> {
     let fds = fs::read_dir(Path::new("/proc").join(hold.to_string()).join("fd")).expect("its descriptors");
     let fds = fds.map(|entry| entry.expect("an entry").path());
     fds.filter(|fd| fs::metadata(fd).is_ok_and(|meta| meta.is_file() && meta.nlink() == 0)).collect()

@@ -6,6 +6,7 @@ mod collectors;
 mod container;
 mod disk;
 mod file;
+mod full;
 mod killed;
 mod place;
 mod rendezvous;

@@ -13,38 +13,41 @@ use crate::client::{Client, attach, dump_heap};
 use crate::container::{Container, IN_MEMORY, NESTED, PLAIN, Shape, child_of, enter};
 use crate::killed::Opens;
 
-/// A read-only root filesystem, and what else is mounted there.
-const READ_ONLY: &str = r#"SHM mount -o remount,bind,ro / &&
-    mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp && echo && exec "$1" hold"#;
+/// A read-only root filesystem, and a /dev/shm that is not the target's.
+pub(crate) const READ_ONLY: &str = r#"mount -t tmpfs none /dev/shm && mount -o remount,bind,ro / &&
+    mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp"#;
 
-/// A /dev/shm that is not the target's, or the pod's that is.
-const OWN_SHM: &str = "mount -t tmpfs none /dev/shm &&";
-const THE_PODS_SHM: &str = "";
+/// The same with the pod's /dev/shm.
+const READ_ONLY_SHARED: &str =
+    r#"mount -o remount,bind,ro / && mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp"#;
 
-/// A container with a hold that may write nowhere but in /dev/shm.
-struct ReadOnly {
-    container: Container,
+/// A container with a hold in a mount namespace of its own.
+pub(crate) struct Apart {
+    pub(crate) container: Container,
     nsenter: Child,
     _own: tempfile::TempDir,
 }
 
-impl ReadOnly {
-    fn start(shape: &Shape, shm: &str) -> ReadOnly {
-        let container = Container::shaped(shape, 20);
+impl Apart {
+    /// Starts both; a shell does the mounts, to which $0 is a directory of hold's own.
+    pub(crate) fn start(shape: &Shape, megabytes: u32, mounts: &str) -> Apart {
+        let container = Container::shaped(shape, megabytes);
         let own = tempfile::tempdir_in("/var/tmp").expect("a directory");
+        let script = format!(r#"{mounts} && echo && exec "$1" hold"#);
         let mut command = container.command("unshare");
-        command.args(["--mount", "sh", "-c", &READ_ONLY.replace("SHM", shm)]).arg(own.path()).arg(container.injector());
+        command.args(["--mount", "sh", "-c", &script]).arg(own.path()).arg(container.injector());
         let mut nsenter = command.stdout(Stdio::piped()).spawn().expect("hold");
         let mut line = String::new();
         BufReader::new(nsenter.stdout.take().expect("piped")).read_line(&mut line).expect("its mounts are there");
-        ReadOnly { container, nsenter, _own: own }
+        assert!(!line.is_empty(), "the mounts have failed");
+        Apart { container, nsenter, _own: own }
     }
 
-    fn hold(&self) -> u32 {
+    pub(crate) fn hold(&self) -> u32 {
         child_of(self.nsenter.id())
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let mut session = enter(self.hold());
         session.arg(self.container.injector());
         Client::connect_through(session)
@@ -63,20 +66,20 @@ impl ReadOnly {
     }
 }
 
-impl Drop for ReadOnly {
+impl Drop for Apart {
     fn drop(&mut self) {
         let _ = self.nsenter.kill();
         let _ = self.nsenter.wait();
     }
 }
 
-fn signal(pid: u32, signal: Signal) {
+pub(crate) fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.try_into().expect("a pid")), signal).expect("it runs");
 }
 
 #[test]
 fn a_dump_goes_through_the_targets_tmp_where_the_injectors_root_is_read_only() {
-    let mut pod = ReadOnly::start(&PLAIN, OWN_SHM);
+    let mut pod = Apart::start(&PLAIN, 20, READ_ONLY);
     let dump = pod.client().ask(dump_heap()).whole();
     assert!(dump.len() > 20 << 20);
     assert!(dump.ends_with(&[0x2c, 0, 0, 0, 0, 0, 0, 0, 0]), "HEAP_DUMP_END");
@@ -86,7 +89,7 @@ fn a_dump_goes_through_the_targets_tmp_where_the_injectors_root_is_read_only() {
 
 #[test]
 fn a_dump_needs_no_disk_at_all() {
-    let mut pod = ReadOnly::start(&IN_MEMORY, OWN_SHM);
+    let mut pod = Apart::start(&IN_MEMORY, 20, READ_ONLY);
     assert!(pod.client().ask(dump_heap()).whole().len() > 20 << 20);
     assert_eq!(pod.container.left_behind(), [""; 0]);
     pod.container.assert_unharmed();
@@ -94,7 +97,7 @@ fn a_dump_needs_no_disk_at_all() {
 
 #[test]
 fn a_dump_goes_through_the_pods_shared_memory_where_the_injectors_root_is_read_only() {
-    let mut pod = ReadOnly::start(&PLAIN, THE_PODS_SHM);
+    let mut pod = Apart::start(&PLAIN, 20, READ_ONLY_SHARED);
     let opens = Opens::watch(&pod.container);
     let mut client = pod.client();
     client.request(dump_heap());
@@ -109,8 +112,8 @@ fn a_dump_goes_through_the_pods_shared_memory_where_the_injectors_root_is_read_o
 /// JVM's way to them leads through the injector.
 #[test]
 fn a_jvm_goes_on_whose_injector_is_killed_before_it_dumps_wherever_that_may_write() {
-    for shm in [OWN_SHM, THE_PODS_SHM] {
-        let mut pod = ReadOnly::start(&PLAIN, shm);
+    for mounts in [READ_ONLY, READ_ONLY_SHARED] {
+        let mut pod = Apart::start(&PLAIN, 20, mounts);
         pod.kill_before_it_dumps(pod.container.init());
         pod.container.assert_unharmed();
     }
@@ -118,7 +121,7 @@ fn a_jvm_goes_on_whose_injector_is_killed_before_it_dumps_wherever_that_may_writ
 
 #[test]
 fn a_jvm_that_is_stopped_before_it_dumps_goes_on_without_the_injector_that_was_told_to_end() {
-    let mut pod = ReadOnly::start(&PLAIN, OWN_SHM);
+    let mut pod = Apart::start(&PLAIN, 20, READ_ONLY);
     let opens = Opens::watch(&pod.container);
     let mut client = pod.client();
     client.request(dump_heap());
@@ -134,7 +137,7 @@ fn a_jvm_that_is_stopped_before_it_dumps_goes_on_without_the_injector_that_was_t
 /// In a namespace below ours there is no such way, and a JVM of 22 or newer waits for somebody who reads.
 #[test]
 fn a_jvm_that_waits_for_an_injector_that_was_killed_is_released_by_the_next_one() {
-    let mut pod = ReadOnly::start(&NESTED, OWN_SHM);
+    let mut pod = Apart::start(&NESTED, 20, READ_ONLY);
     pod.kill_before_it_dumps(child_of(child_of(pod.container.init())));
     let _next = Hold::start(&pod.container);
     Client::connect(&pod.container).ask(attach("properties", &[])).whole();
