@@ -3,6 +3,7 @@
 //! ([`send`]).
 
 pub(crate) mod artefact;
+mod cpu;
 mod fifo;
 mod intake;
 pub(crate) mod place;
