@@ -192,7 +192,8 @@ fn is_the_injectors(error: &session::Error) -> bool {
 }
 
 async fn explained(context: &Context, debugger: &Debugger, action: &Action, error: session::Error) -> Failure {
-    let mut failure = postmortem::examine(context, debugger, error.into()).await;
+    let what = if matches!(action, Action::DumpHeap(_)) { "the heap dump" } else { "the command" };
+    let mut failure = postmortem::examine(context, debugger, what, error.into()).await;
     failure.remedy = line::with_clean(&failure.remedy, &context.options.flags, context.target.pod_name());
     if failure.exit == Exit::Transfer && changes_the_jvm(action) {
         return failure.remedy("it may have been done all the same: look before you do it again");

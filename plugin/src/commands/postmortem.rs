@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::Context;
 use crate::debugger::Debugger;
@@ -15,8 +15,8 @@ use crate::target;
 const POLL: Duration = Duration::from_millis(250);
 const POLLS: u32 = 12;
 
-/// The failure of a conversation, made more exact where the pod tells more.
-pub(super) async fn examine(context: &Context, debugger: &Debugger, failure: Failure) -> Failure {
+/// The failure of a conversation about `what`, made more exact where the pod tells more.
+pub(super) async fn examine(context: &Context, debugger: &Debugger, what: &str, failure: Failure) -> Failure {
     if failure.exit != Exit::Transfer {
         return failure;
     }
@@ -37,7 +37,10 @@ pub(super) async fn examine(context: &Context, debugger: &Debugger, failure: Fai
             return ended(&failure, &fate);
         }
         if let Some(end) = injector_end(&pod, &debugger.container) {
-            let evidence = format!("{end}; {}", failure.evidence);
+            if was_told_to(end) {
+                return Failure::new(Exit::Interrupted, format!("{what} was ended")).evidence(describe(end));
+            }
+            let evidence = format!("{}; {}", describe(end), failure.evidence);
             return failure.evidence(evidence);
         }
         tokio::time::sleep(POLL).await;
@@ -87,17 +90,22 @@ fn ended(failure: &Failure, fate: &str) -> Failure {
 }
 
 /// How the injector's own container ended, if it did.
-fn injector_end(pod: &Pod, container: &str) -> Option<String> {
+fn injector_end<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerStateTerminated> {
     let statuses = pod.status.as_ref()?.ephemeral_container_statuses.as_ref()?;
     let own: &ContainerStatus = statuses.iter().find(|status| status.name == container)?;
-    let end = own.state.as_ref()?.terminated.as_ref()?;
+    own.state.as_ref()?.terminated.as_ref()
+}
+
+/// Whether it ended because somebody told it to: what it has said of that to its clients need not have arrived, for its end is
+/// the end of everything in its container.
+fn was_told_to(end: &ContainerStateTerminated) -> bool {
+    end.exit_code == 0 && end.message.as_deref().is_some_and(|message| message.starts_with("told to end"))
+}
+
+fn describe(end: &ContainerStateTerminated) -> String {
     let reason = end.reason.as_deref().unwrap_or("no reason given");
     let message = end.message.as_deref().unwrap_or_default();
-    Some(
-        format!("the injector's container ended: {reason}, exit code {} {message}", end.exit_code)
-            .trim_end()
-            .to_owned(),
-    )
+    format!("the injector's container ended: {reason}, exit code {} {message}", end.exit_code).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -129,10 +137,11 @@ mod tests {
             serde_json::from_value(json!({"status": {"ephemeralContainerStatuses": [status]}})).expect("a pod")
         };
         let killed = status(json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}));
-        assert_eq!(
-            injector_end(&killed, "jattach-abcde").as_deref(),
-            Some("the injector's container ended: OOMKilled, exit code 137")
-        );
+        let end = injector_end(&killed, "jattach-abcde").expect("its end");
+        assert_eq!(describe(end), "the injector's container ended: OOMKilled, exit code 137");
+        assert!(!was_told_to(end));
+        let told = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "told to end by a client"}});
+        assert!(injector_end(&status(told), "jattach-abcde").is_some_and(was_told_to));
         assert_eq!(injector_end(&killed, "jattach-other"), None);
         assert_eq!(injector_end(&status(json!({"running": {}})), "jattach-abcde"), None);
     }

@@ -31,9 +31,9 @@ impl<'c> Kept<'c> {
         self.armed = true;
     }
 
-    /// With the target everything goes that was not here yet.
+    /// With the target everything goes that was not here yet, and with an injector that somebody has ended.
     pub(super) fn ended(&mut self, failure: &Failure) {
-        self.lost |= failure.exit == Exit::Target;
+        self.lost |= matches!(failure.exit, Exit::Target | Exit::Interrupted);
     }
 
     /// The injector has given the job up.
