@@ -12,12 +12,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use jattach_protocol::frame::Encoder;
-use jattach_protocol::message::{Hello, SILENCE_SECONDS, VERSION};
+use jattach_protocol::message::SILENCE_SECONDS;
 use jattach_protocol::{Code, Failure, Message};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::PollFlags;
 
-use crate::SOFTWARE;
 use crate::rendezvous;
 use crate::sys::wait::{Bell, Wanted, wait};
 
@@ -51,16 +50,14 @@ pub(crate) fn run() -> ExitCode {
 
 /// Says on stdout, in frames, that there is nobody to talk to: the client reads nothing else.
 fn no_hold(error: &io::Error) -> Failure {
-    let failure = Failure::new(Code::Other, "the injector in the debug container does not answer")
+    let failure = Failure::new(Code::Gone, "the injector in the debug container does not answer")
         .evidence(format!("no connection to its socket: {error}"))
         .remedy("run the command again; if it stays so, end the debug container with `kubectl jattach TARGET clean`");
-    let mut encoder = Encoder::new();
-    let hello = Message::Hello(Hello { version: VERSION, software: SOFTWARE.to_owned(), capabilities: 0 });
-    for message in [hello, Message::Failure(failure.clone())] {
-        let mut frame = message.to_frame();
-        if encoder.seal(message.kind(), 0, 0, &mut frame).is_err() || io::stdout().write_all(&frame).is_err() {
-            break;
-        }
+    let message = Message::Failure(failure.clone());
+    let mut frame = message.to_frame();
+    if Encoder::new().seal(message.kind(), 0, 0, &mut frame).is_ok() {
+        // Nobody may be there to read it any more.
+        let _ = io::stdout().write_all(&frame);
     }
     failure
 }

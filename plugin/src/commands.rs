@@ -172,15 +172,16 @@ async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failur
         ));
         to.forget();
     }
-    let found = debugger::ensure(cluster, target, &options.injector, None, notes).await?;
-    let session = Session::open(cluster, &found).await;
-    if !found.reused || !session.as_ref().is_err_and(is_the_injectors) {
-        return Ok((found, session));
+    let mut gone = Vec::new();
+    loop {
+        let found = debugger::ensure(cluster, target, &options.injector, &gone, notes).await?;
+        let session = Session::open(cluster, &found).await;
+        if !found.reused || !session.as_ref().is_err_and(is_the_injectors) {
+            return Ok((found, session));
+        }
+        tracing::info!(container = %found.container, "the running injector does not answer; taking another");
+        gone.push(found.container);
     }
-    tracing::info!(container = %found.container, "the running injector does not answer; starting another");
-    let other = debugger::ensure(cluster, target, &options.injector, Some(&found.container), notes).await?;
-    let session = Session::open(cluster, &other).await;
-    Ok((other, session))
 }
 
 /// Whether the injector itself does not answer, and not the way to it: only then does another one do better.

@@ -45,7 +45,7 @@ pub(crate) struct Debugger {
 
 /// A running injector for the target: one that is there already, or a new one. Its security context is what the API
 /// shows of the target; where that does not fit the JVM, the injector says so, and [`ensure_exact`] gives one that does.
-/// Never the one named `gone`: that has turned out to be no more.
+/// Never one that is `gone`: those have turned out to be no more.
 ///
 /// # Errors
 /// Exit code 3 if the target ends meanwhile, 4 if a refusal stands in the way, 5 if the container does not start.
@@ -53,12 +53,12 @@ pub(crate) async fn ensure(
     cluster: &Cluster,
     target: &Target,
     injector: &Injector,
-    gone: Option<&str>,
+    gone: &[String],
     notes: &Notes,
 ) -> Result<Debugger> {
     let derived = security::derive(&target.pod, &target.container);
     let mut candidates = reuse::candidates(&target.pod);
-    candidates.retain(|candidate| Some(candidate.name.as_str()) != gone);
+    candidates.retain(|candidate| !gone.contains(&candidate.name));
     ensure_as(cluster, target, candidates, injector, derived, notes).await
 }
 

@@ -86,7 +86,7 @@ impl Session {
     /// Starts `session` in the container and waits for its hello.
     ///
     /// # Errors
-    /// Those of exec; 8 where what answers is no injector; 5 where it speaks another version of the protocol.
+    /// Those of exec; the injector's own; 8 where what answers is no injector; 5 where it speaks another version of the protocol.
     pub(crate) async fn open(cluster: &Cluster, debugger: &Debugger) -> Result<Session, Error> {
         let mut attached = debugger::exec(cluster, debugger, &SESSION).await?;
         let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());
@@ -105,6 +105,8 @@ impl Session {
         session.outgoing.send(0, &Message::Hello(Hello { version: VERSION, software: name(), capabilities: 0 }));
         match session.incoming.next().await? {
             (_, Message::Hello(hello)) => greet(&hello, &debugger.container)?,
+            // There is a container, and nobody in it to talk to.
+            (_, Message::Failure(failure)) => return Err(Error::Injector(failure)),
             _ => return Err(not_an_injector("it did not say hello").into()),
         }
         Ok(session)

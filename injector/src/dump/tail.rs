@@ -102,6 +102,7 @@ fn dump_at(place: &Place, order: &Order<'_>, artefact: &Artefact) -> Result<Outc
     let mut tail = Tail { place, name, artefact, intake, file: None, lacking: VecDeque::new(), failed: None };
     let flag = if order.live { "-live" } else { "-all" };
     let command = Command::from_words("dumpheap", &[&place.path(&tail.name), flag])?;
+    artefact.is_written(place.is_through_us());
     let mut reply = hotspot::connect(order.target, Limits::default())?.request(&command)?;
     let text = read_reply(&mut reply, &mut || {
         tail.look();

@@ -212,11 +212,10 @@ impl Desk {
         }
     }
 
-    /// Nobody wants the heap dump that runs, if it is the one that is `meant`.
-    pub(crate) fn give_up(&self, meant: impl Fn(&Artefact) -> bool) {
-        if let Some(dump) = self.running_dump().filter(|dump| meant(dump)) {
-            dump.end(ended("its client has given it up"));
-        }
+    /// Nobody wants the heap dump that runs, if it is the one that is `meant`; whether it is.
+    pub(crate) fn give_up(&self, meant: impl Fn(&Artefact) -> bool) -> bool {
+        let dump = self.running_dump().filter(|dump| meant(dump));
+        dump.inspect(|dump| dump.end(ended("its client has given it up"))).is_some()
     }
 
     fn running_dump(&self) -> Option<Arc<Artefact>> {

@@ -60,21 +60,27 @@ fn threads(artefact: &Arc<Artefact>) -> Result<JoinHandle<()>, Failure> {
 /// # Errors
 /// Why there is nothing to go on with: [`Code::Gone`], or what the dump has failed with.
 pub(super) fn resume(desk: &Desk, peer: &Arc<Peer>, id: u32, resume: &Resume, ttl: u32) -> Result<(), Failure> {
-    let gone = |cause: &str| Failure::new(Code::Gone, cause).remedy("run the command again: it begins another one");
-    let dump = desk.dump(resume.job).ok_or_else(|| gone("the injector has no such heap dump any more"))?;
+    let dump = desk.dump(resume.job).ok_or_else(|| gone(resume.job))?;
     let client = Client::returned(peer, id, patience(ttl));
     if let Attached::Live = dump.attach(client.clone(), resume.stored)? {
         return Ok(());
     }
     let result = dump.result().map_err(|failure| match failure.code {
         // Nobody came for it, or somebody said so.
-        Code::Cancelled => gone(&failure.cause).evidence(failure.evidence),
+        Code::Cancelled => Failure { cause: failure.cause, evidence: failure.evidence, ..gone(resume.job) },
         _ => failure,
     })?;
     let mut last = last(client, Ok(result));
     last.before.insert(0, Message::Started(dump.started));
     last.tell();
     Ok(())
+}
+
+/// That there is nothing to come back for.
+pub(super) fn gone(job: u64) -> Failure {
+    Failure::new(Code::Gone, "the injector has no such heap dump any more")
+        .evidence(format!("nobody came for job {job} within its --ttl, or it was given up"))
+        .remedy("run the command again: it begins another one")
 }
 
 fn patience(ttl: u32) -> Duration {

@@ -173,8 +173,8 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
             return answered;
         }
         Operation::GiveUp(job) => {
-            desk.give_up(|dump| dump.started.job == job);
-            return serve::end(peer, id);
+            let given_up = desk.give_up(|dump| dump.started.job == job);
+            return if given_up { serve::end(peer, id) } else { Err(dump::gone(job)) };
         }
         _ => {}
     }

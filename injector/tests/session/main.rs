@@ -212,7 +212,7 @@ fn a_session_without_a_hold_says_so_in_frames() {
     let mut client = Client::start(&container);
     let failure = client.answer().failure();
     assert!(failure.cause.contains("does not answer"), "{failure}");
-    assert_eq!(client.close().code(), Some(1));
+    assert_eq!(client.close().code(), Some(8));
 }
 
 #[test]

@@ -181,12 +181,12 @@ fn a_dump_that_somebody_gives_up_without_having_come_for_it_keeps_nobody_waiting
     client.close_stdin();
     let mut other = Client::connect(&container);
     other.until_job_waits();
-    other.ask(Operation::GiveUp(client.job ^ 1)).whole();
+    assert_eq!(other.ask(Operation::GiveUp(client.job ^ 1)).failure().code, Code::Gone);
     other.until_job_waits();
     other.ask(Operation::GiveUp(client.job)).whole();
     other.request_as(2, true, attach("properties", &[]));
     other.answer().whole();
-    other.ask(Operation::GiveUp(client.job)).whole();
+    assert_eq!(other.ask(Operation::GiveUp(client.job)).failure().code, Code::Gone);
     container.assert_unharmed();
 }
 

@@ -49,7 +49,7 @@ pub enum Operation {
     },
     /// The injector ends when it has no job.
     Shutdown,
-    /// Nobody comes for the heap dump of this job any more. One that is over needs no giving up.
+    /// Nobody comes for the heap dump of this job any more; [`Code::Gone`] where it is over.
     GiveUp(u64),
 }
 

@@ -1,8 +1,8 @@
 //! What there is of an earlier dump in FILE.part, and its job in the injector: gone on with, or given up. A dump of the same
 //! FILE that nobody wants any more is not to keep the injector from making another.
 
-use jattach_protocol::Message;
 use jattach_protocol::message::Operation;
+use jattach_protocol::{Code, Message};
 
 use super::fetch::{Begun, Errand, ask_again, is_cut};
 use super::{Landing, blocking};
@@ -62,15 +62,21 @@ async fn take_up(
     }
 }
 
-/// Has the injector end a job that nobody comes for any more, if it still has it. Another session goes on: this one may have
-/// asked for that dump.
+/// Has the injector end a job that nobody comes for any more; whether it still had that, and now takes a moment to end it.
+/// Another session goes on: this one may have asked for that dump.
 ///
 /// # Errors
 /// Those of the conversations.
-pub(super) async fn give_up(errand: &Errand<'_>, session: Session, job: &Job) -> Result<Session, Error> {
+pub(super) async fn give_up(errand: &Errand<'_>, session: Session, job: &Job) -> Result<(Session, bool), Error> {
     drop(session);
     let mut session = Session::open(&errand.context.cluster, errand.debugger).await?;
     session.request(errand.context.request(Operation::GiveUp(job.job)));
-    while !matches!(session.next().await?, Message::End(_)) {}
-    Ok(session)
+    loop {
+        match session.next().await {
+            Ok(Message::End(_)) => return Ok((session, true)),
+            Ok(_) => {}
+            Err(Error::Injector(failure)) if failure.code == Code::Gone => return Ok((session, false)),
+            Err(error) => return Err(error),
+        }
+    }
 }

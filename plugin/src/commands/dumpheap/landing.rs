@@ -144,6 +144,12 @@ fn earlier(file: &DumpFile, source: &Source, wanted: &Wanted, notes: &Notes) -> 
         (None, true, _) => Earlier::Whole(Box::new(record)),
         (Some(why), true, _) => Earlier::WholeOfAnother(Box::new(record), why),
         (None, false, true) => Earlier::Begun(Box::new(record)),
+        // Another dump would cost this one its rest, for what may be a slip of the fingers.
+        (Some(why), false, true) if record.source == *source => {
+            return Err(Failure::usage(format!("{part} is the beginning of another dump of this JVM"))
+                .evidence(why)
+                .remedy("go on with the flags it was begun with, give another FILE, or --no-resume to give it up"));
+        }
         (Some(why), false, true) => {
             notes.say(&format!("{part} cannot be gone on with ({why}): starting afresh"));
             Earlier::None

@@ -97,8 +97,9 @@ async fn to_file(errand: &Errand<'_>, mut session: Session, landing: &mut Landin
     }
     let mut wait = errand.context.options.injector.wait;
     if let Some(job) = unwanted.and_then(|record| record.job) {
-        session = earlier::give_up(errand, session, &job).await?;
-        wait = true;
+        let was_there;
+        (session, was_there) = earlier::give_up(errand, session, &job).await?;
+        wait |= was_there;
     }
     let survey = before::survey(errand, &mut session, wait).await?;
     before::consent(errand, &survey, Some(&landing.path)).await?;

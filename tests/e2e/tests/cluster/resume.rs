@@ -130,23 +130,29 @@ fn a_dump_that_is_not_to_be_gone_on_with_is_begun_anew() {
 fn a_part_that_was_changed_is_begun_anew_and_its_dump_in_the_injector_given_up() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
-    for flag in [None, Some("--all")] {
-        let (transfer, _) = broken(&pod, |running| {
-            running.kill();
-            None
-        });
-        transfer.proxy.set(Fault::None);
-        let program = match flag {
-            Some(flag) => transfer.program.clone().arg(flag),
-            None => {
-                std::fs::write(transfer.file().with_extension("hprof.part"), "JAVA PROFILE 1.0.2").expect("room");
-                transfer.program.clone()
-            }
-        };
-        let _ = program.run().succeeded().says("starting afresh");
-        dump::verify(&transfer.file());
-        assert_eq!(transfer.names(), ["x.hprof"]);
-    }
+    let (transfer, _) = broken(&pod, |running| {
+        running.kill();
+        None
+    });
+    transfer.proxy.set(Fault::None);
+    std::fs::write(transfer.file().with_extension("hprof.part"), "JAVA PROFILE 1.0.2").expect("room");
+    let _ = transfer.program.clone().run().succeeded().says("starting afresh");
+    dump::verify(&transfer.file());
+    assert_eq!(transfer.names(), ["x.hprof"]);
+}
+
+#[test]
+fn a_part_of_a_dump_with_other_flags_is_left_as_it_is() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let (transfer, _) = broken(&pod, |running| {
+        running.kill();
+        None
+    });
+    transfer.proxy.set(Fault::None);
+    let _ = transfer.program.clone().arg("--all").run().ended_with(2).explains().says("--no-resume");
+    let ran = transfer.program.clone().run().succeeded().says("Going on with");
+    is_whole(&pod, &transfer, &ran);
 }
 
 #[test]

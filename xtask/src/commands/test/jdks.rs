@@ -38,6 +38,16 @@ const STREAMS_ALONE: [&str; 6] = [
 ];
 const FILES_ALONE: &str = "file::";
 
+/// The faults that are another thing where a dump comes in two streams.
+const FAULTS_OF_PAIRS: [&str; 6] = [
+    "connections_that_are_cut_are_gone_on_with",
+    "a_client_that_is_killed_goes_on_when_it_is_started_again",
+    "a_connection_that_stands_still_is_left_for_another",
+    "an_injector_that_is_killed_is_replaced_and_swept_after",
+    "a_jvm_that_is_killed_while_it_dumps_has_ended",
+    "a_spool_that_is_full_makes_the_jvm_wait_as_long_as_it_may",
+];
+
 /// What the steps work with.
 pub(super) struct Bench<'a> {
     pub(super) workspace: &'a Workspace,
@@ -119,7 +129,9 @@ fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
 
 fn in_lab(bench: &Bench<'_>, java: &Java) -> Result<()> {
     let images = jvm::write_of(bench.workspace, java, bench.compiler, bench.yes)?;
-    let result = e2e::in_lab(bench.workspace, bench.built, &images, &words(&DUMPS, java), bench.yes);
+    let faults = if java.version() > 21 { &FAULTS_OF_PAIRS[..] } else { &[] };
+    let words = words(&[&DUMPS[..], faults].concat(), java);
+    let result = e2e::in_lab(bench.workspace, bench.built, &images, &words, bench.yes);
     // Some are a gigabyte, and made again in seconds.
     for image in [images.plain, images.shell, images.user] {
         fs::remove_file(&image.path).with_context(|| format!("failed to remove {}", image.path.display()))?;
