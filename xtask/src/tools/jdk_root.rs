@@ -15,7 +15,7 @@ use super::suite::{self, Suite};
 use crate::arch::Arch;
 use crate::workspace::Workspace;
 
-/// Every version that tests are for, and the suite with the oldest packages of it: those change least.
+/// Every version that tests are for, and a suite that has it: a released one where there is one, else the one that has all.
 const SUITES: [(u32, &str); 7] =
     [(8, "sid"), (11, "sid"), (17, "bookworm"), (21, "trixie"), (25, "trixie"), (26, "sid"), (28, "sid")];
 
@@ -61,10 +61,11 @@ pub(crate) fn ensure(workspace: &Workspace, version: u32) -> Result<JdkRoot> {
 
 impl JdkRoot {
     /// Where the JRE is, seen from outside.
-    pub(crate) fn jre(&self) -> PathBuf {
+    pub(crate) fn jre(&self) -> Result<PathBuf> {
         let home = self.root.join(format!("usr/lib/jvm/java-{}-openjdk-{}", self.version, Arch::host().oci()));
         // Until 8 a JDK had its JRE in a folder of its own.
-        [home.join("jre"), home].into_iter().find(|home| home.join("bin/java").is_file()).unwrap_or_default()
+        let jre = [home.join("jre"), home.clone()].into_iter().find(|home| home.join("bin/java").is_file());
+        jre.with_context(|| format!("there is no java in {}", home.display()))
     }
 
     /// The folder of the libraries, as it is called inside.
@@ -94,8 +95,7 @@ impl JdkRoot {
 
     /// Everything that is started with a JVM finds its libraries in here: the next version may want one more.
     fn check(&self, sh: &Shell) -> Result<()> {
-        let (jre, (_, loader)) = (self.jre(), self.loader());
-        ensure!(jre.join("bin/java").is_file(), "{} has no java where Debian puts it", self.root.display());
+        let (jre, (_, loader)) = (self.jre()?, self.loader());
         let own = find(&jre, &["libjvm.so", "libjava.so", "libjli.so", "libnet.so", "libnio.so", "libmanagement.so"])?;
         let folders = own.iter().filter_map(|path| path.parent()).map(|folder| folder.display().to_string());
         let path = [self.root.join(Self::libraries()).display().to_string()].into_iter().chain(folders);
@@ -129,9 +129,10 @@ fn fetch(sh: &Shell, suite: &Suite<'_>, packages: &[String], jdk: &JdkRoot) -> R
         suite::unpack(&file, &part.root)?;
         stamp += &format!("{package} {version} {}\n", suite.name());
     }
-    make_real(sh, &part.root, &part.jre())?;
+    let jre = part.jre()?;
+    make_real(sh, &part.root, &jre)?;
     part.check(sh)?;
-    let java = Path::new("/").join(part.jre().strip_prefix(&part.root)?).join("bin/java");
+    let java = Path::new("/").join(jre.strip_prefix(&part.root)?).join("bin/java");
     symlink(java, part.root.join("usr/bin/java")).context("failed to put java into the path")?;
     fs::write(part.root.join(STAMP), stamp).context("failed to write which packages there are")?;
     suite::empty(&jdk.root)?;

@@ -16,7 +16,7 @@ const FILES: [&str; 2] = ["release", "bin/java"];
 
 pub(super) fn java_layer(jdk: &JdkRoot) -> Result<Layer> {
     let mut layer = Layer::default();
-    let (home, jre) = (Path::new(JAVA_HOME), jdk.jre());
+    let (home, jre) = (Path::new(JAVA_HOME), jdk.jre()?);
     for folder in FOLDERS.iter().filter(|folder| jre.join(folder).is_dir()) {
         layer.copy_tree(&home.join(folder), &jre.join(folder))?;
     }
