@@ -24,7 +24,7 @@ const MAX_PATCHES: usize = 1 << 16;
 /// 256 MiB a second.
 const FAIR: Duration = Duration::from_millis(4);
 
-/// Between two blocks that are sent while the JVM dumps and CPU is scarce: 32 MiB a second are more than most ways to a client carry, and what
+/// Between two blocks that are sent while the JVM dumps: 32 MiB a second are more than most ways to a client carry, and what
 /// sending takes of the node's CPU the JVM does not get.
 const PACE: Duration = Duration::from_millis(31);
 
@@ -63,8 +63,6 @@ struct State {
     deadline: Option<Instant>,
     /// There is no room for the dump as it is.
     tight: bool,
-    /// The JVM has all the CPU it wants, whatever we do.
-    cpu_is_free: bool,
     /// It waits just now.
     jvm_waits: bool,
     /// How many blocks were moved into the spool.
@@ -133,7 +131,6 @@ impl Artefact {
             dumping: false,
             deadline: None,
             tight: false,
-            cpu_is_free: false,
             jvm_waits: false,
             moved: 0,
             sent: None,
@@ -164,11 +161,6 @@ impl Artefact {
     pub(crate) fn may_be_left(&self) -> bool {
         let state = self.state();
         state.stopped.is_some() && state.through_us
-    }
-
-    /// Whether what is done beside the JVM's dump takes nothing of the CPU that it wants itself.
-    pub(crate) fn cpu_is_free(&self, is_free: bool) {
-        self.state().cpu_is_free = is_free;
     }
 
     /// A buffer for [`MAX_BLOCK`] bytes.
@@ -467,8 +459,9 @@ impl State {
             return Err(Some(left));
         }
         match self.queue.take() {
+            // While the JVM dumps it needs the pod's CPU itself, and few bytes leave in that time.
             Some(mut block) => {
-                block.leisure = !self.dumping || self.cpu_is_free;
+                block.leisure = !self.dumping;
                 self.sent = Some(Instant::now());
                 Ok(Step::Send(client, block))
             }
@@ -476,10 +469,10 @@ impl State {
         }
     }
 
-    /// How long the next block waits for its turn: while the JVM dumps and CPU is scarce, it comes first, as long as there is
-    /// room for all of its dump.
+    /// How long the next block waits for its turn: while the JVM dumps, it comes first, as long as there is room for all of
+    /// its dump.
     fn pace(&self) -> Option<Duration> {
-        if !self.dumping || self.tight || self.jvm_waits || self.cpu_is_free {
+        if !self.dumping || self.tight || self.jvm_waits {
             return None;
         }
         let left = PACE.checked_sub(self.sent?.elapsed())?;

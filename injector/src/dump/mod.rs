@@ -3,7 +3,6 @@
 //! ([`send`]).
 
 pub(crate) mod artefact;
-mod cpu;
 mod fifo;
 mod intake;
 pub(crate) mod place;

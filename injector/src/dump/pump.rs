@@ -12,7 +12,6 @@ use jattach_protocol::message::{Form, PART, Phase, Progress, Redact, STREAMS, Su
 use jattach_protocol::{Code, Failure};
 
 use super::artefact::Artefact;
-use super::cpu::{self, Cpu};
 use super::fifo::Fifos;
 use super::intake::Intake;
 use super::place::Place;
@@ -87,7 +86,6 @@ struct Pump<'a> {
     streams: [Intake<'a>; STREAMS],
     text: Vec<u8>,
     deadline: Option<Instant>,
-    cpu: Cpu,
 }
 
 impl<'a> Pump<'a> {
@@ -96,7 +94,6 @@ impl<'a> Pump<'a> {
         let parallel = if order.survey.form == Form::Pair { " -parallel=1" } else { "" };
         let words = format!("GC.heap_dump -overwrite{all}{parallel} {}", fifos.path());
         let connection = hotspot::connect(order.target, Limits::default())?;
-        let cpu = Cpu::of(order.target);
         let deadline = artefact.begin(order.survey.spool < order.survey.expected);
         let mut reply = connection.request(&Command::from_words("jcmd", &[words])?)?;
         reply.set_silence_limit(Duration::ZERO);
@@ -104,20 +101,15 @@ impl<'a> Pump<'a> {
         let part = Redactor::part(order.redact, IdSize::Eight);
         let main = Intake::new(artefact, 0, Redactor::main(order.redact));
         let streams = [main, Intake::new(artefact, PART, part)];
-        Ok(Pump { order, artefact, fifos, reply, streams, text: Vec::new(), deadline, cpu })
+        Ok(Pump { order, artefact, fifos, reply, streams, text: Vec::new(), deadline })
     }
 
     /// Takes everything, to the end of the JVM's answer, which it gives.
     fn run(&mut self) -> Result<String, Failure> {
         let longest = Instant::now() + LONGEST;
         let mut tell = Instant::now();
-        let mut look = tell + cpu::LOOK;
         loop {
             let now = Instant::now();
-            if now >= look {
-                self.artefact.cpu_is_free(!self.cpu.is_scarce());
-                look = now + cpu::LOOK;
-            }
             if now >= tell {
                 self.tell();
                 tell = now + TELL;
@@ -128,7 +120,7 @@ impl<'a> Pump<'a> {
             if longest <= now {
                 return Err(super::unfinished());
             }
-            let next = self.deadline.into_iter().fold(tell.min(look), Instant::min);
+            let next = self.deadline.map_or(tell, |deadline| deadline.min(tell));
             let (answer, stop) = self.wait(next)?;
             if stop && let Some(stopped) = self.artefact.stopped() {
                 return Err(stopped);

@@ -139,6 +139,7 @@ impl Tail<'_> {
     /// Takes on what is written. Once that has failed, what is written is thrown away: the JVM cannot be stopped, and as long
     /// as it writes the disk has to be kept free for others, who may not begin meanwhile.
     fn look(&mut self) {
+        self.take_hold();
         if self.failed.is_none() {
             self.failed = self.follow().err();
         }
@@ -149,15 +150,19 @@ impl Tail<'_> {
         }
     }
 
-    /// Takes hold of the file once the JVM has made it, takes its name away, and takes on what is written, up to a limit:
-    /// true where there may be more.
-    fn follow(&mut self) -> Result<bool, Failure> {
+    /// Takes hold of the file once the JVM has made it, and takes its name away: whatever comes, it goes with who has it open.
+    fn take_hold(&mut self) {
         if self.file.is_none() {
             self.file = self.place.open(&self.name);
             if self.file.is_some() {
                 self.place.unlink(&self.name);
             }
         }
+    }
+
+    /// Takes on what is written, up to a limit: true where there may be more.
+    fn follow(&mut self) -> Result<bool, Failure> {
+        self.take_hold();
         if let Some(stopped) = self.artefact.stopped() {
             return Err(stopped);
         }

@@ -11,7 +11,7 @@ mod status;
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
@@ -145,13 +145,6 @@ impl<'s> Target<'s> {
             return Err(Errno::EINVAL);
         }
         Ok((file, seen.st_uid))
-    }
-
-    /// The ids of its threads, as names in `task`.
-    pub(crate) fn threads(&self) -> Vec<String> {
-        let task = format!("/proc/self/fd/{}/task", self.directory.as_raw_fd());
-        let entries = std::fs::read_dir(task).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
     /// The directory in `/proc` itself.

@@ -300,6 +300,21 @@ fn what_is_written_after_a_stop_is_thrown_away_until_the_jvm_is_done() {
 }
 
 #[test]
+fn a_file_that_the_jvm_makes_after_a_stop_has_no_name_either() {
+    let job = Job::start();
+    let mut tail = job.tail();
+    job.artefact.end(Failure::new(Code::Cancelled, "told to end"));
+    tail.look();
+    assert!(tail.failed.is_some());
+    let mut writer = job.writer();
+    writer.begin();
+    writer.array(4 << 20, 7);
+    tail.look();
+    assert_eq!(fs::read_dir(job.directory.path()).expect("a directory").count(), 0);
+    assert!(writer.on_disk() <= PAGE, "{}", writer.on_disk());
+}
+
+#[test]
 fn a_jvm_that_cannot_be_made_to_wait_is_not_asked_to_where_it_would_have_to() {
     let survey = |spool| Survey { heap_used: 1, expected: 100 * MIB, form: Form::File, spool, free: 0, size: 0 };
     let limits = message::Limits::default();
