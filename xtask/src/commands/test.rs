@@ -43,13 +43,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<
         return Ok(());
     }
     let versions = jdks::versions(arguments.all_jdks);
-    full(workspace, &mut steps, &versions, yes)?;
+    full(workspace, &mut steps, &versions, arguments.all_jdks, yes)?;
     let matrix = jdks::matrix(&steps, &versions);
     println!("{}\n\n{matrix}", steps.finish()?);
     Ok(())
 }
 
-fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], yes: bool) -> Result<()> {
+fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, yes: bool) -> Result<()> {
     let jdk = steps.step("install what is missing", || install(workspace, yes))?;
     lints(workspace, steps)?;
     let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(ALL_FEATURES)))?;
@@ -88,7 +88,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], yes: bool) -
         dev_build::run_tests(runner, &built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
     })?;
     steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
-    jdks::run(&jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes }, steps, versions)
+    jdks::run(&jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes }, steps, versions, all)
 }
 
 /// What needs neither root nor an installation.
