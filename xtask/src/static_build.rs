@@ -15,10 +15,11 @@ use crate::tools::{find, rustup};
 use crate::workspace::Workspace;
 
 /// What the injector may weigh, in bytes: every pod that is looked at pulls it.
-const SIZE_TARGET: u64 = 320_000;
+const SIZE_TARGET: u64 = 330_000;
 
-/// The injector compresses at level 1, which is the "fast" block compressor alone; the others are left out.
-const ZSTD_CFLAGS: &str = "-Oz -fomit-frame-pointer \
+/// The injector compresses at level 1, which is the "fast" block compressor alone; the others are left out. For size instead of
+/// speed it would be 10 KB smaller, and take twice as long for a block.
+const ZSTD_CFLAGS: &str = "-O2 -fomit-frame-pointer \
     -fno-asynchronous-unwind-tables -fno-unwind-tables -DDYNAMIC_BMI2=0 -DZSTD_STRIP_ERROR_STRINGS=1 -DZSTD_TRACE=0 \
     -DZSTD_EXCLUDE_DFAST_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR \
     -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR \
