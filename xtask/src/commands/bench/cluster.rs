@@ -115,9 +115,10 @@ impl Application<'_> {
         format!("app-{}", self.number)
     }
 
-    /// What the JVM may take for its heap, in MiB: a quarter more than the application fills.
+    /// What the JVM may take for its heap, in MiB: a quarter more than the application fills. With one CPU it collects with the
+    /// serial collector, of whose heap a third is for the young.
     fn heap(&self) -> u64 {
-        self.megabytes + self.megabytes / 4 + 16
+        if self.limited { 2 * self.megabytes } else { self.megabytes + self.megabytes / 4 + 16 }
     }
 
     fn manifest(&self) -> serde_json::Value {
