@@ -19,6 +19,8 @@ pub(crate) struct Client {
     stdout: ChildStdout,
     encoder: Encoder,
     decoder: Decoder,
+    /// Every byte that came, where somebody wants to look at them.
+    pub(crate) wire: Option<Vec<u8>>,
     uploads: u32,
     hash: Option<u64>,
     /// What an earlier connection has brought of the answer.
@@ -65,6 +67,7 @@ impl Client {
             stdout,
             encoder: Encoder::new(),
             decoder: Decoder::new(),
+            wire: None,
             uploads: 0,
             hash: None,
             streams: Default::default(),
@@ -121,7 +124,12 @@ impl Client {
                     return true;
                 }
             }
-            match self.stdout.read(self.decoder.space()).expect("the session's stdout") {
+            let space = self.decoder.space();
+            let count = self.stdout.read(space).expect("the session's stdout");
+            if let Some(wire) = &mut self.wire {
+                wire.extend_from_slice(&space[..count]);
+            }
+            match count {
                 0 => return false,
                 count => self.decoder.filled(count),
             }

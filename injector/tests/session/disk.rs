@@ -85,11 +85,12 @@ pub(crate) fn spools(hold: u32) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_is_redacted_is_neither_in_the_dump_nor_in_the_spool() {
+fn what_is_redacted_is_neither_in_the_dump_nor_in_the_spool_nor_on_the_wire() {
     let mut container = Container::start(30);
     let hold = Hold::start(&container);
     for redact in [Redact::Nothing, Redact::Arrays, Redact::All] {
         let mut client = Client::connect(&container);
+        client.wire = Some(Vec::new());
         client.request(Operation::DumpHeap(DumpHeap { live: true, redact, ..DumpHeap::default() }));
         let mut spooled = Vec::new();
         let dump = client.answer_acknowledged_from(&mut |message| {
@@ -104,6 +105,9 @@ fn what_is_redacted_is_neither_in_the_dump_nor_in_the_spool() {
         let plain = redact == Redact::Nothing;
         assert!(!plain || !spooled.is_empty(), "there was more than memory holds");
         assert_eq!((holds(&dump, TEXT), holds(&spooled, TEXT)), (plain, plain), "{redact:?}");
+        // What is compressed on the way holds no text to be found; what leaves while the JVM dumps is not.
+        let wire = client.wire.take().expect("it was kept");
+        assert!(wire.len() > 1 << 20 && (plain || !holds(&wire, TEXT)), "{redact:?}");
     }
     container.assert_unharmed();
 }

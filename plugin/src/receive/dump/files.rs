@@ -15,7 +15,7 @@ use super::Place;
 use super::format::{Encoder, Format};
 use super::guard::Guard;
 use super::join::{self, Plan};
-use super::part::{DumpFile, JSON, P0, PACKED, unwritable};
+use super::part::{DumpFile, JSON, NEW, P0, PACKED, unwritable};
 use super::record::{Job, Record, patches};
 use super::sync::{Books, Keeper, Mark};
 use super::tail::{self, END};
@@ -209,7 +209,7 @@ impl Files {
 
     fn name(self, united: Option<&Path>) -> Result<(), Failure> {
         self.file.name(united)?;
-        for name in [P0, PACKED, JSON].map(|suffix| self.file.beside(suffix)) {
+        for name in [P0, PACKED, NEW, JSON].map(|suffix| self.file.beside(suffix)) {
             // The dump has its name: what is left beside it harms nobody.
             let _ = fs::remove_file(name);
         }

@@ -10,6 +10,8 @@ use crate::error::{Exit, Failure};
 
 /// What follows on FILE.part: the record, the second stream, and a dump that is being compressed as a whole.
 pub(super) const JSON: &str = ".json";
+/// A record that is being written: it is left only by who is killed meanwhile.
+pub(super) const NEW: &str = ".json.new";
 pub(super) const P0: &str = ".p0";
 pub(super) const PACKED: &str = ".packed";
 
@@ -70,7 +72,7 @@ impl DumpFile {
     /// 1 where it cannot be written.
     pub(crate) fn clear(&self) -> Result<(), Failure> {
         // Its record first: without its bytes it must not be believed.
-        for suffix in [JSON, P0, PACKED] {
+        for suffix in [JSON, NEW, P0, PACKED] {
             let _ = fs::remove_file(self.beside(suffix));
         }
         self.file.set_len(0).map_err(|error| unwritable(&self.part, &error))
