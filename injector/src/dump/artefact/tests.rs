@@ -156,3 +156,28 @@ fn what_any_disk_takes_for_a_block_does_not_count_as_a_stall() {
     assert!(wait.unfair(15) >= Duration::from_millis(60));
     assert_eq!(wait.unfair(5 + u32::MAX / 8), Duration::ZERO);
 }
+
+#[test]
+fn a_block_waits_for_its_turn_as_long_as_the_jvm_dumps_and_there_is_room() {
+    let artefact = dumping(0);
+    artefact.put(0, vec![1; 1 << 20]).expect("room");
+    let mut state = artefact.state();
+    assert!(matches!(state.step(), Ok(Step::Greet(_))));
+    // As if one had been sent just now, however slow this test is.
+    state.sent = Instant::now().checked_add(Duration::from_secs(3600));
+    let waits = |state: &mut State| matches!(state.step(), Err(Some(left)) if left <= PACE);
+    assert!(waits(&mut state));
+    for lift in 0..2 {
+        (state.tight, state.dumping) = (false, true);
+        assert!(waits(&mut state));
+        match lift {
+            0 => state.tight = true,
+            _ => state.dumping = false,
+        }
+        let Ok(Step::Send(_, block)) = state.step() else { panic!("it waits") };
+        assert_eq!(block.leisure, !state.tight, "there is time to compress it");
+        state.queue.put_back(block);
+        let _ = state.queue.rewind([0, 0]);
+        state.sent = Instant::now().checked_add(Duration::from_secs(3600));
+    }
+}
