@@ -10,6 +10,7 @@ use jattach_protocol::{Code, Failure};
 use super::queue::{Outgoing, Queue};
 use crate::hold::Peer;
 use crate::sys::wait::Bell;
+pub(crate) use client::Client;
 
 /// How often it is looked whether anybody still comes for what waits, while nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ struct State {
     client: Option<Client>,
     /// The one before, where there is none.
     gone: Option<Client>,
-    /// Since when there is no client.
+    /// Since when there is no client, or one that has come back.
     alone: Instant,
     /// Nothing is sent any more.
     over: bool,
@@ -70,29 +71,6 @@ struct State {
     /// When the last block was sent.
     sent: Option<Instant>,
     progress: Option<Progress>,
-}
-
-/// Who gets the dump.
-#[derive(Clone)]
-pub(crate) struct Client {
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) request: u32,
-    /// For how long the dump may wait without it once the JVM is done.
-    patience: Duration,
-    greeted: bool,
-    /// It can take what comes.
-    ready: bool,
-}
-
-impl Client {
-    pub(crate) fn new(peer: &Arc<Peer>, request: u32, patience: Duration) -> Client {
-        Client { peer: Arc::clone(peer), request, patience, greeted: false, ready: true }
-    }
-
-    /// One that comes back for a dump, and has to look first at what it has of it.
-    pub(crate) fn returned(peer: &Arc<Peer>, request: u32, patience: Duration) -> Client {
-        Client { ready: false, ..Client::new(peer, request, patience) }
-    }
 }
 
 /// What a client gets that comes for a dump.
@@ -203,8 +181,10 @@ impl Artefact {
         }
         state.note(wait);
         let most = Duration::from_millis(self.limits.max_stall.into());
-        // For a slow client it may wait as long as it is told to, and for one that has gone a little: it may come back.
-        let alone = if state.client.is_none() { ALONE.saturating_sub(state.alone.elapsed()) } else { most };
+        // For a slow client it may wait as long as it is told to, and for one that has gone, or still looks at what it has, a
+        // little.
+        let there = state.client.as_ref().is_some_and(|client| client.ready);
+        let alone = if there { most } else { ALONE.saturating_sub(state.alone.elapsed()) };
         let left = most.saturating_sub(state.stalled).min(alone);
         if left.is_zero() {
             return Err(stalled(state.stalled, &state.queue.spool.describe()));
@@ -349,6 +329,7 @@ impl Artefact {
         }
         let peer = Arc::clone(&client.peer);
         let earlier = state.client.replace(client);
+        state.alone = Instant::now();
         self.changed.notify_all();
         drop(state);
         // It may be a connection that nobody is behind any more.
@@ -526,6 +507,7 @@ fn abandoned() -> Failure {
     Failure::new(Code::Cancelled, "nobody came back for the heap dump").evidence("the injector has given its room back")
 }
 
+mod client;
 pub(crate) mod spooler;
 #[cfg(test)]
 mod tests;

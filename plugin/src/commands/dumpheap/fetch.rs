@@ -105,7 +105,7 @@ async fn converse<T: Send + 'static>(
         Some(Begun { job, asked }) => {
             let stored = storing.settle().await?;
             if !std::mem::take(asked) {
-                let _ = ask_again(errand, session, job, stored).await?;
+                ask_again(errand, session, job, stored).await?;
             }
             // Nothing comes before this.
             session.outgoing().send(session.current(), &Message::Ack { stream: 0, offset: stored[0] });

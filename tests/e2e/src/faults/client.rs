@@ -74,7 +74,12 @@ pub(super) fn stopped(stage: &Stage, dice: &mut Dice) -> Outcome {
     outcome
 }
 
-/// A disk that takes a part of the dump: a tmpfs in a mount namespace of the client's own.
+/// Takes all the room there is as soon as something of a dump has arrived.
+const FILL: &str = r#"(until [ -s x.hprof.part ] || [ -s x.hprof.part.p0 ]; do sleep 0.01; done
+    dd if=/dev/zero of=filler bs=4096 2> /dev/null; true) &"#;
+
+/// A disk that takes a part of the dump, because it is small, as can be seen, or because others fill it: a tmpfs in a mount
+/// namespace of the client's own.
 pub(super) fn disk_full(stage: &Stage, dice: &mut Dice) -> Outcome {
     let unshare = Program::new(Path::new("unshare"));
     let unshare =
@@ -83,12 +88,14 @@ pub(super) fn disk_full(stage: &Stage, dice: &mut Dice) -> Outcome {
         return Outcome::Skipped("no mount namespace can be had on this machine");
     }
     let transfer = Transfer::of(stage);
+    let (size, filler) = if dice.flip() { (dice.between(64, 28 << 10), "") } else { (60 << 10, FILL) };
     let script = format!(
-        "mount -t tmpfs -o size={}k tmpfs . && cd \"$PWD\" && \"$@\"; code=$?; ls -A; exit $code",
-        dice.between(64, 28 << 10)
+        "mount -t tmpfs -o size={size}k tmpfs . && cd \"$PWD\" || exit; {filler}
+        \"$@\"; code=$?; ls -A; exit $code"
     );
     let starter = unshare.args(["sh", "-c", &script, "sh"]);
-    let ran = transfer.program(&Proxy::start()).arg("--yes").under(starter).run();
+    let ran = transfer.program(&Proxy::start().with(UNHURRIED)).arg("--yes").under(starter).run();
+    assert!(filler.is_empty() || ran.stderr.contains("No space left on device"), "{ran}");
     let names = ran.text();
     assert!(!names.lines().any(|name| name == "x.hprof"), "{ran}");
     assert_ne!(ran.code(), Some(0), "{ran}");

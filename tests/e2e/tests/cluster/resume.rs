@@ -2,26 +2,11 @@
 
 use std::path::Path;
 
+use jattach_e2e::faults::seed::{Dice, seeds};
 use jattach_e2e::run::Signal;
 use jattach_e2e::{Fault, Namespace, Pod, Program, Ran, cluster, dump, jvm, manifest};
 
 use crate::transfer::{SOME, Transfer, start_large};
-
-/// The seed of what is random here; E2E_SEED gives another one.
-fn seed() -> u64 {
-    let given = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| u64::from(std::process::id()));
-    println!("E2E_SEED={seed}");
-    seed
-}
-
-/// A number below `most` that follows from the seed (splitmix64).
-fn random(seed: &mut u64, most: u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) % most
-}
 
 /// The dump is whole, of one job, and the JVM is as it was.
 #[track_caller]
@@ -37,10 +22,10 @@ fn is_whole(pod: &Pod<'_>, transfer: &Transfer, ran: &Ran) {
 fn a_dump_whose_connection_is_cut_anywhere_goes_on_by_itself() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
-    let mut seed = seed();
-    for _ in 0..3 {
+    for seed in seeds() {
         // From the first bytes of the conversation on, and at the least three times before all of the dump has come.
-        let cut = (64 << 10) + random(&mut seed, 12 << 20);
+        let cut = Dice::new(seed, "resume").between(64 << 10, 12 << 20);
+        println!("JATTACH_E2E_SEED={seed}: cut at {cut}");
         let transfer = Transfer::of(&pod, Fault::None);
         transfer.proxy.set(Fault::CutAfter(cut));
         let running = transfer.program.clone().start();
@@ -48,7 +33,6 @@ fn a_dump_whose_connection_is_cut_anywhere_goes_on_by_itself() {
         // Less than a block in every connection would be no progress.
         transfer.proxy.set(Fault::CutAfter(cut.max(3 << 20)));
         let ran = running.wait().succeeded().says("going on at");
-        println!("cut at {cut}: {}", ran.stderr);
         is_whole(&pod, &transfer, &ran);
     }
     assert_eq!(jvm::leftovers(&pod, "app"), [""; 0]);
