@@ -96,10 +96,10 @@ fn injector_end<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerStateT
     own.state.as_ref()?.terminated.as_ref()
 }
 
-/// Whether it ended because somebody told it to: what it has said of that to its clients need not have arrived, for its end is
+/// Whether it ended because a client told it to, and not its node: what it has said of that to its clients need not have arrived, for its end is
 /// the end of everything in its container.
 fn was_told_to(end: &ContainerStateTerminated) -> bool {
-    end.exit_code == 0 && end.message.as_deref().is_some_and(|message| message.starts_with("told to end"))
+    end.exit_code == 0 && end.message.as_deref().is_some_and(|message| message.starts_with("told to end by a client"))
 }
 
 fn describe(end: &ContainerStateTerminated) -> String {
@@ -142,6 +142,8 @@ mod tests {
         assert!(!was_told_to(end));
         let told = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "told to end by a client"}});
         assert!(injector_end(&status(told), "jattach-abcde").is_some_and(was_told_to));
+        let left = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "told to end (SIGTERM)"}});
+        assert!(!injector_end(&status(left), "jattach-abcde").is_some_and(was_told_to), "its pod may be going");
         assert_eq!(injector_end(&killed, "jattach-other"), None);
         assert_eq!(injector_end(&status(json!({"running": {}})), "jattach-abcde"), None);
     }
