@@ -28,12 +28,13 @@ const DUMPS: [&str; 4] = ["dumpheap::", "redact::", "resume::", "shapes::"];
 
 /// Of these, what a JVM cannot do that writes a file: wait, stop, or do without a disk. What it does instead is told by
 /// tests that no other JVM can pass.
-const STREAMS_ALONE: [&str; 7] = [
+const STREAMS_ALONE: [&str; 8] = [
     "a_client_that_is_dead_does_not_keep_the_jvm",
     "a_client_that_takes_nothing_does_not_keep_the_jvm",
     "a_dump_goes_through_the_pods_shared_memory",
     "a_dump_needs_no_disk_at_all",
     "a_hold_that_is_told_to_end_does_not_wait_for_a_jvm_that_is_stopped",
+    "a_jvm_that_is_stopped_before_it_dumps_goes_on_without",
     "a_jvm_that_may_not_wait_is_dumped",
     "a_pause_that_becomes_too_long_is_ended",
 ];
