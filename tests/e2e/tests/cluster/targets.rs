@@ -20,7 +20,7 @@ fn serves_workload(kind: &str, spellings: &[&str]) {
     pod.wait_for_line("app", "ready");
     for spelling in spellings {
         let ran = namespace.jattach([&format!("{spelling}/w"), "ps"]).succeeded().prints("App");
-        let _ = ran.says(&format!("Using pod/{}, the newest ready of 1 of ", pod.name));
+        let _ = ran.says(&format!("Using pod/{} of ", pod.name));
     }
     assert_eq!(pod.ephemeral_containers().len(), 1);
 }
@@ -62,7 +62,7 @@ fn a_selector_takes_the_newest_ready_pod() {
     let newest = created("older").max(created("newer")).expect("a time").1;
     let ran = namespace.jattach(["-l", "tier=web", "ps"]).succeeded().prints("App");
     let _ = ran.says(&format!("Using pod/{newest}, the newest ready of 2 of "));
-    let _ = namespace.jattach(["-l", "app=older", "ps"]).succeeded().says("Using pod/older, ");
+    let _ = namespace.jattach(["-l", "app=older", "ps"]).succeeded().says("Using pod/older of ");
     let _ = namespace.jattach(["-l", "app=nobody", "ps"]).ended_with(3).says("app=nobody");
 }
 
