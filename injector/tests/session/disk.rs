@@ -107,7 +107,7 @@ fn what_is_redacted_is_neither_in_the_dump_nor_in_the_spool_nor_on_the_wire() {
         assert_eq!((holds(&dump, TEXT), holds(&spooled, TEXT)), (plain, plain), "{redact:?}");
         // What is compressed on the way holds no text to be found; what leaves while the JVM dumps is not.
         let wire = client.wire.take().expect("it was kept");
-        assert!(wire.len() > 1 << 20 && (plain || !holds(&wire, TEXT)), "{redact:?}");
+        assert!(!wire.is_empty() && (plain || !holds(&wire, TEXT)), "{redact:?}");
     }
     container.assert_unharmed();
 }
