@@ -43,7 +43,7 @@ impl Progress {
 
     /// What happens now. It may come from the injector: control characters are shown. A phase counts its own bytes.
     pub(crate) fn phase(&self, phase: &str) {
-        let phase = printable(phase).replace('\n', " ");
+        let phase = one_line(phase);
         if phase == self.bar.message() {
             return;
         }
@@ -55,7 +55,7 @@ impl Progress {
 
     /// What happens now within the phase: its bytes count on.
     pub(crate) fn detail(&self, message: &str) {
-        self.bar.set_message(printable(message).replace('\n', " "));
+        self.bar.set_message(one_line(message));
     }
 
     /// Takes the line away, for who asks something.
@@ -95,6 +95,11 @@ impl Progress {
             self.bar.set_style(style(template));
         }
     }
+}
+
+/// A text that may come from the injector.
+fn one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
 }
 
 /// A number of bytes as the line shows it.
