@@ -24,8 +24,8 @@ const PARTING: Duration = Duration::from_secs(2);
 /// How often it is looked whether the JVM is stopped whose heap dump was ended.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Why hold ends although the JVM has not answered yet.
-const LEFT: &str = "told to end, and the JVM is stopped: it gives its heap dump up as soon as it goes on";
+/// What is added to the reason for which hold ends, where the JVM has not answered yet.
+const LEFT: &str = "; the JVM is stopped, and gives its heap dump up as soon as it goes on";
 
 /// More clients than this at once are no use to anybody.
 const MAX_CLIENTS: usize = 32;
@@ -259,16 +259,16 @@ impl Desk {
     }
 
     /// Why hold should end now, or else when it would without work; no time while there is some.
-    pub(crate) fn over(&self) -> Result<Option<Instant>, &'static str> {
+    pub(crate) fn over(&self) -> Result<Option<Instant>, String> {
         let state = self.state();
-        if let Some((_, until)) = state.closing
+        if let Some((reason, until)) = state.closing
             && let Some(dump) = state.running.as_ref().and_then(|running| running.dump.as_ref())
             && dump.may_be_left()
         {
             // It would answer when somebody has continued it.
             let now = Instant::now();
             let left = until <= now && serve::is_stopped(dump.started.pid);
-            return if left { Err(LEFT) } else { Ok(Some(until.max(now + LOOK))) };
+            return if left { Err(format!("{reason}{LEFT}")) } else { Ok(Some(until.max(now + LOOK))) };
         }
         if state.running.is_some() || state.ending > 0 {
             return Ok(None);
@@ -276,13 +276,17 @@ impl Desk {
         if let Some((reason, until)) = state.closing {
             // A job's end has to be heard as well.
             let until = state.told.map_or(until, |told| until.max(told + PARTING));
-            return if state.clients == 0 || until <= Instant::now() { Err(reason) } else { Ok(Some(until)) };
+            return if state.clients == 0 || until <= Instant::now() {
+                Err(reason.to_owned())
+            } else {
+                Ok(Some(until))
+            };
         }
         if state.clients > 0 || !state.orders.is_empty() {
             return Ok(None);
         }
         match state.idle_since + state.ttl {
-            end if end <= Instant::now() => Err("idle for its time to live"),
+            end if end <= Instant::now() => Err("idle for its time to live".to_owned()),
             end => Ok(Some(end)),
         }
     }
@@ -353,3 +357,6 @@ fn clock(seconds: u64) -> String {
     let day = seconds % 86_400;
     format!("{:02}:{:02}:{:02}Z", day / 3600, day / 60 % 60, day % 60)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use jattach_protocol::message::{Codec, DumpHeap, Operation, Phase, Progress, Request};
+use jattach_protocol::message::{Codec, DumpHeap, Operation, Phase, Progress, Request, TOLD_TO_END};
 use jattach_protocol::{Code, Failure, Message};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -38,7 +38,7 @@ pub(crate) use peer::{Gone, Peer};
 pub(crate) fn run() -> ExitCode {
     match hold() {
         Ok(reason) => {
-            farewell(reason);
+            farewell(&reason);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -58,7 +58,7 @@ fn farewell(reason: &str) {
     }
 }
 
-fn hold() -> std::io::Result<&'static str> {
+fn hold() -> std::io::Result<String> {
     // The kernel kills the greediest first when the pod's memory is full: that must be us and not the application. A
     // sandbox without /proc/self/oom_score_adj has no such killer either.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
@@ -74,7 +74,7 @@ fn hold() -> std::io::Result<&'static str> {
     reason
 }
 
-fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std::io::Result<&'static str> {
+fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std::io::Result<String> {
     let owner = nix::unistd::geteuid().as_raw();
     let mut identity = None;
     loop {
@@ -169,7 +169,7 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
         Operation::Shutdown => {
             // Answered first: the process may be gone soon after the desk is closed.
             let answered = serve::end(peer, id);
-            desk.close("told to end by a client", true);
+            desk.close(TOLD_TO_END, true);
             return answered;
         }
         Operation::GiveUp(job) => {

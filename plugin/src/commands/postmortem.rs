@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jattach_protocol::message::TOLD_TO_END;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::Context;
@@ -96,10 +97,10 @@ fn injector_end<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerStateT
     own.state.as_ref()?.terminated.as_ref()
 }
 
-/// Whether it ended because a client told it to, and not its node: what it has said of that to its clients need not have arrived, for its end is
-/// the end of everything in its container.
+/// Whether it ended because a client told it to, and not its node: what it has said of that to its clients need not have
+/// arrived, for its end is the end of everything in its container.
 fn was_told_to(end: &ContainerStateTerminated) -> bool {
-    end.exit_code == 0 && end.message.as_deref().is_some_and(|message| message.starts_with("told to end by a client"))
+    end.exit_code == 0 && end.message.as_deref().is_some_and(|message| message.starts_with(TOLD_TO_END))
 }
 
 fn describe(end: &ContainerStateTerminated) -> String {
@@ -140,8 +141,10 @@ mod tests {
         let end = injector_end(&killed, "jattach-abcde").expect("its end");
         assert_eq!(describe(end), "the injector's container ended: OOMKilled, exit code 137");
         assert!(!was_told_to(end));
-        let told = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "told to end by a client"}});
-        assert!(injector_end(&status(told), "jattach-abcde").is_some_and(was_told_to));
+        for told in [TOLD_TO_END.to_owned(), format!("{TOLD_TO_END}; the JVM is stopped")] {
+            let told = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": told}});
+            assert!(injector_end(&status(told), "jattach-abcde").is_some_and(was_told_to));
+        }
         let left = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "told to end (SIGTERM)"}});
         assert!(!injector_end(&status(left), "jattach-abcde").is_some_and(was_told_to), "its pod may be going");
         assert_eq!(injector_end(&killed, "jattach-other"), None);

@@ -60,6 +60,10 @@ pub const BLOCK: u8 = 5;
 /// The kind of a failure, for who has to know one before it is read.
 pub const FAILURE: u8 = 8;
 
+/// How the termination message of a container begins whose injector has ended because a client asked for it
+/// ([`Operation::Shutdown`]). Its other clients may never hear of that: the container's end cuts their streams.
+pub const TOLD_TO_END: &str = "told to end by a client";
+
 const MAGIC: [u8; 8] = *b"jattach\0";
 
 /// The first message of each side. Its layout never changes: fields are only ever added after these.

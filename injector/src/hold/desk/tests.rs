@@ -1,0 +1,67 @@
+//! What the desk says of its job, and what it ends with.
+
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command};
+
+use jattach_protocol::message::{DumpHeap, Limits, Started, TOLD_TO_END};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use super::*;
+use crate::dump::artefact::Client;
+use crate::sys::Kernel;
+
+static KERNEL: Kernel = Kernel;
+
+/// A process that is stopped; ended with its test.
+struct Stopped(Child);
+
+impl Stopped {
+    fn start() -> Stopped {
+        let child = Command::new("sleep").arg("600").spawn().expect("a sleep");
+        let pid = Pid::from_raw(child.id().cast_signed());
+        kill(pid, Signal::SIGSTOP).expect("it runs");
+        waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it stops");
+        Stopped(child)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).expect("it is ours");
+    }
+}
+
+fn peer() -> Arc<Peer> {
+    let (ours, _theirs) = UnixStream::pair().expect("sockets");
+    Arc::new(Peer::new(ours).expect("a peer"))
+}
+
+/// A heap dump of that process runs.
+fn dumping(desk: &Desk, pid: u32, wanted: DumpHeap) -> Arc<Artefact> {
+    let target = Target::open(&KERNEL, pid).expect("it is there");
+    let operation = Operation::DumpHeap(wanted);
+    let request = Request { pid, container: String::new(), wait: false, ttl: 600, operation };
+    let order = Order { target, peer: peer(), id: 1, request, blocks: Arc::default() };
+    assert!(desk.submit(order).expect("nothing runs"));
+    let (order, job) = desk.next().expect("its turn");
+    let started = Started { job, pid, start_time: order.target.start_time() };
+    let client = Client::new(&order.peer, order.id, Duration::from_secs(600));
+    let dump = Arc::new(Artefact::new(started, &Limits::default(), client).expect("a bell"));
+    desk.dumps(&dump);
+    dump
+}
+
+#[test]
+fn who_has_told_it_to_end_is_said_beside_a_stopped_jvm_as_well() {
+    for reason in [TOLD_TO_END, "told to end (SIGTERM)"] {
+        let (jvm, desk) = (Stopped::start(), Desk::new().expect("a bell"));
+        let dump = dumping(&desk, jvm.0.id(), DumpHeap::default());
+        dump.is_written(true);
+        dump.end(ended(reason));
+        desk.state().closing = Some((reason, Instant::now()));
+        let said = desk.over().expect_err("nothing to wait for");
+        assert_eq!(said, format!("{reason}; the JVM is stopped, and gives its heap dump up as soon as it goes on"));
+    }
+}
