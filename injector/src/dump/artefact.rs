@@ -11,19 +11,13 @@ use super::queue::{Outgoing, Queue};
 use crate::hold::Peer;
 use crate::sys::wait::Bell;
 pub(crate) use client::Client;
+use stall::{ALONE, Wait, stalled};
 
 /// How often it is looked whether anybody still comes for what waits, while nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// For how long the JVM waits for room that only a client can make who has gone.
-const ALONE: Duration = Duration::from_secs(10);
-
 /// More patches than any JVM needs: it writes a heap record for each gigabyte.
 const MAX_PATCHES: usize = 1 << 16;
-
-/// What the spool's disk may take for a block without our being slow: no disk that a JVM would dump to is much faster than
-/// 256 MiB a second.
-const FAIR: Duration = Duration::from_millis(4);
 
 /// Between two blocks that are sent while the JVM dumps: 32 MiB a second are more than most ways to a client carry, and what
 /// sending takes of the node's CPU the JVM does not get.
@@ -154,7 +148,7 @@ impl Artefact {
         let mut state = self.state();
         let piece = state.queue.append(stream, &raw);
         if !state.queue.has_memory(raw.len()) {
-            let wait = Wait { begin: Instant::now(), moved: state.moved, earlier: state.stalled };
+            let wait = Wait::begin(state.moved, state.stalled);
             state.jvm_waits = true;
             while !state.queue.has_memory(raw.len()) {
                 state = self.stall(state, &wait)?;
@@ -187,7 +181,7 @@ impl Artefact {
         let alone = if there { most } else { ALONE.saturating_sub(state.alone.elapsed()) };
         let left = most.saturating_sub(state.stalled).min(alone);
         if left.is_zero() {
-            return Err(stalled(state.stalled, &state.queue.spool.describe()));
+            return Err(stalled(state.stalled, there, &state.queue.spool.describe()));
         }
         let pause = state.deadline.map_or(left, |deadline| deadline.saturating_duration_since(Instant::now()));
         if pause.is_zero() {
@@ -233,6 +227,12 @@ impl Artefact {
         self.state().stopped.clone()
     }
 
+    /// # Errors
+    /// Why it does not, where the dump is to be stopped.
+    pub(crate) fn goes_on(&self) -> Result<(), Failure> {
+        self.stopped().map_or(Ok(()), Err)
+    }
+
     /// The JVM has answered: it waits for nobody any more, whatever is still to be taken.
     pub(crate) fn answered(&self) {
         let mut state = self.state();
@@ -249,7 +249,10 @@ impl Artefact {
                 client.peer.hurry();
             }
         }
-        state.outcome = Some(outcome);
+        // One that has failed already stays failed.
+        if !matches!(state.outcome, Some(Err(_))) {
+            state.outcome = Some(outcome);
+        }
         self.changed.notify_all();
     }
 
@@ -481,33 +484,12 @@ impl State {
     }
 }
 
-/// A wait for room in memory.
-struct Wait {
-    begin: Instant,
-    /// What was moved before.
-    moved: u32,
-    /// What the JVM had waited before.
-    earlier: Duration,
-}
-
-impl Wait {
-    /// How long it has lasted, but for what any disk takes for the blocks that have been moved meanwhile.
-    fn unfair(&self, moved: u32) -> Duration {
-        self.begin.elapsed().saturating_sub(FAIR * (moved - self.moved))
-    }
-}
-
-fn stalled(waited: Duration, spool: &str) -> Failure {
-    Failure::new(Code::TimedOut, "the heap dump was stopped: the JVM would have had to wait for the client for too long")
-        .evidence(format!("it has waited {} ms in all; {spool}", waited.as_millis()))
-        .remedy("the JVM goes on; allow it more with --max-stall, or more room with --spool-limit, or come from where the network is faster")
-}
-
 fn abandoned() -> Failure {
     Failure::new(Code::Cancelled, "nobody came back for the heap dump").evidence("the injector has given its room back")
 }
 
 mod client;
 pub(crate) mod spooler;
+mod stall;
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,13 @@
 //! there is room for them, and then in the spool.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use jattach_protocol::message::{Codec, DUMP_WINDOW, End, Limits, MAX_BLOCK, STREAMS};
 use jattach_protocol::{Code, Failure};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::spool::Spool;
+use super::spool::{Spool, Store};
 
 /// How much waits in memory, which is the pod's, before the rest goes into the spool.
 const MEMORY: usize = 6 << 20;
@@ -78,7 +76,7 @@ pub(crate) struct Outgoing {
     pub(crate) bytes: Vec<u8>,
     number: u64,
     /// Where in the spool they are still to be read from.
-    from: Option<(Arc<File>, u64)>,
+    from: Option<(Arc<Store>, u64)>,
     /// Where the data were before.
     spare: Vec<u8>,
     /// Whether there is time to make it smaller.
@@ -88,8 +86,8 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Reads what lies in the spool.
     pub(crate) fn fetch(mut self) -> Result<Outgoing, Failure> {
-        if let Some((file, at)) = self.from.take() {
-            file.read_exact_at(&mut self.bytes, at).map_err(|error| no_spool(&error))?;
+        if let Some((store, at)) = self.from.take() {
+            store.read(&mut self.bytes, at).map_err(|error| no_spool(&error))?;
         }
         Ok(self)
     }
@@ -174,7 +172,7 @@ impl Queue {
     /// The block that is to be moved into the spool next: the newest, because it is sent last. None as long as half of the
     /// memory is there for what comes.
     pub(crate) fn next_to_move(&mut self) -> Option<Moving> {
-        if self.memory <= MEMORY / 2 || self.spool.file().is_none() {
+        if self.memory <= MEMORY / 2 || self.spool.store().is_none() {
             return None;
         }
         let in_memory = |block: &Block| matches!(block.bytes, Bytes::Memory(_));
@@ -253,7 +251,7 @@ impl Queue {
             Bytes::Memory(bytes) => (bytes, None),
             Bytes::Spool(at) => {
                 block.bytes = Bytes::Spool(at);
-                (Vec::new(), Some((self.spool.file()?, at)))
+                (Vec::new(), Some((self.spool.store()?, at)))
             }
             // It is being moved, or sent to a client that has gone meanwhile: there is one thread that sends, so it is back.
             Bytes::Away => return None,
@@ -351,6 +349,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spool::Room;
     use super::*;
 
     fn queue() -> Queue {
@@ -363,10 +362,19 @@ mod tests {
         let piece = queue.append(stream, &raw);
         queue.push(piece, raw);
         while let Some(block) = queue.next_to_move() {
-            let (file, at) = queue.spool.reserve(block.bytes.len()).expect("room");
-            file.write_all_at(&block.bytes, at).expect("written");
+            queue.spool.looked(true);
+            let Room::At(at) = queue.spool.reserve(block.bytes.len()) else { panic!("no room") };
+            queue.spool.store().expect("a file").write(&block.bytes, at).expect("written");
             queue.moved(block, Some(at));
         }
+    }
+
+    /// How much is in memory, and how much in the spool once that has given back what nobody wants.
+    fn held(queue: &mut Queue) -> (u64, u64) {
+        if let Some(unwanted) = queue.spool.let_go() {
+            queue.spool.gone(&unwanted, true);
+        }
+        (queue.memory as u64, queue.spool.used())
     }
 
     /// Sends all that may be sent, each block as its first byte, and says which those were.
@@ -399,7 +407,7 @@ mod tests {
         assert!(!queue.rewind([6 * BLOCK, 5 * BLOCK]), "there never was so much");
         queue.acknowledge([5 * BLOCK, 5 * BLOCK]);
         assert!(queue.is_empty());
-        assert_eq!((queue.memory, queue.spool.used()), (0, 0));
+        assert_eq!(held(&mut queue), (0, 0));
     }
 
     #[test]
@@ -421,13 +429,13 @@ mod tests {
         for byte in 0..8 {
             put(&mut queue, 0, byte);
         }
-        assert_eq!((queue.memory as u64, queue.spool.used()), (3 * BLOCK, 5 * BLOCK));
+        assert_eq!(held(&mut queue), (3 * BLOCK, 5 * BLOCK));
         assert_eq!(send(&mut queue), [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(queue.memory, 3, "sent blocks wait in the shape they were sent in");
         queue.acknowledge([7 * BLOCK, 0]);
-        assert_eq!((queue.memory, queue.spool.used()), (0, BLOCK));
+        assert_eq!(held(&mut queue), (0, BLOCK));
         queue.clear();
-        assert_eq!(queue.spool.used(), 0);
+        assert_eq!(held(&mut queue).1, 0);
     }
 
     #[test]

@@ -163,9 +163,7 @@ impl Tail<'_> {
     /// Takes on what is written, up to a limit: true where there may be more.
     fn follow(&mut self) -> Result<bool, Failure> {
         self.take_hold();
-        if let Some(stopped) = self.artefact.stopped() {
-            return Err(stopped);
-        }
+        self.artefact.goes_on()?;
         let Some(mut file) = self.file.as_ref() else { return Ok(false) };
         let turn = self.intake.length + TURN;
         while self.intake.length < turn && self.intake.read(&mut file)? > 0 {
