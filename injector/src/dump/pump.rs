@@ -94,6 +94,8 @@ impl<'a> Pump<'a> {
         let parallel = if order.survey.form == Form::Pair { " -parallel=1" } else { "" };
         let words = format!("GC.heap_dump -overwrite{all}{parallel} {}", fifos.path());
         let connection = hotspot::connect(order.target, Limits::default())?;
+        // That may have taken a while, and the JVM need not be asked for what was given up.
+        artefact.goes_on()?;
         let deadline = artefact.begin(order.survey.spool < order.survey.expected);
         let mut reply = connection.request(&Command::from_words("jcmd", &[words])?)?;
         reply.set_silence_limit(Duration::ZERO);
@@ -109,6 +111,7 @@ impl<'a> Pump<'a> {
         let longest = Instant::now() + LONGEST;
         let mut tell = Instant::now();
         loop {
+            self.artefact.goes_on()?;
             let now = Instant::now();
             if now >= tell {
                 self.tell();
@@ -121,10 +124,7 @@ impl<'a> Pump<'a> {
                 return Err(super::unfinished());
             }
             let next = self.deadline.map_or(tell, |deadline| deadline.min(tell));
-            let (answer, stop) = self.wait(next)?;
-            if stop && let Some(stopped) = self.artefact.stopped() {
-                return Err(stopped);
-            }
+            let answer = self.wait(next)?;
             let mut count = 0;
             for stream in 0..STREAMS {
                 count += self.take(stream)?;
@@ -139,15 +139,15 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Waits for the JVM, and unless it is stopped already for a stop; tells whether the JVM has answered, and whether to stop.
-    fn wait(&self, deadline: Instant) -> Result<(bool, bool), Failure> {
+    /// Waits for the JVM, and for a stop unless there was one; tells whether the JVM has answered.
+    fn wait(&self, deadline: Instant) -> Result<bool, Failure> {
         let answer = Wanted::read(self.reply.as_fd());
         let stream = |stream| self.fifos.end(stream).map_or(answer, |end: &File| Wanted::read(end.as_fd()));
         let stop = if self.artefact.stopped().is_some() { answer } else { self.artefact.stop.wanted() };
         let wanted = [stream(0), stream(1), answer, stop];
-        let [.., answered, stop] = wait(wanted, Some(deadline))
+        let [.., answered, _] = wait(wanted, Some(deadline))
             .map_err(|errno| Failure::new(Code::Other, "cannot wait for the JVM").evidence(errno.to_string()))?;
-        Ok((answered, stop))
+        Ok(answered)
     }
 
     fn take(&mut self, stream: usize) -> Result<usize, Failure> {
@@ -222,5 +222,47 @@ impl<'a> Pump<'a> {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use jattach_protocol::message::{Limits, Started};
+
+    use super::*;
+    use crate::dump::artefact::Client;
+    use crate::hold::Peer;
+    use crate::sys::Kernel;
+
+    #[test]
+    fn a_dump_that_is_given_up_while_its_bytes_are_taken_is_stopped_before_the_jvm_is_done() {
+        let target = Target::open(&Kernel, std::process::id()).expect("ourselves");
+        let survey = Survey { heap_used: 0, expected: 0, form: Form::Stream, spool: 0, free: 0, size: 0 };
+        let order = Order { target: &target, live: true, redact: Redact::Nothing, survey: &survey, progress: &|_| {} };
+        let (peer, _client) = UnixStream::pair().expect("sockets");
+        let client = Client::new(&Arc::new(Peer::new(peer).expect("a peer")), 1, Duration::from_secs(600));
+        let started = Started { job: 1, pid: 1, start_time: 1 };
+        let artefact = Artefact::new(started, &Limits::default(), client).expect("a bell");
+        let place = Place::own().expect("a /tmp");
+        let fifos = Fifos::create(&place).expect("two FIFOs");
+        let path = fifos.path();
+        let (reply, mut jvm) = UnixStream::pair().expect("sockets");
+        let reply = Reply::new(reply.into(), Duration::ZERO).expect("a reply");
+        let streams = [0, PART].map(|stream| Intake::new(&artefact, stream, Redactor::main(Redact::Nothing)));
+        let mut pump =
+            Pump { order: &order, artefact: &artefact, fifos, reply, streams, text: Vec::new(), deadline: None };
+        // There is always something to take, and all is written when the JVM answers.
+        let mut heap = OpenOptions::new().write(true).open(path).expect("as the JVM opens it");
+        heap.write_all(&[1; 1 << 16]).expect("room in the pipe");
+        jvm.write_all(b"0\nHeap dump file created\n").expect("room");
+        drop(jvm);
+        artefact.end(Failure::new(Code::Cancelled, "given up"));
+        assert_eq!(pump.run().expect_err("stopped").code, Code::Cancelled);
+        assert_eq!(artefact.fetched(), (0, 0), "nothing was taken");
     }
 }
