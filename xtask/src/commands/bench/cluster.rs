@@ -80,6 +80,11 @@ impl Cluster {
         command
     }
 
+    /// Has everything on the disk that was written before: who comes next does not pay for it.
+    pub(super) fn settle(&self) -> Result<()> {
+        output(Command::new("sync").arg("--file-system").arg(&self.folder)).map(drop)
+    }
+
     /// What kubectl prints with these words.
     pub(super) fn read(&self, words: &[&str]) -> Result<String> {
         output(&mut self.kubectl(words))

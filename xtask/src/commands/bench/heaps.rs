@@ -77,6 +77,7 @@ impl Here<'_> {
     fn round(&self, wanted: Wanted, pulse: &mut Pulse, times: &mut Times) -> Result<()> {
         let mut theirs = None;
         if wanted.transfer || wanted.pause {
+            self.cluster.settle()?;
             let (window, (seconds, text)) =
                 Window::of(|| timed(|| self.pod.exec(&["jattach", "1", "dumpheap", FILE])))?;
             let created = created(&text)?;
@@ -84,6 +85,7 @@ impl Here<'_> {
             times.bytes = created.bytes;
             if wanted.transfer {
                 times.cat.push(seconds + self.cat(created.bytes)?);
+                self.cluster.settle()?;
                 match self.copy(created.bytes) {
                     Ok(copying) => times.cp.push(seconds + copying),
                     Err(error) => {
@@ -96,6 +98,7 @@ impl Here<'_> {
             self.pod.exec(&["rm", FILE])?;
             theirs = Some(window);
         }
+        self.cluster.settle()?;
         let (window, (seconds, peaks)) = Window::of(|| self.ours(&[]))?;
         times.ours.push(seconds);
         times.peaks.push(peaks);
