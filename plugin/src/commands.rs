@@ -25,7 +25,7 @@ use crate::options::{Action, Agent, Command, Options, OutputFormat};
 use crate::render::Notes;
 use crate::render::document::document;
 use crate::render::stdout;
-use crate::session::{self, Session};
+use crate::session::{self, Partings, Session};
 use crate::target::{self, Target, Wish};
 
 /// What every command on a target works with.
@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) target: Target,
     pub(crate) options: Shared,
     pub(crate) notes: Notes,
+    /// Conversations that it has broken off.
+    pub(crate) partings: Partings,
 }
 
 /// The options that concern all commands.
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
 /// A [`Failure`], or an I/O error of standard output.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let Options { command, connection, injector, output, timeout, flags } = options;
+    let partings = Partings::default();
     let work = async {
         match command {
             Command::Version => version::run(&injector.image, output.format),
@@ -57,7 +60,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             Command::Inspect { dump, top } => inspect::run(dump, top, output).await,
             Command::On(wish, action) => {
                 let cluster = Cluster::connect(&connection).await?;
-                on_target(cluster, &wish, &action, Shared { injector, output, flags }).await
+                on_target(cluster, &wish, &action, Shared { injector, output, flags }, partings.clone()).await
             }
         }
     };
@@ -71,22 +74,30 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             }),
         }
     };
-    tokio::select! {
+    let result = tokio::select! {
         biased;
         result = limited => result,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             Err(Failure::new(Exit::Interrupted, "interrupted").into())
         }
-    }
+    };
+    partings.say_bye().await;
+    result
 }
 
-async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shared) -> anyhow::Result<()> {
+async fn on_target(
+    cluster: Cluster,
+    wish: &Wish,
+    action: &Action,
+    options: Shared,
+    partings: Partings,
+) -> anyhow::Result<()> {
     let notes = Notes::new(options.output.quiet);
     if *action == Action::Clean {
         // The injectors run beside whatever else does not.
         let target = target::find(&cluster, wish, &notes).await?;
-        return Ok(clean::run(&Context { cluster, target, options, notes }).await?);
+        return Ok(clean::run(&Context { cluster, target, options, notes, partings }).await?);
     }
     let target = match (target::resolve(&cluster, wish, &notes).await, action) {
         (Err(gone), Action::DumpHeap(wanted)) if gone.exit == Exit::Target => {
@@ -94,7 +105,7 @@ async fn on_target(cluster: Cluster, wish: &Wish, action: &Action, options: Shar
         }
         (found, _) => found?,
     };
-    let context = Context { cluster, target, options, notes };
+    let context = Context { cluster, target, options, notes, partings };
     if let Some(answered_by) = context.options.injector.dry_run {
         let Context { cluster, target, options, .. } = &context;
         let patch = debugger::dry_run(cluster, target, &options.injector, answered_by).await?;
@@ -132,7 +143,7 @@ impl<'c> Local<'c> {
 
 /// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
 async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
-    let Context { cluster, target, options, notes } = context;
+    let Context { cluster, target, options, notes, .. } = context;
     let mut local = Local::prepare(context, action)?;
     if matches!(local, Local::Dump(dumpheap::To::Done)) {
         return Ok(());
@@ -159,7 +170,7 @@ type Opened = (Debugger, Result<Session, session::Error>);
 
 /// An injector and, if it answers, a session with it. One that was found running may have ended just then: then another.
 async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failure> {
-    let Context { cluster, target, options, notes } = context;
+    let Context { cluster, target, options, notes, .. } = context;
     if let Local::Dump(to) = local
         && let Some(wanted) = to.injector()
     {

@@ -2,6 +2,7 @@
 //! injector lives in the target's trust domain, and the stream may end anywhere without an error.
 
 mod outgoing;
+mod partings;
 
 use std::io;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::debugger::{self, Debugger, SESSION};
 use crate::error::{Exit, Failure};
 pub(crate) use outgoing::Outgoing;
 use outgoing::Stderr;
+pub(crate) use partings::Partings;
 
 /// After how long without a byte the connection counts as dead: the injector sends a heartbeat three times as often.
 const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);

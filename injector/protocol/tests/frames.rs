@@ -64,9 +64,10 @@ fn limits() -> impl Strategy<Value = Limits> {
 fn dump() -> impl Strategy<Value = DumpHeap> {
     let redact = prop_oneof![Just(Redact::Nothing), Just(Redact::Text), Just(Redact::Arrays), Just(Redact::All)];
     let resume = proptest::option::of(any::<(u64, [u64; 2])>());
-    (any::<bool>(), redact, limits(), resume).prop_map(|(live, redact, limits, resume)| DumpHeap {
+    (any::<[bool; 2]>(), redact, limits(), resume).prop_map(|([live, piped], redact, limits, resume)| DumpHeap {
         live,
         redact,
+        piped,
         limits,
         resume: resume.map(|(job, stored)| Resume { job, stored }),
     })

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use jattach_protocol::message::{Operation, Phase, Progress, Request};
+use jattach_protocol::message::{DumpHeap, Operation, Phase, Progress, Request};
 use jattach_protocol::{Code, Failure, Message};
 
 use super::inbox::Inbox;
@@ -71,6 +71,8 @@ struct Running {
     client: String,
     since: SystemTime,
     progress: Option<Progress>,
+    /// It goes where only its own client can go on with it.
+    piped: bool,
     /// Where it is a heap dump.
     dump: Option<Arc<Artefact>>,
 }
@@ -294,8 +296,10 @@ impl Desk {
 
 impl Running {
     fn new(order: &Order) -> Running {
-        let (what, client) = (describe(&order.request.operation), order.peer.name().to_owned());
-        Running { what, client, since: SystemTime::now(), progress: None, dump: None }
+        let operation = &order.request.operation;
+        let (what, client) = (describe(operation), order.peer.name().to_owned());
+        let piped = matches!(operation, Operation::DumpHeap(DumpHeap { piped: true, .. }));
+        Running { what, client, since: SystemTime::now(), progress: None, piped, dump: None }
     }
 
     /// "heap dump at 41 %, for 12 s".
@@ -342,14 +346,17 @@ fn busy(running: &Running) -> Failure {
     let seconds = running.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let failure = Failure::new(Code::Busy, format!("the injector is busy: {}", running.describe()));
     let began = format!("asked for at {} by {}", clock(seconds), running.client);
-    match running.alone() {
-        None => failure.evidence(began).remedy("wait for it with --wait, or end it: `kubectl jattach TARGET clean`"),
-        Some((gone, kept)) => {
-            let kept = kept.saturating_sub(gone).as_secs();
-            failure.evidence(format!("{began}, who has been gone for {} s; it is kept for {kept} s more", gone.as_secs()))
-                .remedy("the same command with the same FILE goes on with it; wait until it is given up with --wait, or give it up: `kubectl jattach TARGET clean`")
-        }
-    }
+    let Some((gone, kept)) = running.alone() else {
+        return failure.evidence(began).remedy("wait for it with --wait, or end it: `kubectl jattach TARGET clean`");
+    };
+    let (gone, kept) = (gone.as_secs(), kept.saturating_sub(gone).as_secs());
+    let goes_on = match running.piped {
+        true => "only the run that asked for it can go on with it",
+        false => "the same command with the same FILE goes on with it",
+    };
+    failure.evidence(format!("{began}, who has been gone for {gone} s; it is kept for {kept} s more")).remedy(format!(
+        "{goes_on}; wait until it is given up with --wait, or give it up: `kubectl jattach TARGET clean`"
+    ))
 }
 
 /// The time of day in UTC.

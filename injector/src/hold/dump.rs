@@ -8,10 +8,14 @@ use jattach_protocol::message::{DumpHeap, End, Phase, Progress, Resume, STREAMS}
 use jattach_protocol::{Code, Failure, Message};
 
 use super::desk::Desk;
-use super::peer::Peer;
+use super::peer::{Gone, Peer};
 use super::serve::{Job, Last, no_thread};
 use crate::dump::artefact::{Artefact, Attached, Client, spooler};
 use crate::dump::{self, Order, send};
+
+/// For how long a dump is kept at the most that nobody but the run that has asked for it can go on with: time enough to see
+/// that the connection was cut, and to try all its attempts at another one.
+const BRIEFLY: Duration = Duration::from_secs(60);
 
 /// Has the JVM dump its heap, and stays until a client has all of it, or nobody comes for it any more.
 pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result<Last, Failure> {
@@ -19,12 +23,17 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
     desk.progress(attaching);
     job.peer.progress(job.id, attaching)?;
     let survey = dump::survey(&job.peer, &job.target, &wanted.limits)?;
-    let client = Client::new(&job.peer, job.id, patience(ttl));
+    let client = Client::new(&job.peer, job.id, patience(wanted, ttl));
     let artefact = Artefact::new(job.started(), &wanted.limits, client).map_err(|errno| {
         Failure::new(Code::Other, "the injector has no descriptor left").evidence(errno.to_string())
     })?;
     let artefact = Arc::new(artefact);
     desk.dumps(&artefact);
+    // It was not told yet which dump this is: nobody can come back for it.
+    if job.peer.is_gone() {
+        artefact.close();
+        return Err(Gone.into());
+    }
     let sender = threads(&artefact).inspect_err(|_| artefact.close())?;
     let progress = |progress| desk.progress(progress);
     let order =
@@ -59,9 +68,15 @@ fn threads(artefact: &Arc<Artefact>) -> Result<JoinHandle<()>, Failure> {
 ///
 /// # Errors
 /// Why there is nothing to go on with: [`Code::Gone`], or what the dump has failed with.
-pub(super) fn resume(desk: &Desk, peer: &Arc<Peer>, id: u32, resume: &Resume, ttl: u32) -> Result<(), Failure> {
+pub(super) fn resume(
+    desk: &Desk,
+    peer: &Arc<Peer>,
+    id: u32,
+    resume: &Resume,
+    patience: Duration,
+) -> Result<(), Failure> {
     let dump = desk.dump(resume.job).ok_or_else(|| gone(resume.job))?;
-    let client = Client::returned(peer, id, patience(ttl));
+    let client = Client::returned(peer, id, patience);
     if let Attached::Live = dump.attach(client.clone(), resume.stored)? {
         return Ok(());
     }
@@ -83,8 +98,10 @@ pub(super) fn gone(job: u64) -> Failure {
         .remedy("run the command again: it begins another one")
 }
 
-fn patience(ttl: u32) -> Duration {
-    Duration::from_secs(ttl.into())
+/// For how long a dump waits for a client that is lost.
+pub(super) fn patience(wanted: &DumpHeap, ttl: u32) -> Duration {
+    let ttl = Duration::from_secs(ttl.into());
+    if wanted.piped { ttl.min(BRIEFLY) } else { ttl }
 }
 
 /// What a client hears at the end.
@@ -100,4 +117,15 @@ fn last(client: Client, result: Result<(Vec<jattach_protocol::message::Patch>, [
         }
     };
     Last { peer: client.peer, id: client.request, before, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dump_that_another_run_can_go_on_with_is_kept_for_all_the_time_to_live() {
+        let kept = |piped, ttl| patience(&DumpHeap { piped, ..DumpHeap::default() }, ttl).as_secs();
+        assert_eq!([kept(false, 600), kept(true, 600), kept(true, 10)], [600, 60, 10]);
+    }
 }

@@ -144,6 +144,8 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
                 room.then_some(()).ok_or_else(|| Failure::new(Code::Usage, "the client sends more than it may"))
             }
             Message::Bye => {
+                // In this order: a dump that has not begun yet is not there to be given up, and looks for its client first.
+                peer.hang_up();
                 desk.give_up(|dump| dump.is_for(peer));
                 Ok(())
             }
@@ -181,8 +183,8 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
     if !peer.begin(id) {
         return Err(Failure::new(Code::Usage, "the client asks for more before it has its answer"));
     }
-    if let Operation::DumpHeap(DumpHeap { resume: Some(resume), .. }) = &request.operation {
-        if let Err(failure) = dump::resume(desk, peer, id, resume, request.ttl) {
+    if let Operation::DumpHeap(wanted @ DumpHeap { resume: Some(resume), .. }) = &request.operation {
+        if let Err(failure) = dump::resume(desk, peer, id, resume, dump::patience(wanted, request.ttl)) {
             peer.conclude(id, &Message::Failure(failure));
         }
         return Ok(());

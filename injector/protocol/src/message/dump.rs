@@ -37,6 +37,9 @@ pub struct DumpHeap {
     pub live: bool,
     /// What of the data is set to zero before it leaves the pod, or touches a disk of it.
     pub redact: Redact,
+    /// It goes through a pipe on the client's side: only the run that asks for it can go on with it, so a client that is lost
+    /// is not waited for longer than that takes.
+    pub piped: bool,
     /// What it may take of the pod.
     pub limits: Limits,
     /// The job to go on with. Where it is gone that is a failure, and no other one is started: nobody was asked for its pause.
@@ -127,12 +130,13 @@ pub(super) fn read_dump(from: &mut Reader<'_>) -> Result<DumpHeap, Error> {
         3 => Redact::All,
         value => return Err(Error::Value { field: "what is redacted", value: value.into() }),
     };
+    let piped = from.flag("piped")?;
     let limits = read_limits(from)?;
     let resume = match from.0 {
         [] => None,
         _ => Some(Resume { job: from.u64()?, stored: [from.u64()?, from.u64()?] }),
     };
-    Ok(DumpHeap { live, redact, limits, resume })
+    Ok(DumpHeap { live, redact, piped, limits, resume })
 }
 
 pub(super) fn read_survey(from: &mut Reader<'_>) -> Result<Survey, Error> {
@@ -155,6 +159,7 @@ pub(super) fn read_survey(from: &mut Reader<'_>) -> Result<Survey, Error> {
 pub(super) fn write_dump(wanted: &DumpHeap, out: &mut Writer<'_>) {
     out.u8(wanted.live.into());
     out.u8(wanted.redact as u8);
+    out.u8(wanted.piped.into());
     write_limits(&wanted.limits, out);
     if let Some(Resume { job, stored }) = wanted.resume {
         out.u64(job);

@@ -65,3 +65,15 @@ fn who_has_told_it_to_end_is_said_beside_a_stopped_jvm_as_well() {
         assert_eq!(said, format!("{reason}; the JVM is stopped, and gives its heap dump up as soon as it goes on"));
     }
 }
+
+#[test]
+fn who_finds_it_busy_with_a_dump_without_a_client_is_told_of_a_way_to_go_on_only_where_there_is_one() {
+    for (piped, told) in [(false, "the same command with the same FILE goes on with it"), (true, "only the run that")] {
+        let desk = Desk::new().expect("a bell");
+        let dump = dumping(&desk, std::process::id(), DumpHeap { piped, ..DumpHeap::default() });
+        desk.detach(&dump.client().expect("its client").peer);
+        let state = desk.state();
+        let failure = busy(state.running.as_ref().expect("a job"));
+        assert!(failure.remedy.starts_with(told), "{failure}");
+    }
+}

@@ -7,6 +7,7 @@ use jattach_protocol::message::{
     DumpHeap as Request, Limits, Operation, Phase, Progress as Far, Resume, STREAMS, Started,
 };
 use jattach_protocol::{Code, Message};
+use scopeguard::{ScopeGuard, guard};
 
 use crate::commands::Context;
 use crate::debugger::Debugger;
@@ -34,6 +35,8 @@ pub(super) struct Errand<'a> {
     pub(super) wanted: &'a DumpHeap,
     pub(super) limits: Limits,
     pub(super) progress: &'a Progress,
+    /// Set once another run can go on with it.
+    pub(super) kept: Cell<bool>,
     /// Set once nobody can go on with what came of it.
     pub(super) given_up: Cell<bool>,
     /// How long the JVM has waited for room, in milliseconds.
@@ -44,6 +47,21 @@ impl Errand<'_> {
     /// Says something without tearing the line that shows the progress.
     pub(super) fn say(&self, line: &str) {
         self.progress.aside(|| self.context.notes.say(line));
+    }
+
+    /// Whether it goes where no other run can take it up.
+    fn is_piped(&self) -> bool {
+        self.wanted.file == Destination::Stdout
+    }
+
+    /// A session that says bye where the work is dropped while nobody can go on with the dump it was asked for: the injector
+    /// would keep that, and be busy with it.
+    fn minded(&self, session: Session) -> ScopeGuard<Session, impl FnOnce(Session)> {
+        guard(session, |session| {
+            if !self.kept.get() {
+                self.context.partings.add(session);
+            }
+        })
     }
 }
 
@@ -66,8 +84,12 @@ pub(super) async fn fetch<T: Send + 'static>(
     mut begun: Option<Begun>,
 ) -> Result<(T, Session), Error> {
     let mut attempts = Attempts::default();
+    errand.kept.set(begun.is_some());
     loop {
-        let error = match converse(errand, &mut session, storing, &mut begun).await {
+        let mut minded = errand.minded(session);
+        let received = converse(errand, &mut minded, storing, &mut begun).await;
+        session = ScopeGuard::into_inner(minded);
+        let error = match received {
             Ok(stored) => return Ok((stored, session)),
             Err(error) => error,
         };
@@ -101,6 +123,7 @@ async fn converse<T: Send + 'static>(
             let started = ask(errand, session, None).await?;
             *begun = Some(Begun { job: Job::from(&started), asked: false });
             storing.begin(started).await?;
+            errand.kept.set(!errand.is_piped());
         }
         Some(Begun { job, asked }) => {
             let stored = storing.settle().await?;
@@ -140,7 +163,7 @@ pub(super) async fn ask_again(
 /// Asks for a dump, or for the rest of one, and waits for its beginning.
 async fn ask(errand: &Errand<'_>, session: &mut Session, resume: Option<Resume>) -> Result<Started, Error> {
     let DumpHeap { live, redact, .. } = *errand.wanted;
-    let request = Request { live, redact, limits: errand.limits, resume };
+    let request = Request { live, redact, piped: errand.is_piped(), limits: errand.limits, resume };
     session.request(errand.context.request(Operation::DumpHeap(request)));
     let mut show = Show { errand, dumps: false, total: None };
     loop {

@@ -40,7 +40,8 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let progress = Progress::new(context.options.output.quiet);
     let (limits, given_up) = (limits(context, wanted), Cell::new(false));
-    let errand = Errand { context, debugger, wanted, limits, progress: &progress, given_up, stalled: Cell::new(0) };
+    let (kept, stalled) = (Cell::new(false), Cell::new(0));
+    let errand = Errand { context, debugger, wanted, limits, progress: &progress, kept, given_up, stalled };
     let summary = match to {
         To::Stdout => to_stdout(&errand, session).await?,
         To::File(landing) => {

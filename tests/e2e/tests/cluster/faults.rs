@@ -84,6 +84,18 @@ fn an_interrupted_dump_leaves_nothing_in_the_pod() {
 }
 
 #[test]
+fn an_interrupted_dump_to_a_pipe_is_kept_for_nobody() {
+    let namespace = Namespace::new();
+    let pod = start_large(&namespace);
+    let transfer = Transfer::to_nowhere(&pod, Fault::Rate(SOME));
+    let running = transfer.program.clone().arg("-").start();
+    transfer.proxy.wait_until_passed(SOME);
+    running.signal(Signal::INT);
+    let _ = running.wait().ended_with(130).says("interrupted");
+    the_next_one_is_whole(&pod, &["--wait"]);
+}
+
+#[test]
 fn a_client_that_is_killed_leaves_nothing_in_the_pod() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
