@@ -3,13 +3,13 @@
 
 use jattach_protocol::message::{DumpHeap, Limits, Operation};
 use jattach_protocol::{Code, Failure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::Hold;
 use crate::client::{Client, attach, dump_heap};
 use crate::container::Container;
-use crate::killed::Opens;
+use crate::killed::{LARGE, Opens, stop_while_it_writes};
+use crate::place::signal;
 
 /// Why a dump within these limits is refused; the JVM was not asked for it.
 fn refused(limits: Limits) -> Failure {
@@ -48,12 +48,14 @@ fn a_pause_that_could_not_be_ended_is_refused_with_the_reason() {
 #[test]
 #[ignore = "it wants JDK 8"]
 fn the_lengths_of_heap_records_come_behind_their_data() {
-    // Much more than is written between two looks.
-    let mut container = Container::start(300);
+    let mut container = Container::start(LARGE);
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
-    let dump = client.ask(dump_heap());
-    assert!(dump.has_patches(), "the first record is long, and its head is on its way before its end");
+    // The head of the record is here, and its end is not written.
+    stop_while_it_writes(&mut client, container.init());
+    signal(container.init(), Signal::SIGCONT);
+    let dump = client.answer();
+    assert!(dump.has_patches());
     assert!(dump.whole().len() > 300 << 20);
     container.assert_unharmed();
 }
@@ -61,17 +63,16 @@ fn the_lengths_of_heap_records_come_behind_their_data() {
 #[test]
 #[ignore = "it wants JDK 8"]
 fn hold_leaves_a_jvm_that_is_stopped_and_nothing_is_left_when_it_goes_on() {
-    let mut container = Container::start(300);
+    let mut container = Container::start(LARGE);
     let mut hold = Hold::start(&container);
     let opens = Opens::watch(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
     opens.wait(container.init());
-    let jvm = Pid::from_raw(container.init().try_into().expect("a pid"));
-    kill(jvm, Signal::SIGSTOP).expect("it runs");
+    signal(container.init(), Signal::SIGSTOP);
     Client::connect(&container).ask(Operation::Shutdown).whole();
     let (_, last) = hold.farewell();
-    kill(jvm, Signal::SIGCONT).expect("it is stopped");
+    signal(container.init(), Signal::SIGCONT);
     assert!(last.contains("the JVM is stopped"), "{last}");
     let _next = Hold::start(&container);
     Client::connect(&container).ask(attach("properties", &[])).whole();

@@ -1,21 +1,21 @@
 //! What is left when somebody is killed while the JVM writes a dump.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use jattach_protocol::message::{Phase, Progress};
 use jattach_protocol::{Code, Message};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::Hold;
 use crate::client::{Client, attach, dump_heap};
 use crate::container::{Container, UNDER_INIT, child_of};
+use crate::place::signal;
 
 /// As much heap as a JVM writes for a while.
-const LARGE: u32 = 300;
+pub(crate) const LARGE: u32 = 300;
 
 /// What is opened in the places where a dump's FIFOs may be.
 pub(crate) struct Opens(Inotify);
@@ -32,19 +32,56 @@ impl Opens {
     /// Waits until a JVM has opened what it is to dump into: it is about to collect garbage, and to dump then.
     pub(crate) fn wait(&self, jvm: u32) -> PathBuf {
         loop {
-            if let Some(path) = opened(jvm) {
-                return path;
+            if let Some(fd) = opened(jvm) {
+                return std::fs::read_link(fd).expect("it is about to collect garbage");
             }
             self.0.read_events().expect("an event");
         }
     }
 }
 
-/// The FIFO of ours that the process has open.
+/// The process's descriptor of a FIFO or a file of ours.
 fn opened(pid: u32) -> Option<PathBuf> {
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
-    let mut links = fds.filter_map(|fd| std::fs::read_link(fd.expect("an entry").path()).ok());
-    links.find(|link| link.to_string_lossy().contains("/.jattach-"))
+    let ours = |fd: &PathBuf| std::fs::read_link(fd).is_ok_and(|link| link.to_string_lossy().contains("/.jattach-"));
+    fds.map(|fd| fd.expect("an entry").path()).find(ours)
+}
+
+/// Stops a process, and waits until none of its threads does anything any more.
+fn stop(pid: u32) {
+    signal(pid, Signal::SIGSTOP);
+    let runs = |task: std::io::Result<DirEntry>| {
+        let stat = std::fs::read_to_string(task.expect("an entry").path().join("stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") T ")
+    };
+    while std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").any(runs) {
+        std::thread::yield_now();
+    }
+}
+
+/// Has a JVM with a [`LARGE`] heap begin with a dump, and stops it while it writes. What has come by then is in the client's
+/// `streams`; given is the JVM's descriptor of what it writes to.
+pub(crate) fn stop_while_it_writes(client: &mut Client, jvm: u32) -> PathBuf {
+    for _ in 0..20 {
+        client.request(dump_heap());
+        client.fetch(&mut |message| match message {
+            Message::Failure(failure) => panic!("{failure}"),
+            // Heap, and no longer names alone.
+            Message::Block(block) => block.offset >= 2 << 20,
+            _ => false,
+        });
+        stop(jvm);
+        // The length of a FIFO is 0. A file is not whole, and the length of its heap record not known, where it is shorter
+        // than the heap.
+        let unfinished = |fd: &PathBuf| std::fs::metadata(fd).expect("it is stopped").len() < u64::from(LARGE) << 20;
+        if let Some(fd) = opened(jvm).filter(unfinished) {
+            return fd;
+        }
+        // It was quicker than we are, and may be slower the next time.
+        signal(jvm, Signal::SIGCONT);
+        client.answer().whole();
+    }
+    panic!("no dump is slow enough to be seen");
 }
 
 #[test]
@@ -55,24 +92,18 @@ fn a_jvm_whose_injector_is_killed_before_it_has_opened_all_it_dumps_into_goes_on
     let mut client = Client::connect(&container);
     client.request(dump_heap());
     opens.wait(container.init());
-    let jvm = Pid::from_raw(container.init().try_into().expect("a pid"));
-    kill(jvm, Signal::SIGSTOP).expect("it runs");
+    signal(container.init(), Signal::SIGSTOP);
     hold.signal(Signal::SIGKILL);
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
-    kill(jvm, Signal::SIGCONT).expect("it is stopped");
+    signal(container.init(), Signal::SIGCONT);
     let _next = Hold::start(&container);
     Client::connect(&container).ask(attach("properties", &[])).whole();
     container.assert_only_sockets_left();
     container.assert_unharmed();
 }
 
-/// Waits until the JVM is writing.
-fn await_dump(client: &mut Client) {
-    assert!(client.receive(|message| matches!(message, Message::Block(_))));
-}
-
 fn end(pid: u32) {
-    kill(Pid::from_raw(pid.try_into().expect("a pid")), Signal::SIGKILL).expect("it runs");
+    signal(pid, Signal::SIGKILL);
 }
 
 #[test]
@@ -80,10 +111,10 @@ fn a_jvm_that_is_killed_while_it_dumps_is_said_to_have_ended_and_its_file_is_gon
     let container = Container::shaped(&UNDER_INIT, LARGE);
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
-    client.request(dump_heap());
-    await_dump(&mut client);
-    end(child_of(container.init()));
-    let failure = client.answer_without_acks().failure();
+    let jvm = child_of(container.init());
+    stop_while_it_writes(&mut client, jvm);
+    end(jvm);
+    let failure = client.answer().failure();
     assert_eq!(failure.code, Code::TargetEnded, "{failure}");
     container.assert_only_sockets_left();
 }
@@ -122,8 +153,7 @@ fn what_is_left_of_a_dump_when_the_container_is_killed_an_injector_sweeps_that_c
     let mut container = Container::start(LARGE);
     let hold = Hold::start(&container);
     let mut client = Client::connect(&container);
-    client.request(dump_heap());
-    await_dump(&mut client);
+    stop_while_it_writes(&mut client, container.init());
     end(container.init());
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "the session has died with the container");
     drop(hold);
@@ -145,11 +175,11 @@ fn what_a_jvm_writes_for_a_hold_that_is_killed_the_next_one_sweeps() {
     let mut container = Container::start(LARGE);
     let hold = Hold::start(&container);
     let mut client = Client::connect(&container);
-    client.request(dump_heap());
-    await_dump(&mut client);
+    stop_while_it_writes(&mut client, container.init());
     hold.signal(Signal::SIGKILL);
     assert!(!client.receive(|message| matches!(message, Message::End(_))), "its session ends");
     drop(hold);
+    signal(container.init(), Signal::SIGCONT);
     let _next = Hold::start(&container);
     // Served when the JVM has finished the dump that nobody wants any more.
     Client::connect(&container).ask(attach("properties", &[])).whole();
