@@ -101,7 +101,7 @@ async fn on_target(
     }
     let target = match (target::resolve(&cluster, wish, &notes).await, action) {
         (Err(gone), Action::DumpHeap(wanted)) if gone.exit == Exit::Target => {
-            return Ok(dumpheap::complete_without(gone, cluster.namespace(), wish, wanted, &notes)?);
+            return Ok(dumpheap::complete_without(gone, cluster.namespace(), wish, wanted, &notes).await?);
         }
         (found, _) => found?,
     };
@@ -124,9 +124,9 @@ enum Local<'c> {
 }
 
 impl<'c> Local<'c> {
-    fn prepare(context: &'c Context, action: &Action) -> Result<Local<'c>, Failure> {
+    async fn prepare(context: &'c Context, action: &Action) -> Result<Local<'c>, Failure> {
         match action {
-            Action::DumpHeap(wanted) => dumpheap::To::open(context, wanted).map(Local::Dump),
+            Action::DumpHeap(wanted) => dumpheap::To::open(context, wanted).await.map(Local::Dump),
             Action::Load { agent: Agent::Upload(path), .. } => load::read(path).map(Local::Agent),
             _ => Ok(Local::Nothing),
         }
@@ -144,7 +144,7 @@ impl<'c> Local<'c> {
 /// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
 async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     let Context { cluster, target, options, notes, .. } = context;
-    let mut local = Local::prepare(context, action)?;
+    let mut local = Local::prepare(context, action).await?;
     if matches!(local, Local::Dump(dumpheap::To::Done)) {
         return Ok(());
     }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::blocking;
 use super::kept::Kept;
 use crate::commands::Context;
 use crate::error::{Exit, Failure};
 use crate::options::{Destination, DumpHeap};
 use crate::receive::dump::{self, DumpFile, Files, Record, Source, Wanted};
 use crate::render::Notes;
-use crate::render::progress::size;
+use crate::render::progress::{Progress, size};
 use crate::target::{Name, Target, Wish};
 
 /// Where the dump goes.
@@ -42,7 +43,7 @@ impl<'c> To<'c> {
     /// # Errors
     /// A usage failure for a terminal or a name that is taken, 9 where another dump is written there, 1 where it cannot be
     /// written.
-    pub(crate) fn open(context: &'c Context, wish: &DumpHeap) -> Result<To<'c>, Failure> {
+    pub(crate) async fn open(context: &'c Context, wish: &DumpHeap) -> Result<To<'c>, Failure> {
         let target = &context.target;
         let path = match &wish.file {
             Destination::Stdout if std::io::stdout().is_terminal() => {
@@ -64,7 +65,7 @@ impl<'c> To<'c> {
             Earlier::None => None,
             Earlier::Begun(record) => Some(*record),
             Earlier::Whole(record) => {
-                return complete(file, *record, &path, &context.notes).map(|()| To::Done);
+                return complete(file, *record, &path, &context.notes).await.map(|()| To::Done);
             }
             // With it the earlier one would take the place of what --force has to be said for.
             Earlier::WholeOfAnother(_, why) if wish.force => {
@@ -73,7 +74,7 @@ impl<'c> To<'c> {
                     .remedy("give another FILE, or --no-resume to give that one up"));
             }
             Earlier::WholeOfAnother(record, why) => {
-                complete(file, *record, &path, &context.notes)?;
+                complete(file, *record, &path, &context.notes).await?;
                 return Err(Failure::new(Exit::Usage, format!("{} exists", path.display()))
                     .evidence(format!("it was an earlier dump's that was all here: {why}"))
                     .remedy("give another FILE, or --force to replace it"));
@@ -158,12 +159,17 @@ fn earlier(file: &DumpFile, source: &Source, wanted: &Wanted, notes: &Notes) -> 
     })
 }
 
-fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) -> Result<(), Failure> {
+/// A large dump takes minutes to be read again: meanwhile it is shown, and may be interrupted. What was begun of it the next
+/// run does again.
+async fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) -> Result<(), Failure> {
     // Before anything is put together.
     let taken =
         fs::metadata(file.part()).and_then(|meta| meta.modified()).ok().and_then(|time| Timestamp::try_from(time).ok());
     let taken = taken.map_or_else(String::new, |time| format!(" since {}", time.strftime("%Y-%m-%d %H:%M UTC")));
-    Files::open(file, record)?.complete_later()?;
+    let progress = Progress::new(!notes.are_heard());
+    progress.phase("putting the parts together and reading the dump again");
+    blocking(move || Files::open(file, record)?.complete_later()).await?;
+    drop(progress);
     notes.say(&format!(
         "{}: all of it was here{taken}, verified to its end; for a new one give another FILE",
         path.display()
@@ -175,7 +181,7 @@ fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) -> Resul
 ///
 /// # Errors
 /// `gone`, where there is no such dump; those of completing it.
-pub(in crate::commands) fn complete_without(
+pub(in crate::commands) async fn complete_without(
     gone: Failure,
     namespace: &str,
     wish: &Wish,
@@ -190,7 +196,7 @@ pub(in crate::commands) fn complete_without(
     let file = DumpFile::open(path, wanted.force)?;
     let Some(record) = file.record().filter(is_its) else { return Err(gone) };
     notes.say(&format!("{}; all of its heap dump is here", gone.cause));
-    complete(file, record, path, notes)
+    complete(file, record, path, notes).await
 }
 
 /// Whether a record is of what is wished for, as far as that can be known without the pod.
@@ -238,12 +244,9 @@ mod tests {
     use crate::receive::dump::Format;
     use crate::receive::dump::tests::sealed;
 
-    /// What becomes of a dump of pod/x in shop that is all here, and whether it has its name then.
-    fn completed(target: &str, namespace: &str, change: fn(&mut DumpHeap)) -> (Option<Exit>, bool) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = sealed(directory.path(), Form::Pair, Format::Raw);
-        let mut wanted = DumpHeap {
-            file: Destination::File(path.clone()),
+    fn wanted(path: &Path) -> DumpHeap {
+        DumpHeap {
+            file: Destination::File(path.to_owned()),
             live: true,
             redact: Redact::Nothing,
             format: Format::Raw,
@@ -253,28 +256,59 @@ mod tests {
             spool: None,
             max_stall: None,
             max_pause: None,
-        };
-        change(&mut wanted);
-        let wish = Wish::new(Some(target), None, None, None).expect("a target");
-        let gone = Failure::new(Exit::Target, "there is no such pod");
-        let result = complete_without(gone, namespace, &wish, &wanted, &Notes::recording());
-        (result.err().map(|failure| failure.exit), path.exists())
-    }
-
-    #[test]
-    fn a_dump_that_is_all_here_needs_no_pod() {
-        for target in ["pod/x", "deploy/x"] {
-            assert_eq!(completed(target, "shop", |_| ()), (None, true));
         }
     }
 
-    #[test]
-    fn a_dump_of_another_pod_or_wanted_otherwise_is_left_as_it_is() {
+    /// Completes the dump that is wanted of a pod that is gone.
+    async fn complete_of(target: &str, namespace: &str, wanted: &DumpHeap) -> Result<(), Failure> {
+        let wish = Wish::new(Some(target), None, None, None).expect("a target");
+        let gone = Failure::new(Exit::Target, "there is no such pod");
+        complete_without(gone, namespace, &wish, wanted, &Notes::recording()).await
+    }
+
+    /// What becomes of a dump of pod/x in shop that is all here, and whether it has its name then.
+    async fn completed(target: &str, namespace: &str, change: fn(&mut DumpHeap)) -> (Option<Exit>, bool) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = sealed(directory.path(), Form::Pair, Format::Raw);
+        let mut wanted = wanted(&path);
+        change(&mut wanted);
+        let result = complete_of(target, namespace, &wanted).await;
+        (result.err().map(|failure| failure.exit), path.exists())
+    }
+
+    #[tokio::test]
+    async fn a_dump_that_is_all_here_needs_no_pod() {
+        for target in ["pod/x", "deploy/x"] {
+            assert_eq!(completed(target, "shop", |_| ()).await, (None, true));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dump_of_another_pod_or_wanted_otherwise_is_left_as_it_is() {
         let left = (Some(Exit::Target), false);
-        assert_eq!(completed("pod/y", "shop", |_| ()), left);
-        assert_eq!(completed("pod/x", "other", |_| ()), left);
-        assert_eq!(completed("pod/x", "shop", |wanted| wanted.live = false), left);
-        assert_eq!(completed("pod/x", "shop", |wanted| wanted.resume = false), left);
-        assert_eq!(completed("pod/x", "shop", |wanted| wanted.file = Destination::Stdout), left);
+        assert_eq!(completed("pod/y", "shop", |_| ()).await, left);
+        assert_eq!(completed("pod/x", "other", |_| ()).await, left);
+        assert_eq!(completed("pod/x", "shop", |wanted| wanted.live = false).await, left);
+        assert_eq!(completed("pod/x", "shop", |wanted| wanted.resume = false).await, left);
+        assert_eq!(completed("pod/x", "shop", |wanted| wanted.file = Destination::Stdout).await, left);
+    }
+
+    #[test]
+    fn an_interrupt_is_heard_while_a_dump_is_completed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = sealed(directory.path(), Form::Pair, Format::Raw);
+        // The only thread that may block is taken until the test gives it back: the disk is slow.
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().expect("a runtime");
+        runtime.block_on(async {
+            let (done, busy) = std::sync::mpsc::channel::<()>();
+            drop(tokio::task::spawn_blocking(move || busy.recv()));
+            let wanted = wanted(&path);
+            let mut completing = std::pin::pin!(complete_of("pod/x", "shop", &wanted));
+            assert!(futures::poll!(&mut completing).is_pending(), "others have their turn");
+            assert!(!path.exists());
+            drop(done);
+            completing.await.expect("all is there");
+        });
+        assert!(path.exists());
     }
 }
