@@ -35,7 +35,7 @@ pub enum Code {
     Busy = 13,
     /// No place where the data may go: memory-backed, too little free, or under an ephemeral-storage limit.
     NoSpace = 14,
-    /// The transfer broke: a block was refused, or the peer is silent.
+    /// The transfer between the two sides broke: a block was refused, or the peer is silent. Another connection may do better.
     Transfer = 15,
     /// The peer speaks another version of the protocol.
     Version = 16,
@@ -43,7 +43,8 @@ pub enum Code {
     Cancelled = 17,
     /// A limit on time ran out.
     TimedOut = 18,
-    /// What the client comes back for is not there any more.
+    /// What the client comes for is not there any more: the dump that it would go on with, or the injector itself behind the
+    /// socket of its container.
     Gone = 19,
 }
 

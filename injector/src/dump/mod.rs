@@ -1,6 +1,6 @@
 //! Heap dumps: what one would take ([`survey`]), how the JVM's bytes are taken ([`pump`] through FIFOs ([`fifo`]), [`tail`]
-//! from JVMs that know nothing better), where they wait ([`artefact`], which is a [`queue`] in memory and in the [`spool`]), and how they leave
-//! ([`send`]).
+//! from JVMs that know nothing better), where they wait ([`artefact`], which is a [`queue`] in memory and in the
+//! [`spool`]), and how they leave ([`send`]).
 
 pub(crate) mod artefact;
 mod fifo;
@@ -57,7 +57,7 @@ fn unfinished() -> Failure {
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {
-    Failure::new(Code::Transfer, "cannot read what the JVM has dumped").evidence(error.to_string())
+    Failure::new(Code::Other, "cannot read what the JVM has dumped").evidence(error.to_string())
 }
 
 /// Whether the JVM says that it could not open what it was given: it may not look into our filesystem, or nobody may write
