@@ -240,7 +240,8 @@ pub(crate) struct DumpHeap {
     /// quarter of that and at most 1Gi). Whatever it is, 20 % of the node's disk stay free
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) spool_limit: Option<String>,
-    /// How long the JVM may wait for room in all, before the dump is given up and the JVM goes on; 0 is no limit (default: 10s)
+    /// How long the JVM may wait for room, before the dump is given up and the JVM goes on: all that goes beyond the 4 ms a MiB
+    /// that any disk takes for what waits there (256 MiB/s); 0 is no limit (default: 10s)
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     pub(crate) max_stall: Option<String>,
     /// How long the JVM may be dumping, before nothing more of it is taken and the dump is given up; 0 is no limit (default:

@@ -23,7 +23,7 @@ pub(crate) struct DumpHeap {
     pub(crate) yes: bool,
     /// The most bytes that may wait in the pod; `None` leaves it to the injector.
     pub(crate) spool: Option<u64>,
-    /// How long the JVM may wait for room; `None` is for as long as it takes.
+    /// How long the JVM may wait for room, beyond what any disk takes; `None` is for as long as it takes.
     pub(crate) max_stall: Option<Duration>,
     /// How long it may stand still in all.
     pub(crate) max_pause: Option<Duration>,

@@ -18,7 +18,8 @@ pub struct Limits {
     pub storage: u64,
     /// The most bytes that may wait for the client in a file in the pod; [`u64::MAX`] leaves it to the injector.
     pub spool: u64,
-    /// For how many milliseconds in all the JVM may wait for room.
+    /// For how many milliseconds in all the JVM may wait for room, beyond the 4 that any disk takes for each MiB that is moved
+    /// there meanwhile: at 256 MiB a second it waits no longer than for a file of its own.
     pub max_stall: u32,
     /// For how many milliseconds the JVM may be dumping, 0 for as long as it takes.
     pub max_pause: u32,

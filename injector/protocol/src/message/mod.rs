@@ -136,7 +136,7 @@ pub struct Progress {
     pub done: u64,
     /// Bytes expected in this phase.
     pub total: u64,
-    /// For how many milliseconds the JVM has waited for room so far.
+    /// For how many milliseconds the JVM has waited for room so far, counted as [`Limits::max_stall`].
     pub stalled: u32,
 }
 

@@ -62,7 +62,9 @@ pub(super) async fn run(
     drop(progress);
     report(context, to, &summary);
     if let Some(time) = stalled {
-        context.notes.say(&format!("The JVM waited {time} of its pause for room in the pod"));
+        context
+            .notes
+            .say(&format!("The JVM waited {time} of its pause for room in the pod, beyond what any disk takes"));
     }
     Ok(())
 }
