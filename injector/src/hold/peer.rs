@@ -256,8 +256,8 @@ impl Peer {
         let _ = self.send(request, last);
     }
 
-    /// Waits until an artefact's or output's bytes up to `offset` may be sent: [`WINDOW`] of them may be unacknowledged. It
-    /// ends, in any case, because a client that is silent counts as gone.
+    /// Waits until an output's bytes up to `offset` may be sent: [`WINDOW`] of them may be unacknowledged. It ends, in any
+    /// case, because a client that is silent counts as gone.
     pub(crate) fn wait_for_window(&self, offset: u64) -> Result<(), Gone> {
         let waiting = |heard: &mut Heard| !heard.gone && heard.acknowledged < offset.saturating_sub(WINDOW);
         let heard = self.changed.wait_while(self.heard(), waiting).unwrap_or_else(PoisonError::into_inner);

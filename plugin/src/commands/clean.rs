@@ -8,7 +8,7 @@ use crate::error::{Exit, Failure};
 use crate::receive;
 use crate::session::Session;
 
-/// Tells each to end. One that is at work ends when that is done.
+/// Tells each to end. One that is at work ends when that is done; a heap dump it gives up at once.
 ///
 /// # Errors
 /// The worst failure, after all have been tried.

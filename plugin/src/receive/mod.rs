@@ -1,8 +1,9 @@
 //! What a request gives, from the stream to where it stays: unpacked, counted, hashed, and acknowledged once stored.
 //!
 //! Storing has a thread of its own ([`Storing`]), for it may wait: for a disk, or for a person before a pager. The stream is
-//! read on all the while, up to the protocol's window, because an exec stream that nobody reads loses data. The thread
-//! outlives the conversation: a dump whose connection was cut goes on in another one.
+//! read on meanwhile, because an exec stream that nobody reads loses data: an output up to the protocol's window, a dump up to
+//! 16 MiB, since what is lost of that comes again. The thread outlives the conversation: a dump whose connection was cut goes
+//! on in another one.
 
 mod counted;
 pub(crate) mod dump;

@@ -4,9 +4,10 @@
 //!
 //! 1. both send [`Hello`]; a side that cannot speak the other's version answers with a [`Failure`] and ends.
 //! 2. the client sends a [`Request`], and for an upload the blocks that belong to it.
-//! 3. the injector answers with [`Started`], then any number of [`Message::Jvm`], [`Message::Output`],
-//!    [`Message::Progress`] and [`Block`], and exactly one [`End`] or [`Failure`]. What ends without either is broken.
-//!    An artefact that comes in two streams has a [`Message::StreamEnd`] for the second before that.
+//! 3. the injector answers a request that is a job with [`Started`] when it is its turn; with any number of
+//!    [`Message::Jvm`], [`Message::Output`], [`Message::Progress`] and [`Block`]; and with exactly one [`End`] or
+//!    [`Failure`]. What ends without either is broken. An artefact that comes in two streams has a [`Message::StreamEnd`]
+//!    for the second before that.
 //! 4. the client acknowledges output and blocks as it has stored them, and says [`Message::Bye`] when it has all it wants.
 //!
 //! Both send heartbeats all the while. Fields are little-endian; strings and byte strings have a `u32` length.
@@ -39,12 +40,12 @@ pub const HEARTBEAT_SECONDS: u64 = 5;
 /// After how many seconds without a byte a peer counts as gone.
 pub const SILENCE_SECONDS: u64 = 15;
 
-/// How many bytes of an artefact or an output, unpacked, may be under way without an acknowledgement. The client holds so
-/// much in memory if it must, so that it can always read on: an exec stream whose client stops reading loses data.
+/// How many bytes of an output may be under way without an acknowledgement. The client holds so much in memory if it must, so
+/// that it can always read on: an exec stream whose client stops reading loses data.
 pub const WINDOW: u64 = 32 << 20;
 
-/// The same of a dump, of all its streams together. What is not acknowledged stays in the injector's spool, and may be more
-/// than a client holds in memory: so it is sent at the speed of the way there, while the client's disk makes it safe.
+/// The same of a dump, unpacked, of all its streams together. What is not acknowledged stays in the injector's spool, and may
+/// be more than a client holds in memory: so it is sent at the speed of the way there, while the client's disk makes it safe.
 pub const DUMP_WINDOW: u64 = 256 << 20;
 
 /// The most bytes of each string that names something of a JVM or of a side. They are whatever a target or a peer says, and
