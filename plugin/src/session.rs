@@ -88,7 +88,8 @@ impl Session {
     /// Starts `session` in the container and waits for its hello.
     ///
     /// # Errors
-    /// Those of exec; the injector's own; 8 where what answers is no injector; 5 where it speaks another version of the protocol.
+    /// Those of exec; the injector's own; 8 where what answers is no injector; 5 where it speaks another version of the
+    /// protocol.
     pub(crate) async fn open(cluster: &Cluster, debugger: &Debugger) -> Result<Session, Error> {
         let mut attached = debugger::exec(cluster, debugger, &SESSION).await?;
         let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());

@@ -12,7 +12,7 @@ use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
-use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
+use nix::sys::statfs::{FsType, Statfs, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use crate::process::{Target, read_own};
@@ -197,16 +197,14 @@ impl Place {
         entries.filter_map(|entry| String::from_utf8(entry.file_name().as_bytes().to_vec()).ok())
     }
 
-    /// Bytes that are free on its filesystem, and its size.
-    pub(crate) fn space(&self) -> Option<(u64, u64)> {
-        let stat = fstatfs(self.directory.as_fd()).ok()?;
-        let block = u64::try_from(stat.block_size()).unwrap_or(0);
-        Some((stat.blocks_available().saturating_mul(block), stat.blocks().saturating_mul(block)))
+    /// What there is on its filesystem.
+    pub(crate) fn space(&self) -> Option<Space> {
+        fstatfs(self.directory.as_fd()).ok().map(Space::of)
     }
 
-    /// Whether a fifth of the filesystem stays free when `more` bytes are written: the kubelet evicts pods when it runs full.
+    /// Whether so many more bytes may be written.
     pub(crate) fn has_room(&self, more: u64) -> bool {
-        self.space().is_some_and(|(free, size)| free.saturating_sub(more) >= size / 5)
+        self.space().is_some_and(|space| more <= space.usable())
     }
 
     /// Whether what lies here is memory; also where that cannot be told.
@@ -229,15 +227,14 @@ impl Place {
                 mebibytes(expected)
             )));
         }
-        let block = u64::try_from(stat.block_size()).unwrap_or(0);
-        let (free, total) = (stat.blocks_available().saturating_mul(block), stat.blocks().saturating_mul(block));
-        if free.saturating_sub(room) < total / 5 {
+        let space = Space::of(stat);
+        if room > space.usable() {
             return Err(refuse("less than 20 % of the node's disk would stay free")
                 .evidence(format!(
                     "{}: {} free of {}, it may take {}",
                     self.whose,
-                    mebibytes(free),
-                    mebibytes(total),
+                    mebibytes(space.free),
+                    mebibytes(space.size),
                     mebibytes(room)
                 ))
                 .remedy("free some of the node's disk: the kubelet evicts pods when it runs full"));
@@ -248,6 +245,25 @@ impl Place {
                 .remedy("the kubelet evicts a pod above that limit: raise it in the workload"));
         }
         Ok(())
+    }
+}
+
+/// The room on a filesystem, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Space {
+    pub(crate) free: u64,
+    pub(crate) size: u64,
+}
+
+impl Space {
+    fn of(stat: Statfs) -> Space {
+        let block = u64::try_from(stat.block_size()).unwrap_or(0);
+        Space { free: stat.blocks_available().saturating_mul(block), size: stat.blocks().saturating_mul(block) }
+    }
+
+    /// How much of it a dump may take: a fifth stays free, because the kubelet evicts pods when the disk runs full.
+    pub(crate) fn usable(self) -> u64 {
+        self.free.saturating_sub(self.size / 5)
     }
 }
 

@@ -52,8 +52,8 @@ struct Press {
 }
 
 impl Press {
-    /// Puts a block's data into the frame, compressed where there is time and that makes it shorter, and tells their length. The block is in
-    /// that shape then.
+    /// Puts a block's data into the frame, compressed where there is time and that makes it shorter, and tells their length.
+    /// The block is in that shape then.
     fn pack(&mut self, mut block: Outgoing) -> (Outgoing, usize) {
         let to = &mut self.frame[DATA..];
         let room = block.bytes.len().saturating_sub(1);

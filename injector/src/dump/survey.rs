@@ -35,12 +35,9 @@ pub(crate) fn survey(peer: &Arc<Peer>, target: &Target<'_>, limits: &Limits) -> 
     };
     let form = form(&told("help GC.heap_dump")?);
     let place = Place::own().ok().filter(|place| !place.is_in_memory());
-    let (free, size) = place.and_then(|place| place.space()).unwrap_or_default();
-    let spool = match size {
-        0 => 0,
-        _ => spool::limit(limits).min(free.saturating_sub(size / 5)),
-    };
-    Ok(Survey { heap_used, expected: used.saturating_mul(DUMP_OF_HEAP), form, spool, free, size })
+    let space = place.and_then(|place| place.space()).unwrap_or_default();
+    let (spool, expected) = (spool::limit(limits).min(space.usable()), used.saturating_mul(DUMP_OF_HEAP));
+    Ok(Survey { heap_used, expected, form, spool, free: space.free, size: space.size })
 }
 
 /// By the options of `GC.heap_dump`, and not by the version: they were added in updates. A JVM that does not overwrite takes

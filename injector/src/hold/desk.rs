@@ -337,8 +337,8 @@ fn describe(operation: &Operation) -> String {
         Operation::DumpHeap(_) | Operation::Survey(_) => "heap dump".to_owned(),
         Operation::Attach { command, .. } => command.chars().take(40).filter(|c| !c.is_control()).collect(),
         Operation::Load { .. } => "load".to_owned(),
-        Operation::List => "list".to_owned(),
-        Operation::Shutdown | Operation::GiveUp(_) => "shutdown".to_owned(),
+        // They need no turn, and are never ordered.
+        Operation::List | Operation::Shutdown | Operation::GiveUp(_) => "request".to_owned(),
     }
 }
 

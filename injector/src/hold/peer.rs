@@ -160,8 +160,8 @@ impl Peer {
         }
     }
 
-    /// A heartbeat, unless something else is being sent at this moment, or waits to be taken: that does as well, and who listens
-    /// must not wait itself.
+    /// A heartbeat, unless something else is being sent at this moment, or waits to be taken: that does as well, and who
+    /// listens must not wait itself.
     fn beat(&self) {
         if let Ok(mut encoder) = self.encoder.try_lock() {
             let mut frame = Message::Heartbeat.to_frame();
@@ -205,8 +205,8 @@ impl Peer {
         })
     }
 
-    /// A client that takes nothing is waited for as long as it is heard: it may be waiting for a disk or a pipe itself. One that is
-    /// silent is gone, also for the thread that listens, which hears nothing while it is in here.
+    /// A client that takes nothing is waited for as long as it is heard: it may be waiting for a disk or a pipe itself. One
+    /// that is silent is gone, also for the thread that listens, which hears nothing while it is in here.
     fn write_all(&self, mut frame: &[u8]) -> std::io::Result<()> {
         let room = Wanted(self.socket.as_fd(), PollFlags::POLLOUT);
         let (mut parted, mut begin) = (false, Instant::now());

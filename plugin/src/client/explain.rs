@@ -114,7 +114,10 @@ fn refusal(status: &Status, call: &Call, place: &Place) -> Failure {
             .remedy("try again in a while"),
         500.. => Failure::new(Exit::Other, format!("the API server failed to {verb} {resource}"))
             .evidence(answer(status))
-            .remedy(format!("try again; if it stays so, kubectl -n {namespace} describe pod and the logs of the API server and of the node's kubelet tell more")),
+            .remedy(format!(
+                "try again; if it stays so, kubectl -n {namespace} describe pod and the logs of the API server and of the \
+                 node's kubelet tell more"
+            )),
         _ => Failure::new(Exit::Other, format!("the API server refuses to {verb} {resource}"))
             .evidence(answer(status))
             .remedy("add -v=6 to see the request; kubectl version shows whether the server is 1.25 or newer"),

@@ -36,7 +36,10 @@ pub(crate) async fn exec(cluster: &Cluster, debugger: &Debugger, argv: &[&str]) 
 
 pub(super) fn explain(error: &CallError, call: &Call, container: &str, place: &Place) -> Failure {
     let pod = &call.name;
-    let upgrade = |error: &CallError| matches!(error, CallError::Call(inner) if matches!(**inner, kube::Error::UpgradeConnection(_)));
+    let upgrade = |error: &CallError| match error {
+        CallError::Call(inner) => matches!(**inner, kube::Error::UpgradeConnection(_)),
+        _ => false,
+    };
     match error.status() {
         Some(status)
             if status.message.contains("container not found") || status.message.contains("is not valid for pod") =>

@@ -27,8 +27,8 @@ impl DumpFile {
     /// Takes `path`, which must not exist unless `overwrite`, and `path.part`, whatever is in it.
     ///
     /// # Errors
-    /// A usage failure where `path` is taken or no name of a file, 9 where another dump is being written to it, 1 where it cannot
-    /// be written.
+    /// A usage failure where `path` is taken or no name of a file, 9 where another dump is being written to it, 1 where it
+    /// cannot be written.
     pub(crate) fn open(path: &Path, overwrite: bool) -> Result<DumpFile, Failure> {
         // A rename would put the dump in a device's place.
         if path.file_name().is_none() || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
