@@ -13,7 +13,7 @@ use crate::container::{Container, PLAIN, jvm_knows};
 /// All that HotSpot has had; no version has all of them.
 const COLLECTORS: [&str; 6] = ["Serial", "Parallel", "G1", "ConcMarkSweep", "Z", "Shenandoah"];
 
-fn survey(client: &mut Client) -> Survey {
+pub(crate) fn survey(client: &mut Client) -> Survey {
     let mut told = None;
     client.request(Operation::Survey(Limits::default()));
     client.receive(|message| {

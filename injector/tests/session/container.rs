@@ -8,10 +8,15 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
+/// A key of a map that the fixture holds. Its program has it in no constant: those stay in any dump.
+pub(crate) const KEY: &str = "customer-4711-of-the-bank";
+
 /// Holds as many megabytes as its argument says, of noise, of text and of zeros, so that blocks of a dump are of each kind;
 /// says so, and goes when its stdin ends.
 const HOARD: &str = r#"
 public class Hoard {
+    static final java.util.Map<String, Object> MAP = new java.util.HashMap<>();
+
     public static void main(String[] words) throws Exception {
         byte[][] hoard = new byte[Integer.parseInt(words[0])][1 << 20];
         java.util.Random random = new java.util.Random(1);
@@ -19,6 +24,7 @@ public class Hoard {
         byte[] text = "The first thing that goes is what nobody reads.\n".getBytes("US-ASCII");
         for (int i = 1; i < hoard.length; i += 3)
             for (int j = 0; j < 1 << 20; j++) hoard[i][j] = text[(j ^ j >> 9) % text.length];
+        MAP.put(new StringBuilder("knab-eht-fo-1174-remotsuc").reverse().toString(), hoard);
         System.out.println("ready");
         while (System.in.read() >= 0) { }
         System.out.println(hoard.length > 0 ? "bye" : "empty");
@@ -74,6 +80,16 @@ const ROOT: &str = r#"mount -t proc none "$root/proc" && mount --rbind /dev "$ro
 
 /// Its /tmp lies in memory.
 pub(crate) const IN_MEMORY: Shape = Shape { tmp: "mount -t tmpfs none /tmp", ..PLAIN };
+
+/// Its root is an overlay, as in a pod, of which nobody else writes into anything: what it takes can be told to a page.
+pub(crate) const OVERLAID: Shape = Shape {
+    java: r#"mkdir "$0/Hoard-root" && mount -t tmpfs none "$0/Hoard-root" && cd "$0/Hoard-root" && mkdir upper work root &&
+        mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" none root &&
+        for directory in proc dev tmp; do mount --rbind "/$directory" "root/$directory" || exit; done &&
+        mkdir -p "root$0" && mount --bind "$0" "root$0" && mount -o remount,bind,ro "root$0" &&
+        exec unshare --root=root --wd=/tmp java "$@""#,
+    ..IN_MEMORY
+};
 
 /// PID and mount namespaces, and a JVM in them.
 pub(crate) struct Container {

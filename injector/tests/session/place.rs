@@ -13,19 +13,23 @@ use crate::client::{Client, attach, dump_heap};
 use crate::container::{Container, IN_MEMORY, NESTED, PLAIN, Shape, child_of, enter};
 use crate::killed::Opens;
 
+/// A /tmp that is not the target's.
+pub(crate) const OWN_TMP: &str = r#"mount --bind "$0" /tmp"#;
+
 /// A read-only root filesystem, and a /dev/shm that is not the target's.
 pub(crate) const READ_ONLY: &str = r#"mount -t tmpfs none /dev/shm && mount -o remount,bind,ro / &&
     mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp"#;
 
 /// The same with the pod's /dev/shm.
-const READ_ONLY_SHARED: &str =
+pub(crate) const READ_ONLY_SHARED: &str =
     r#"mount -o remount,bind,ro / && mount --bind "$0" /tmp && mount -o remount,bind,ro /tmp"#;
 
 /// A container with a hold in a mount namespace of its own.
 pub(crate) struct Apart {
     pub(crate) container: Container,
     nsenter: Child,
-    _own: tempfile::TempDir,
+    /// Where hold's own mounts may be.
+    pub(crate) own: tempfile::TempDir,
 }
 
 impl Apart {
@@ -40,7 +44,7 @@ impl Apart {
         let mut line = String::new();
         BufReader::new(nsenter.stdout.take().expect("piped")).read_line(&mut line).expect("its mounts are there");
         assert!(!line.is_empty(), "the mounts have failed");
-        Apart { container, nsenter, _own: own }
+        Apart { container, nsenter, own }
     }
 
     pub(crate) fn hold(&self) -> u32 {
