@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use crate::client::{Client, attach, dump_heap};
 use crate::container::{IN_MEMORY, PLAIN};
 use crate::disk::spools;
-use crate::place::{Apart, READ_ONLY, signal};
+use crate::place::{Apart, READ_ONLY, READ_ONLY_SHARED, signal};
 
 /// A /tmp of 96 MiB that is no tmpfs by its looks: so a spool lies there.
 const SMALL: &str = r#"mount -t tmpfs -o size=96m none "$0" && mkdir "$0/lower" "$0/upper" "$0/work" &&
@@ -27,6 +27,12 @@ fn fill_in_mid_dump(pod: &Apart, client: &mut Client) {
     while spools(pod.hold()).iter().all(|spool| spool.metadata().expect("a file").len() == 0) {}
     let jvm = pod.container.init();
     signal(jvm, Signal::SIGSTOP);
+    take_the_rest(pod);
+    signal(jvm, Signal::SIGCONT);
+}
+
+/// Takes the rest of the disk of the injector's /tmp.
+pub(crate) fn take_the_rest(pod: &Apart) {
     let mut filler = File::create(format!("/proc/{}/root/tmp/filler", pod.hold())).expect("a file");
     let error = loop {
         if let Err(error) = filler.write_all(&[0; 4096]) {
@@ -34,7 +40,6 @@ fn fill_in_mid_dump(pod: &Apart, client: &mut Client) {
         }
     };
     assert_eq!(error.kind(), ErrorKind::StorageFull);
-    signal(jvm, Signal::SIGCONT);
 }
 
 #[test]
@@ -96,5 +101,27 @@ fn a_full_disk_of_the_target_is_no_obstacle_before_it_takes_not_even_a_fifo() {
     assert!(failure.evidence.contains("the target's /tmp: No space left on device"), "{failure}");
     empty();
     pod.client().ask(dump_heap()).whole();
+    pod.container.assert_unharmed();
+}
+
+#[test]
+fn full_shared_memory_is_no_obstacle_where_the_injector_may_write_nowhere_else() {
+    let mut pod = Apart::start(&PLAIN, 20, READ_ONLY_SHARED);
+    // Its session is found in there, and the JVM listens from here on.
+    pod.client().ask(attach("properties", &[])).whole();
+    let shm = Path::new("/proc").join(pod.container.init().to_string()).join("root/dev/shm");
+
+    // Not a byte more: FIFOs take none.
+    let empty = fill(&shm, &[0; 64 << 10]);
+    assert!(pod.client().ask(dump_heap()).whole().len() > 20 << 20);
+    empty();
+
+    // Not a name more: the FIFOs are in the target's /tmp then.
+    let mut remount = pod.container.command("mount");
+    assert!(remount.args(["-o", "remount,nr_inodes=99", "/dev/shm"]).status().expect("mount").success());
+    let empty = fill(&shm, &[]);
+    assert!(pod.client().ask(dump_heap()).whole().len() > 20 << 20);
+    empty();
+    pod.container.assert_only_sockets_left();
     pod.container.assert_unharmed();
 }
