@@ -80,7 +80,6 @@ pub const FAULTS: &[Fault] = &[
     Fault { alone: true, ..fault("pod-deleted", pod::pod_deleted) },
     fault("disk-full", client::disk_full),
     fault("spool-full", connection::spool_full),
-    fault("shared-memory-full", pod::shared_memory_full),
     fault("two-dumps", others::two_dumps),
     fault("other-command", others::other_command),
     fault("slow-reader", client::slow_reader),

@@ -83,17 +83,6 @@ pub(super) fn pod_deleted(stage: &Stage, dice: &mut Dice) -> Outcome {
     transfer.kept(running.wait(), &[3])
 }
 
-/// The pod's shared memory takes nothing more: a dump puts nothing there.
-pub(super) fn shared_memory_full(stage: &Stage, dice: &mut Dice) -> Outcome {
-    let fill = format!("dd if=/dev/zero of=/dev/shm/filler bs={} 2> /dev/null; true", dice.between(1 << 12, 1 << 20));
-    let _ = stage.shell(&fill);
-    let transfer = Transfer::of(stage);
-    let outcome = transfer.whole(transfer.program(&Proxy::start()).run());
-    let _ = stage.shell("rm /dev/shm/filler");
-    stage.check(false, false);
-    outcome
-}
-
 /// The JVM stands still as soon as it has begun, and goes on.
 pub(super) fn late_first_byte(stage: &Stage, dice: &mut Dice) -> Outcome {
     let transfer = Transfer::of(stage);

@@ -34,7 +34,6 @@ faults! {
     a_pod_that_is_deleted_has_ended: "pod-deleted",
     a_disk_that_is_full_here_is_told_of: "disk-full",
     a_spool_that_is_full_makes_the_jvm_wait_as_long_as_it_may: "spool-full",
-    shared_memory_that_is_full_keeps_no_dump: "shared-memory-full",
     a_second_dump_is_told_of_the_first_or_waits: "two-dumps",
     another_command_is_told_of_the_dump_or_waits: "other-command",
     a_slow_reader_of_stdout_gets_all_of_it_while_the_jvm_has_gone_on: "slow-reader",
