@@ -1,10 +1,11 @@
 //! Progress on a terminal: the phase, the bytes, the rate. Nothing where stderr is no terminal, and nothing with `-q`.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::rate::Rate;
 use super::terminal::printable;
@@ -19,9 +20,13 @@ pub(crate) struct Progress {
 const TICK: Duration = Duration::from_millis(120);
 
 // The phase takes what is left of the line and is cut there: a line that wraps is drawn anew below itself at each tick.
-const KNOWN: &str = "{spinner} {wide_msg}  {bytes} of about {total_bytes}  {rate}  {elapsed}";
-const UNKNOWN: &str = "{spinner} {wide_msg}  {bytes}  {rate}  {elapsed}";
-const PHASE: &str = "{spinner} {wide_msg}  {elapsed}";
+const KNOWN: &str = "{spinner} {wide_msg}  {bytes} of about {total_bytes}  {rate}  {elapsed}{room}";
+const UNKNOWN: &str = "{spinner} {wide_msg}  {bytes}  {rate}  {elapsed}{room}";
+const PHASE: &str = "{spinner} {wide_msg}  {elapsed}{room}";
+
+/// What stands for `{room}`: two columns, and the cursor before them. The terminal writes its `^C` there; behind the last
+/// column that would begin a new line, and the one above could not be taken away any more.
+const ROOM: &str = "  \x1b[2D";
 
 impl Progress {
     /// A line on stderr, if that is a terminal and the user did not ask for quiet.
@@ -115,7 +120,10 @@ impl Drop for Progress {
 
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the templates of this module are well-formed");
-    style.with_key("rate", Rate::default())
+    style.with_key("rate", Rate::default()).with_key("room", |_: &ProgressState, line: &mut dyn fmt::Write| {
+        // It is a String.
+        let _ = line.write_str(ROOM);
+    })
 }
 
 #[cfg(test)]
@@ -229,7 +237,16 @@ mod tests {
             progress.phase(&"a phase with very much to say ".repeat(9));
             progress.bytes(371 << 20, Some(372 << 20));
         });
-        assert!(line.chars().count() <= 80, "{line}");
+        let columns = line.strip_suffix("\x1b[2D").map(|line| line.chars().count());
+        assert_eq!(columns, Some(80), "{line:?}");
         assert!(line.contains("  371.00 MiB of about 372.00 MiB  "), "{line}");
+    }
+
+    #[test]
+    fn what_a_terminal_writes_of_ctrl_c_stays_in_the_line() {
+        for line in [shown(|progress| progress.phase("attaching")), shown(|progress| progress.bytes(1, None))] {
+            let columns = line.strip_suffix("  \x1b[2D").map(|line| line.chars().count());
+            assert_eq!(columns, Some(78), "nothing is behind the cursor: {line:?}");
+        }
     }
 }
