@@ -290,6 +290,11 @@ fn text_operation(action: &Action) -> Option<Operation> {
     })
 }
 
+/// That another job comes first, which the injector has put into words.
+fn waiting(before: &str) -> String {
+    format!("Waiting for another job of the injector: {before}")
+}
+
 /// An attach command in jattach's words.
 fn attach<T: Into<String>>(command: &str, arguments: impl IntoIterator<Item = T>) -> Operation {
     let arguments = arguments.into_iter().map(Into::into).collect();

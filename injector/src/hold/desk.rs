@@ -121,11 +121,11 @@ impl Desk {
         self.state().ttl = Duration::from_secs(seconds.into());
     }
 
-    /// Takes an order on, to be run when it is its turn; false where that is not now.
+    /// Takes an order on, to be run when it is its turn; the job that it waits for, in words, where that is not now.
     ///
     /// # Errors
     /// [`Code::Busy`] while another job runs, unless the request says to wait.
-    pub(crate) fn submit(&self, order: Order) -> Result<bool, Failure> {
+    pub(crate) fn submit(&self, order: Order) -> Result<Option<String>, Failure> {
         let mut state = self.state();
         if state.closing.is_some() {
             return Err(ending());
@@ -137,10 +137,13 @@ impl Desk {
                 (None, None) => {}
             }
         }
-        let now = state.running.is_none() && state.orders.is_empty();
+        let before = match (&state.running, state.orders.front()) {
+            (Some(running), _) => Some(running.words()),
+            (None, first) => first.map(|first| Running::new(first).words()),
+        };
         state.orders.push_back(order);
         self.bell.ring();
-        Ok(now)
+        Ok(before)
     }
 
     /// The next order, with its job's number, where no job runs; it counts as running from now on.
@@ -227,7 +230,7 @@ impl Desk {
     /// The job that runs, in words.
     pub(crate) fn describe(&self) -> Option<String> {
         let state = self.state();
-        state.running.as_ref().map(|running| format!("{}, asked for by {}", running.describe(), running.client))
+        state.running.as_ref().map(Running::words)
     }
 
     /// The last message of a job that has ended is sent.
@@ -300,6 +303,11 @@ impl Running {
         let (what, client) = (describe(operation), order.peer.name().to_owned());
         let piped = matches!(operation, Operation::DumpHeap(DumpHeap { piped: true, .. }));
         Running { what, client, since: SystemTime::now(), progress: None, piped, dump: None }
+    }
+
+    /// "heap dump at 41 %, for 12 s, asked for by …".
+    fn words(&self) -> String {
+        format!("{}, asked for by {}", self.describe(), self.client)
     }
 
     /// "heap dump at 41 %, for 12 s".

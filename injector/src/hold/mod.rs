@@ -193,8 +193,11 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
     *upload = Arc::clone(&blocks);
     let order = serve::target(&request).map(|target| Order { target, peer: Arc::clone(peer), id, request, blocks });
     match order.and_then(|order| desk.submit(order)) {
-        Ok(true) => Ok(()),
-        Ok(false) => Ok(peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0, stalled: 0 })?),
+        Ok(None) => Ok(()),
+        Ok(Some(before)) => {
+            peer.send(id, &Message::Job(&before))?;
+            Ok(peer.progress(id, Progress { phase: Phase::Queued, done: 0, total: 0, stalled: 0 })?)
+        }
         Err(failure) => {
             upload.close();
             peer.conclude(id, &Message::Failure(failure));

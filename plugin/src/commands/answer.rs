@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use jattach_protocol::message::Operation;
 
-use super::Context;
+use super::{Context, waiting};
 use crate::error::Failure;
-use crate::receive::{self, Printer};
+use crate::receive::{self, Printer, Told};
 use crate::render::stdout;
 use crate::render::terminal::JvmOutput;
 use crate::session::{Error, Session};
@@ -22,15 +22,21 @@ pub(super) async fn run(
     top: Option<u32>,
 ) -> Result<(), Error> {
     session.request(context.request(operation));
-    receive(session, top).await
+    receive(context, session, top).await
 }
 
 /// Prints the answer to the request under way.
 ///
 /// # Errors
 /// Those of the conversation.
-pub(super) async fn receive(session: &mut Session, top: Option<u32>) -> Result<(), Error> {
-    receive::text(session, Printed { to: Some(JvmOutput::stdout()), filter: top.map(Top::new) }).await
+pub(super) async fn receive(context: &Context, session: &mut Session, top: Option<u32>) -> Result<(), Error> {
+    let printed = Printed { to: Some(JvmOutput::stdout()), filter: top.map(Top::new) };
+    let mut told = |told| {
+        if let Told::Behind(before) = told {
+            context.notes.say(&waiting(&before));
+        }
+    };
+    receive::text(session, printed, &mut told).await
 }
 
 /// Standard output, until its reader goes: then the rest is received and left.

@@ -7,7 +7,7 @@ use jattach_protocol::Message;
 use jattach_protocol::message::{Block, Codec, Operation};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Context, answer, attach};
+use super::{Context, answer, attach, waiting};
 use crate::error::Failure;
 use crate::session::{Error, Session};
 
@@ -45,7 +45,13 @@ pub(super) async fn upload(
     let options = options.unwrap_or_default().to_owned();
     let operation = Operation::Load { name, length: agent.len() as u64, hash: xxh3_64(agent), options };
     session.request(context.request(operation));
-    while !matches!(session.next().await?, Message::Started(_)) {}
+    loop {
+        match session.next().await? {
+            Message::Started(_) => break,
+            Message::Job(before) => context.notes.say(&waiting(before)),
+            _ => {}
+        }
+    }
     let (outgoing, request) = (session.outgoing(), session.current());
     let (mut sent, mut stored) = (0, 0);
     for data in agent.chunks(BLOCK) {
@@ -59,7 +65,7 @@ pub(super) async fn upload(
             }
         }
     }
-    answer::receive(session, None).await
+    answer::receive(context, session, None).await
 }
 
 /// A native agent of this machine.

@@ -90,6 +90,8 @@ enum Piece {
 pub(crate) enum Told {
     /// By the injector.
     Progress(Progress),
+    /// By the injector: the job that this one has to wait for.
+    Behind(String),
     /// By us: so many bytes of all streams are stored.
     Stored(u64),
 }
@@ -146,6 +148,7 @@ impl<T: Send + 'static> Storing<T> {
                 }
                 message = session.next(), if self.has_room() => match message? {
                     Message::Progress(far) => progress(Told::Progress(far)),
+                    Message::Job(before) => progress(Told::Behind(before.to_owned())),
                     message => if let Some(piece) = piece(&message) {
                         self.hand_over(piece);
                     }

@@ -4,7 +4,7 @@ use jattach_protocol::message::{End, Patch, STREAMS, Started};
 use tokio::sync::watch;
 
 use super::counted::{Counted, corrupt};
-use super::{Safe, Sink, Storing, TEXT};
+use super::{Safe, Sink, Storing, TEXT, Told};
 use crate::error::Failure;
 use crate::session::{Error, Session};
 
@@ -17,13 +17,17 @@ pub(crate) trait Printer: Send + 'static {
     fn finish(self) -> Result<(), Failure>;
 }
 
-/// Has the answer to the request under way printed.
+/// Has the answer to the request under way printed, and `told` what is said of it meanwhile.
 ///
 /// # Errors
 /// The injector's failure; 8 where what came is not whole; the printer's.
-pub(crate) async fn text<P: Printer>(session: &mut Session, printer: P) -> Result<(), Error> {
+pub(crate) async fn text<P: Printer>(
+    session: &mut Session,
+    printer: P,
+    told: &mut dyn FnMut(Told),
+) -> Result<(), Error> {
     let mut storing = Storing::with(Text::new(printer), TEXT);
-    let result = storing.receive(session, &mut |_| {}).await;
+    let result = storing.receive(session, told).await;
     if result.is_err() {
         storing.close().await;
     }

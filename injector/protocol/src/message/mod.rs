@@ -216,7 +216,7 @@ pub enum Message<'a> {
     StreamEnd(End),
     /// Injector: the length of a heap record of stream 0 that was sent without it.
     Patch(Patch),
-    /// Injector: beside a list, the job that runs, in words.
+    /// Injector: the job that runs, in words: beside a list, and to who has to wait for it.
     Job(&'a str),
 }
 

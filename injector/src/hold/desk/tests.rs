@@ -38,13 +38,16 @@ fn peer() -> Arc<Peer> {
     Arc::new(Peer::new(ours).expect("a peer"))
 }
 
+/// What a client of its own asks for.
+fn order(pid: u32, wait: bool, operation: Operation) -> Order {
+    let target = Target::open(&KERNEL, pid).expect("it is there");
+    let request = Request { pid, container: String::new(), wait, ttl: 600, operation };
+    Order { target, peer: peer(), id: 1, request, blocks: Arc::default() }
+}
+
 /// A heap dump of that process runs.
 fn dumping(desk: &Desk, pid: u32, wanted: DumpHeap) -> Arc<Artefact> {
-    let target = Target::open(&KERNEL, pid).expect("it is there");
-    let operation = Operation::DumpHeap(wanted);
-    let request = Request { pid, container: String::new(), wait: false, ttl: 600, operation };
-    let order = Order { target, peer: peer(), id: 1, request, blocks: Arc::default() };
-    assert!(desk.submit(order).expect("nothing runs"));
+    assert_eq!(desk.submit(order(pid, false, Operation::DumpHeap(wanted))), Ok(None), "nothing runs");
     let (order, job) = desk.next().expect("its turn");
     let started = Started { job, pid, start_time: order.target.start_time() };
     let client = Client::new(&order.peer, order.id, Duration::from_secs(600));
@@ -76,4 +79,20 @@ fn who_finds_it_busy_with_a_dump_without_a_client_is_told_of_a_way_to_go_on_only
         let failure = busy(state.running.as_ref().expect("a job"));
         assert!(failure.remedy.starts_with(told), "{failure}");
     }
+}
+
+#[test]
+fn who_waits_is_told_of_the_job_before_it() {
+    let (desk, pid) = (Desk::new().expect("a bell"), std::process::id());
+    let text = |wait| {
+        let operation = Operation::Attach { command: "threaddump".to_owned(), arguments: Vec::new() };
+        desk.submit(order(pid, wait, operation))
+    };
+    let running = dumping(&desk, pid, DumpHeap::default());
+    assert_eq!(text(false).expect_err("not now").code, Code::Busy);
+    let before = text(true).expect("it waits").expect("for another job");
+    assert!(before.starts_with("heap dump, for "), "{before}");
+    drop(running);
+    desk.ended();
+    assert!(text(true).expect("it waits").expect("for the one that waits").starts_with("threaddump"));
 }

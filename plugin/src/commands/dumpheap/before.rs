@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use jattach_protocol::Message;
-use jattach_protocol::message::{Form, Operation, Phase, Progress, Redact, Request, Survey};
+use jattach_protocol::message::{Form, Operation, Redact, Request, Survey};
 
 use super::blocking;
 use super::fetch::Errand;
+use crate::commands::waiting;
 use crate::error::{Exit, Failure};
 use crate::receive::dump::{self, Room};
 use crate::render::progress::size;
@@ -34,9 +35,7 @@ pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session, wait: boo
         match session.next().await? {
             Message::Survey(told) => survey = Some(told),
             Message::End(_) => break,
-            Message::Progress(Progress { phase: Phase::Queued, .. }) => {
-                errand.say("Waiting: the injector is busy with another job.");
-            }
+            Message::Job(before) => errand.say(&waiting(before)),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use jattach_protocol::message::{
 use jattach_protocol::{Code, Message};
 use scopeguard::{ScopeGuard, guard};
 
-use crate::commands::Context;
+use crate::commands::{Context, waiting};
 use crate::debugger::Debugger;
 use crate::error::{Exit, Failure};
 use crate::options::{Destination, DumpHeap};
@@ -170,6 +170,7 @@ async fn ask(errand: &Errand<'_>, session: &mut Session, resume: Option<Resume>)
         match session.next().await? {
             Message::Started(started) => return Ok(started),
             Message::Progress(far) => show.told(&Told::Progress(far)),
+            Message::Job(before) => show.told(&Told::Behind(before.to_owned())),
             other => return Err(not_begun(&other).into()),
         }
     }
@@ -268,6 +269,7 @@ impl Show<'_> {
                 }
                 self.total = Some(far.total);
             }
+            Told::Behind(before) => self.errand.say(&waiting(before)),
             Told::Stored(bytes) => progress.bytes(*bytes, self.total),
         }
     }
