@@ -138,7 +138,11 @@ fn a_second_command_is_told_what_the_injector_is_busy_with_or_waits() {
     let waiting = pod.plugin(["threaddump", "--wait"]).start();
     let _ = pod.jattach(["threaddump"]).ended_with(9);
     transfer.proxy.release();
-    let _ = waiting.wait().succeeded().says("Waiting for another job of the injector: heap dump").prints("Full thread dump");
+    let _ = waiting
+        .wait()
+        .succeeded()
+        .says("Waiting for another job of the injector: heap dump")
+        .prints("Full thread dump");
     let _ = first.wait().succeeded();
     dump::verify(&transfer.file());
     assert_eq!(pod.ephemeral_containers().len(), 1);
