@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use jattach_protocol::frame::{Decoder, Encoder};
 use jattach_protocol::hprof::Reader;
 use jattach_protocol::message::{
-    Block, Codec, DumpHeap, END_RECORD, End, Hello, Operation, Patch, Request, STREAMS, VERSION,
+    Block, Codec, DumpHeap, END_RECORD, End, Hello, Operation, PART, Patch, Phase, Progress, Request, STREAMS, VERSION,
 };
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
@@ -236,16 +236,13 @@ impl Client {
         let (mut streams, mut end, mut despite) = (std::mem::take(&mut self.streams), None, false);
         let (mut begun, mut job, mut patches) = (false, self.job, Vec::new());
         while end.is_none() {
-            let mut stored = None;
+            let (mut stored, mut first) = (None, false);
             let received = self.receive(|message| {
                 if let Message::Started(started) = message {
                     job = started.job;
                 }
-                let first = !begun && begin(&message);
+                first = !begun && begin(&message);
                 begun |= first;
-                if first {
-                    stored = Some(0);
-                }
                 match message {
                     Message::Output(text) => {
                         streams[0].extend_from_slice(text);
@@ -264,12 +261,18 @@ impl Client {
                 true
             });
             assert!(received, "the stream ended without an end");
-            match stored.filter(|_| begun) {
-                Some(stream) => {
-                    let offset = streams[stream as usize].len() as u64;
-                    self.send(1, &Message::Ack { stream, offset });
-                }
-                None => self.beat(),
+            // Of a stream that has ended no block comes any more with which it could be acknowledged.
+            let acknowledged: &[u32] = match &stored {
+                _ if first => &[0, PART],
+                Some(stream) if begun => std::slice::from_ref(stream),
+                _ => &[],
+            };
+            for &stream in acknowledged {
+                let offset = streams[stream as usize].len() as u64;
+                self.send(1, &Message::Ack { stream, offset });
+            }
+            if acknowledged.is_empty() {
+                self.beat();
             }
         }
         (self.job, self.streams) = (job, streams.clone());
@@ -355,4 +358,14 @@ pub(crate) fn attach(command: &str, arguments: &[&str]) -> Operation {
 
 pub(crate) fn dump_heap() -> Operation {
     Operation::DumpHeap(DumpHeap { live: true, ..DumpHeap::default() })
+}
+
+/// Tells of each message whether the JVM has written all of its dump by then: hold says so while there is something left to
+/// send, and else has nothing to say but that it is there.
+pub(crate) fn all_is_written() -> impl FnMut(&Message<'_>) -> bool {
+    let mut heartbeats = 0;
+    move |message| {
+        heartbeats = if matches!(message, Message::Heartbeat) { heartbeats + 1 } else { 0 };
+        heartbeats == 2 || matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. }))
+    }
 }

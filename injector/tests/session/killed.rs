@@ -4,13 +4,12 @@ use std::fs::{DirEntry, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use jattach_protocol::message::{Phase, Progress};
 use jattach_protocol::{Code, Message};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 
 use crate::Hold;
-use crate::client::{Client, attach, dump_heap};
+use crate::client::{Client, all_is_written, attach, dump_heap};
 use crate::container::{Container, UNDER_INIT, child_of};
 use crate::place::signal;
 
@@ -138,8 +137,9 @@ fn a_dump_that_is_written_arrives_whole_without_its_jvm() {
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
+    let mut all_is_written = all_is_written();
     let dump = client.answer_acknowledged_from(&mut |message| {
-        let written = matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. }));
+        let written = all_is_written(message);
         if written {
             end(child_of(container.init()));
         }

@@ -7,11 +7,11 @@ use std::io::{BufRead, Read};
 use jattach_protocol::Message;
 use jattach_protocol::frame::Decoder;
 use jattach_protocol::hprof::{Class, IdSize, Instance, Lengths, LoadClass, Reader, Type, Visitor};
-use jattach_protocol::message::{Block, Codec, DumpHeap, Form, Limits, Operation, Phase, Progress, Redact, STREAMS};
+use jattach_protocol::message::{Block, Codec, DumpHeap, Form, Limits, Operation, Redact, STREAMS};
 
 use super::spools;
 use crate::Hold;
-use crate::client::Client;
+use crate::client::{Client, all_is_written};
 use crate::collectors::survey;
 use crate::container::{Container, KEY};
 
@@ -38,8 +38,9 @@ impl Ways {
         client.wire = Some(Vec::new());
         client.request(Operation::DumpHeap(DumpHeap { live: true, redact, limits, ..DumpHeap::default() }));
         let mut spool = Vec::new();
+        let mut all_is_written = all_is_written();
         let dump = client.answer_acknowledged_from(&mut |message| {
-            let written = matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. }));
+            let written = all_is_written(message);
             if written {
                 spool = spools(hold.pid()).iter().flat_map(|path| fs::read(path).expect("the spool")).collect();
             }
@@ -107,11 +108,12 @@ fn unpacked(spool: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// How the spool may be: with room for all, or for so little that it lies there compressed; the JVM may have to wait for it.
+/// How the spool may be: with room for whatever comes, or for less than is expected, so that what lies there is compressed
+/// where there is time for that. As it is it fits as well.
 fn spooled_as(client: &mut Client) -> Vec<Limits> {
     match survey(client).form {
         Form::File => vec![Limits::default()],
-        Form::Stream | Form::Pair => vec![Limits::default(), Limits { spool: 16 << 20, ..Limits::default() }],
+        Form::Stream | Form::Pair => vec![Limits::default(), Limits { spool: 48 << 20, ..Limits::default() }],
     }
 }
 
