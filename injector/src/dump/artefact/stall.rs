@@ -48,6 +48,6 @@ pub(super) fn stalled(waited: Duration, there: bool, spool: &str) -> Failure {
         Code::TimedOut,
         "the heap dump was stopped: the JVM would have had to wait for the client for too long",
     )
-    .evidence(format!("it has waited {} ms in all{client}; {spool}", waited.as_millis()))
+    .evidence(format!("it has waited {} ms beyond what any disk takes{client}; {spool}", waited.as_millis()))
     .remedy(format!("the JVM goes on; {remedy}"))
 }
