@@ -1,12 +1,12 @@
 //! A dump whose client is lost: the next one goes on where that one stopped.
 
-use jattach_protocol::message::{DumpHeap, Limits, Operation, Phase, Progress, Request, Resume};
+use jattach_protocol::message::{DumpHeap, Limits, Operation, Request, Resume};
 use jattach_protocol::{Code, Message};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::Hold;
-use crate::client::{Client, attach, dump_heap};
+use crate::client::{Client, all_is_written, attach, dump_heap};
 use crate::container::Container;
 
 fn resume(job: u64, stored: [u64; 2]) -> Operation {
@@ -143,7 +143,7 @@ fn a_dump_that_waits_for_its_client_is_seen_and_keeps_others_waiting_until_it_is
     let mut hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    client.fetch(&mut |message| matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. })));
+    client.fetch(&mut all_is_written());
     client.close_stdin();
     let mut other = Client::connect(&container);
     other.until_job_waits();
@@ -177,7 +177,7 @@ fn a_dump_that_somebody_gives_up_without_having_come_for_it_keeps_nobody_waiting
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     client.request(dump_heap());
-    client.fetch(&mut |message| matches!(message, Message::Progress(Progress { phase: Phase::Sending, .. })));
+    client.fetch(&mut all_is_written());
     client.close_stdin();
     let mut other = Client::connect(&container);
     other.until_job_waits();
