@@ -155,6 +155,9 @@ pub(crate) struct Bench {
     /// Measure only this; may be given several times.
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) only: Vec<Subject>,
+    /// Only heaps of so many MiB; may be given several times. The pod with limits has 512.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) heap: Vec<u64>,
     /// Small heaps, and everything once: whether it works, not how fast it is.
     #[arg(long)]
     pub(crate) quick: bool,

@@ -143,8 +143,9 @@ impl<'a> Bench<'a> {
                 lines.extend(self.heap(cluster, &application(*megabytes, content, false), wanted));
             }
         }
-        if wanted.pause {
-            let megabytes = if self.arguments.quick { QUICK_LIMITED_HEAP } else { LIMITED_HEAP };
+        if wanted.pause
+            && let Some(megabytes) = self.arguments.limited_heap()
+        {
             let wanted = Wanted { transfer: false, memory: false, ..wanted };
             for content in [COMPRESSIBLE, RANDOM] {
                 lines.extend(self.heap(cluster, &application(megabytes, content, true), wanted));
@@ -199,8 +200,18 @@ impl cli::Bench {
         }
     }
 
-    fn heaps(&self) -> &'static [u64] {
-        if self.quick { &QUICK_HEAPS } else { &HEAPS }
+    fn heaps(&self) -> &[u64] {
+        match (self.heap.as_slice(), self.quick) {
+            ([], true) => &QUICK_HEAPS,
+            ([], false) => &HEAPS,
+            (named, _) => named,
+        }
+    }
+
+    /// Of the pod with limits.
+    fn limited_heap(&self) -> Option<u64> {
+        let megabytes = if self.quick { QUICK_LIMITED_HEAP } else { LIMITED_HEAP };
+        (self.heap.is_empty() || self.heap.contains(&megabytes)).then_some(megabytes)
     }
 
     fn runs(&self) -> usize {
