@@ -52,22 +52,28 @@ fn ask(tool: &Path, jvm: &Jvm) -> Result<f64> {
     Ok(seconds)
 }
 
-/// A thread dump through the cluster, where an injector runs already.
-pub(super) fn warm(cluster: &Cluster, application: &Application<'_>, runs: Runs) -> Result<Line> {
+/// A thread dump through the cluster, where an injector runs already: by kubectl, whose start comes before the plugin's, and
+/// by the plugin alone.
+pub(super) fn warm(cluster: &Cluster, application: &Application<'_>, runs: Runs) -> Result<[Line; 2]> {
+    const WORDS: [&str; 2] = ["threaddump", "--quiet"];
     let pod = cluster.start(application)?;
-    let ours = || timed(|| output(&mut pod.jattach(&["threaddump", "--quiet"])));
+    let ours = || timed(|| output(&mut pod.jattach(&WORDS)));
+    let alone = || timed(|| output(&mut pod.plugin(&WORDS)));
     let theirs = || timed(|| pod.exec(&["jattach", "1", "threaddump"]));
     let is_whole = |text: &str| text.contains("Full thread dump") && text.contains("\"main\"");
     ours()?;
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..runs.through_the_cluster {
-        for (round, times) in [ours(), theirs()].into_iter().zip(&mut times) {
+        for (round, times) in [ours(), alone(), theirs()].into_iter().zip(&mut times) {
             let (seconds, text) = round?;
             ensure!(is_whole(&text), "this is no thread dump: {text:?}");
             times.push(seconds);
         }
     }
-    compare("warm threaddump, beside kubectl exec jattach", &times, 1.0)
+    let [ours, alone, theirs] = times;
+    let name = "warm threaddump, beside kubectl exec jattach";
+    let through_kubectl = compare(name, &[ours, theirs.clone()], 1.0)?;
+    Ok([through_kubectl, compare(&format!("{name}, without kubectl's start"), &[alone, theirs], 1.0)?])
 }
 
 /// The plugin's start, beside that of kubectl.

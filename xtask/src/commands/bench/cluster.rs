@@ -21,6 +21,7 @@ const USER: u32 = 10001;
 pub(super) struct Cluster {
     pub(super) folder: PathBuf,
     kubectl: PathBuf,
+    plugin: PathBuf,
     kubeconfig: PathBuf,
     /// With the plugin's folder before all others: kubectl takes the first that it finds.
     path: OsString,
@@ -54,6 +55,7 @@ impl Cluster {
         let cluster = Cluster {
             folder: folder.to_path_buf(),
             kubectl: kubectl.to_path_buf(),
+            plugin: plugin.to_path_buf(),
             kubeconfig: kubeconfig.to_path_buf(),
             path: env::join_paths(folders.chain(env::split_paths(&path)))?,
         };
@@ -70,7 +72,11 @@ impl Cluster {
 
     /// kubectl with these words, in the bench's namespace.
     pub(super) fn kubectl(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
+        self.command(&self.kubectl, words)
+    }
+
+    fn command(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.env("KUBECONFIG", &self.kubeconfig).env("PATH", &self.path);
         // The lab lists and watches as servers before 1.32 do.
         command.env("KUBE_FEATURE_WatchListClient", "false").stdin(Stdio::null());
@@ -168,6 +174,12 @@ impl Pod<'_> {
     pub(super) fn jattach(&self, words: &[&str]) -> Command {
         let target = format!("pod/{}", self.name);
         self.cluster.kubectl(&[&["jattach", &target], words].concat())
+    }
+
+    /// The plugin without kubectl before it.
+    pub(super) fn plugin(&self, words: &[&str]) -> Command {
+        let target = format!("pod/{}", self.name);
+        self.cluster.command(&self.cluster.plugin, &[&[target.as_str()], words].concat())
     }
 }
 

@@ -134,7 +134,7 @@ impl<'a> Bench<'a> {
         if self.arguments.wants(&[Subject::Attach]) {
             let application = application(8, COMPRESSIBLE, false);
             lines.extend(
-                self.measured("warm threaddump", || Ok(vec![attach::warm(cluster, &application, self.runs())?])),
+                self.measured("warm threaddump", || Ok(attach::warm(cluster, &application, self.runs())?.to_vec())),
             );
         }
         let wanted = self.arguments.of_heaps();
