@@ -22,7 +22,7 @@ pub(crate) use security::Basis;
 pub(crate) use spec::SESSION;
 
 use crate::client::Cluster;
-use crate::error::{Exit, Failure, Result};
+use crate::error::Result;
 use crate::options::Injector;
 use crate::render::Notes;
 use crate::target::{self, Target};
@@ -73,7 +73,7 @@ pub(crate) fn known(target: &Target, container: &str) -> Option<Debugger> {
 /// the last.
 ///
 /// # Errors
-/// Those of [`ensure`]; 6 for an identity that nothing in the container can have.
+/// Those of [`ensure`]; 6 for an identity that nothing in the container can have, or that takes more than the container has.
 pub(crate) async fn ensure_exact(
     cluster: &Cluster,
     target: &Target,
@@ -82,12 +82,7 @@ pub(crate) async fn ensure_exact(
     unfit: &Debugger,
     notes: &Notes,
 ) -> Result<Debugger> {
-    if let Some(evidence) = security::impossible(&target.pod, &target.container, identity) {
-        return Err(Failure::new(Exit::Attach, "the injector says that the JVM runs as what it cannot be")
-            .evidence(evidence)
-            .remedy("trust nothing that runs in this container: it may speak in the injector's place"));
-    }
-    let exact = security::exact(&target.pod, &target.container, identity);
+    let exact = security::exact(&target.pod, &target.container, identity)?;
     // It has changed since it was resolved, by our own first container at least.
     let pod = target::pod(cluster, target.pod_name()).await?;
     if let Some(gone) = target::vanished(&pod, &target.container) {

@@ -66,8 +66,8 @@ fn is_exact(candidate: &EphemeralContainer, wanted: &EphemeralContainer, target:
         return false;
     };
     let identity = Identity { uid, gid, capabilities: 0 };
-    let exact = security::exact(&target.pod, &target.container, identity).context;
-    uid != 0 && equal(candidate, &EphemeralContainer { security_context: Some(exact), ..wanted.clone() })
+    let Ok(exact) = security::exact(&target.pod, &target.container, identity) else { return false };
+    uid != 0 && equal(candidate, &EphemeralContainer { security_context: Some(exact.context), ..wanted.clone() })
 }
 
 /// Whether the two are the same but for their names.

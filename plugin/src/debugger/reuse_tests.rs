@@ -121,7 +121,7 @@ fn the_exact_container_for_another_uid_goes_before_the_first_that_did_not_fit() 
     let target = target("pod-get-root");
     let first = wanted(&target);
     let identity = Identity { uid: 1000, gid: 1000, capabilities: 0 };
-    let context = security::exact(&target.pod, "app", identity).context;
+    let context = security::exact(&target.pod, "app", identity).unwrap().context;
     let exact = spec::container(&injector(IMAGE), &target, &context);
     let pod = with(&target, &[(first, true), (exact.clone(), true)]);
     assert_eq!(found(&target, &pod, &wanted(&target)), Some(exact.name));
@@ -132,7 +132,7 @@ fn an_exact_container_of_another_jvm_is_not_taken_for_the_exact_one_that_is_want
     let target = target("pod-get-root");
     let of = |uid| {
         let identity = Identity { uid, gid: uid, capabilities: 0 };
-        spec::container(&injector(IMAGE), &target, &security::exact(&target.pod, "app", identity).context)
+        spec::container(&injector(IMAGE), &target, &security::exact(&target.pod, "app", identity).unwrap().context)
     };
     let other = of(1000);
     let candidates = [&other];

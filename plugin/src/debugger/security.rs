@@ -1,20 +1,20 @@
 //! The injector's security context: no more than the target has, and no less than it takes to attach to it. Pure
-//! functions of the pod.
+//! functions of the pod, and of what the injector has read of the JVM ([`exact`]).
 //!
 //! The kernel lets the injector look into the JVM's process only if uid and gid are the same and the JVM's permitted
 //! capabilities are a subset of the injector's (`ptrace(2)`, "Ptrace access mode checking"); the JVM takes requests only
 //! from its own uid and gid.
 
 mod capabilities;
+mod exact;
 
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, Capabilities, Container, Pod, PodSecurityContext, SELinuxOptions, SeccompProfile, SecurityContext,
 };
 
-use jattach_protocol::Identity;
-
 use crate::target::{identity_of, spec_of};
 use capabilities::Set;
+pub(crate) use exact::exact;
 
 /// A uid that no image is likely to run as: for a first look where the API shows no uid. It may read /proc/PID/status.
 const UNKNOWN_UID: i64 = 65532;
@@ -55,37 +55,6 @@ pub(crate) fn derive(pod: &Pod, container: &str) -> Derived {
     }
 }
 
-/// The security context for a JVM that runs as `identity`, whatever the API shows.
-pub(crate) fn exact(pod: &Pod, container: &str, identity: Identity) -> Derived {
-    let view = View::of(pod, container);
-    let (uid, gid) = (i64::from(identity.uid), i64::from(identity.gid));
-    let permitted = Set::from_bits(identity.capabilities);
-    let context = match (uid, permitted.is_empty()) {
-        (0, _) => view.root(gid, permitted),
-        (_, true) => view.non_root(uid, gid),
-        // Kubernetes gives capabilities to root alone. The injector starts as root and takes on the JVM's ids itself,
-        // which SETUID and SETGID allow, and keeps the JVM's capabilities.
-        (_, false) => view.root(0, permitted.with("SETUID").with("SETGID")),
-    };
-    Derived { context, basis: Basis::Exact }
-}
-
-/// Why nothing in the container can run as `identity`, if that is so: who is not root and may not escalate never becomes root
-/// and never gets a capability. The injector lives in the target's trust domain: what it says is not to make a container
-/// that may do more than the target.
-pub(crate) fn impossible(pod: &Pod, container: &str, identity: Identity) -> Option<String> {
-    let view = View::of(pod, container);
-    let uid = identity_of(pod, container).map(|user| user.uid).or_else(|| view.declared_uid())?;
-    let escalates = view.container.and_then(|context| context.allow_privilege_escalation) != Some(false);
-    let is_more = identity.uid == 0 || identity.capabilities != 0;
-    (is_more && uid != 0 && !escalates).then(|| {
-        format!(
-            "uid {} with capabilities {:#x}, in a container of uid {uid} with allowPrivilegeEscalation: false",
-            identity.uid, identity.capabilities
-        )
-    })
-}
-
 /// What the pod says of the target, of which the injector's context takes its parts.
 struct View<'a> {
     pod: Option<&'a PodSecurityContext>,
@@ -119,7 +88,7 @@ impl<'a> View<'a> {
     }
 
     fn context(&self, uid: i64, gid: i64) -> SecurityContext {
-        if uid == 0 { self.root(gid, Set::default()) } else { self.non_root(uid, gid) }
+        if uid == 0 { self.root(gid) } else { self.non_root(uid, gid) }
     }
 
     /// What the Pod Security level `restricted` asks for, with the target's ids.
@@ -138,9 +107,9 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Root with the target's capabilities, and those of `permitted` that these lack.
-    fn root(&self, gid: i64, permitted: Set) -> SecurityContext {
-        let capabilities = self.capabilities(permitted);
+    /// Root with the target's capabilities.
+    fn root(&self, gid: i64) -> SecurityContext {
+        let capabilities = self.capabilities();
         let added = capabilities.as_ref().and_then(|capabilities| capabilities.add.as_deref()).unwrap_or_default();
         // The API server refuses "no escalation" beside SYS_ADMIN, which is every escalation.
         let escalates = added.iter().any(|name| matches!(capabilities::bare(name), "SYS_ADMIN" | "ALL"));
@@ -159,18 +128,25 @@ impl<'a> View<'a> {
     }
 
     /// The target's own list, so that a Pod Security level that took the target takes the injector.
-    fn capabilities(&self, permitted: Set) -> Option<Capabilities> {
-        let own = self.container.and_then(|context| context.capabilities.clone());
+    fn capabilities(&self) -> Option<Capabilities> {
         if self.is_privileged() {
             return Some(Capabilities { add: Some(vec!["ALL".to_owned()]), drop: None });
         }
-        let lacking = permitted.without(Set::of_container(own.as_ref()));
-        if lacking.is_empty() {
-            return own.filter(|own| *own != Capabilities::default());
+        self.container.and_then(|context| context.capabilities.clone()).filter(|own| *own != Capabilities::default())
+    }
+
+    /// The capabilities that a process of the target's container can have at most.
+    fn bound(&self) -> Set {
+        if self.is_privileged() {
+            return Set::ALL;
         }
-        let mut own = own.unwrap_or_default();
-        own.add.get_or_insert_default().extend(lacking.names());
-        Some(own)
+        Set::of_container(self.container.and_then(|context| context.capabilities.as_ref()))
+    }
+
+    /// Whether the kubelet starts the target as no root.
+    fn is_non_root(&self) -> bool {
+        let own = self.container.and_then(|context| context.run_as_non_root);
+        own.or(self.pod.and_then(|context| context.run_as_non_root)).unwrap_or(false)
     }
 
     fn is_privileged(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Linux capabilities by name and by bit.
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::Capabilities;
 
 /// By their bit, from `linux/capability.h`, without `CAP_`, as Kubernetes names them.
@@ -48,7 +50,7 @@ const NAMES: [&str; 41] = [
 ];
 
 /// What containerd gives root where nothing else is said (`oci/spec.go`, defaultUnixCaps). CRI-O gives fewer; a name too
-/// many here only means that none is added which might be missing, and the injector's own check tells.
+/// many here adds none: the injector's container has the target's list, whatever its runtime makes of that.
 const DEFAULT: [&str; 14] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -71,9 +73,12 @@ const DEFAULT: [&str; 14] = [
 pub(super) struct Set(u64);
 
 impl Set {
+    /// All that have a name.
+    pub(super) const ALL: Set = Set((1 << NAMES.len()) - 1);
+
     /// From a mask as /proc/PID/status shows it. Bits without a name are left out.
     pub(super) fn from_bits(bits: u64) -> Set {
-        Set(bits & ((1 << NAMES.len()) - 1))
+        Set(bits & Set::ALL.0)
     }
 
     /// What a root process of a container has that asks for these.
@@ -81,11 +86,11 @@ impl Set {
         let list = |list: Option<&Vec<String>>| list.cloned().unwrap_or_default();
         let (add, drop) = (list(asked.and_then(|asked| asked.add.as_ref())), list(asked.and_then(|a| a.drop.as_ref())));
         let all = |list: &[String]| list.iter().any(|name| name.eq_ignore_ascii_case("ALL"));
-        let named = |list: &[String]| list.iter().fold(Set(0), |set, name| set.with(bare(name)));
+        let named = |list: &[String]| list.iter().fold(Set(0), |set, name| set.with(bare(&name.to_ascii_uppercase())));
         let base = DEFAULT.iter().fold(Set(0), |set, name| set.with(name));
         // As the container runtimes do it: an added ALL first, then dropped ones, then added ones by name.
         let start = match (all(&add), all(&drop)) {
-            (true, _) => Set::from_bits(u64::MAX).without(named(&drop)),
+            (true, _) => Set::ALL.without(named(&drop)),
             (false, true) => Set(0),
             (false, false) => base.without(named(&drop)),
         };
@@ -107,6 +112,17 @@ impl Set {
     /// The names, in the order of their bits.
     pub(super) fn names(self) -> impl Iterator<Item = String> {
         NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| (*name).to_owned())
+    }
+}
+
+impl fmt::Display for Set {
+    /// The names, or that there are none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Set(0) => f.write_str("no capabilities"),
+            Set::ALL => f.write_str("all capabilities"),
+            _ => f.write_str(&self.names().collect::<Vec<_>>().join(", ")),
+        }
     }
 }
 
@@ -139,6 +155,7 @@ mod tests {
     fn dropped_and_added_names_change_the_default() {
         assert_eq!(names(Set::of_container(Some(&asked(&["NET_ADMIN"], &["ALL"])))), ["NET_ADMIN"]);
         assert_eq!(names(Set::of_container(Some(&asked(&["CAP_NET_ADMIN"], &["all"])))), ["NET_ADMIN"]);
+        assert_eq!(names(Set::of_container(Some(&asked(&["net_admin"], &["ALL"])))), ["NET_ADMIN"]);
         let fewer = Set::of_container(Some(&asked(&[], &["NET_RAW", "MKNOD"])));
         assert_eq!(names(Set::of_container(None).without(fewer)), ["NET_RAW", "MKNOD"]);
         assert_eq!(Set::of_container(Some(&asked(&["ALL"], &[]))), Set::from_bits(u64::MAX));

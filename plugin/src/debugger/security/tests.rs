@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::debugger::recorded::target;
+use crate::error::Exit;
+use jattach_protocol::Identity;
 use serde_json::{Value, json};
 
 /// A pod with a container "app" whose parts are these; `user` is what the kubelet reports, if it does.
@@ -174,62 +176,122 @@ fn the_old_annotation_names_the_apparmor_profile() {
     assert_eq!(annotated("nonsense"), None);
 }
 
-fn exactly(container_context: Value, uid: u32, gid: u32, capabilities: u64) -> Value {
+/// What [`exact`] makes of such a claim about a root container with these parts.
+fn claimed(container_context: Value, uid: u32, capabilities: u64) -> crate::error::Result<Value> {
     let pod = pod(Value::Null, container_context, user(0, 0));
-    let (context, basis) = shown(&exact(&pod, "app", Identity { uid, gid, capabilities }));
-    assert_eq!(basis, Basis::Exact);
-    context
+    exact(&pod, "app", Identity { uid, gid: uid, capabilities }).map(|derived| {
+        assert_eq!(derived.basis, Basis::Exact);
+        serde_json::to_value(derived.context).unwrap()
+    })
 }
 
 const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
+const CHOWN: u64 = 1;
+const NET_BIND_SERVICE: u64 = 1 << 10;
+const SYS_PTRACE: u64 = 1 << 19;
 
 #[test]
 fn a_jvm_behind_gosu_gets_its_own_ids() {
-    assert_eq!(exactly(Value::Null, 1000, 1001, 0), restricted(1000, 1001));
+    assert_eq!(claimed(Value::Null, 1000, 0).unwrap(), restricted(1000, 1000));
     let dropped = json!({"capabilities": {"drop": ["ALL"]}});
-    assert_eq!(exactly(dropped, 1000, 1001, 0), restricted(1000, 1001));
+    assert_eq!(claimed(dropped, 1000, 0).unwrap(), restricted(1000, 1000));
 }
 
 #[test]
-fn a_root_jvm_gets_what_it_has_and_the_spec_does_not_show() {
+fn a_root_jvm_gets_what_its_container_has() {
     let plain = json!({"runAsUser": 0, "runAsGroup": 0, "allowPrivilegeEscalation": false});
-    assert_eq!(exactly(Value::Null, 0, 0, DEFAULT_CAPABILITIES), plain);
+    assert_eq!(claimed(Value::Null, 0, DEFAULT_CAPABILITIES).unwrap(), plain);
     // One that has given up capabilities is content with a container that has more: the injector gives them up too.
-    assert_eq!(exactly(Value::Null, 0, 0, 0), plain);
-    assert_eq!(
-        exactly(Value::Null, 0, 0, DEFAULT_CAPABILITIES | 1 << 19)["capabilities"],
-        json!({"add": ["SYS_PTRACE"]})
-    );
-    let dropped = json!({"capabilities": {"drop": ["ALL"]}});
-    assert_eq!(exactly(dropped, 0, 0, 1)["capabilities"], json!({"drop": ["ALL"], "add": ["CHOWN"]}));
+    assert_eq!(claimed(Value::Null, 0, 0).unwrap(), plain);
+    let added = json!({"capabilities": {"add": ["SYS_PTRACE"]}});
+    let got = claimed(added, 0, DEFAULT_CAPABILITIES | SYS_PTRACE).unwrap();
+    assert_eq!(got["capabilities"], json!({"add": ["SYS_PTRACE"]}));
+    let got = claimed(json!({"privileged": true}), 0, u64::MAX).unwrap();
+    assert_eq!((&got["capabilities"], got.get("privileged")), (&json!({"add": ["ALL"]}), None));
 }
 
 #[test]
 fn a_jvm_with_capabilities_but_not_root_is_reached_from_root() {
-    let dropped = json!({"capabilities": {"drop": ["ALL"]}});
-    let got = exactly(dropped, 1000, 1000, 1 << 10);
-    assert_eq!((&got["runAsUser"], &got["runAsGroup"]), (&json!(0), &json!(0)));
-    let added = json!({"drop": ["ALL"], "add": ["SETGID", "SETUID", "NET_BIND_SERVICE"]});
-    assert_eq!(got["capabilities"], added);
+    let got = claimed(Value::Null, 1000, NET_BIND_SERVICE).unwrap();
+    assert_eq!(got, json!({"runAsUser": 0, "runAsGroup": 0, "allowPrivilegeEscalation": false}));
+    let few = json!({"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETGID", "SETUID"]});
+    let got = claimed(json!({"capabilities": few}), 1000, NET_BIND_SERVICE).unwrap();
+    assert_eq!((&got["runAsUser"], &got["capabilities"]), (&json!(0), &few));
 }
 
 #[test]
-fn no_injector_talks_us_into_more_than_the_target_can_have() {
-    let identity = |uid, capabilities| Identity { uid, gid: 0, capabilities };
+fn no_injector_talks_us_into_a_capability_that_the_targets_container_has_not() {
+    let containers = [
+        Value::Null,
+        json!({"capabilities": {"drop": ["ALL"]}}),
+        json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}),
+        json!({"capabilities": {"drop": ["NET_RAW"], "add": ["SYS_PTRACE"]}}),
+        json!({"allowPrivilegeEscalation": false}),
+        json!({"privileged": true}),
+    ];
+    let has = |context: &Value| {
+        let context: SecurityContext = serde_json::from_value(context.clone()).unwrap_or_default();
+        if context.privileged == Some(true) { Set::ALL } else { Set::of_container(context.capabilities.as_ref()) }
+    };
+    for container in containers {
+        for (uid, bit) in (0..64).flat_map(|bit| [(0, bit), (1000, bit)]) {
+            let Ok(got) = claimed(container.clone(), uid, 1 << bit) else { continue };
+            let more = has(&got).without(has(&container));
+            assert!(more.is_empty(), "{uid} with bit {bit} in {container}: {more} in {got}");
+            let asked = Set::from_bits(1 << bit).without(has(&container));
+            assert!(asked.is_empty(), "{uid} with bit {bit} in {container}: it cannot do for {asked}");
+        }
+    }
+}
+
+#[test]
+fn a_claim_of_more_than_the_container_has_is_refused_by_name() {
+    let dropped = json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}});
+    let refused = claimed(dropped, 0, SYS_PTRACE | CHOWN | NET_BIND_SERVICE).unwrap_err();
+    assert_eq!(refused.exit, Exit::Attach);
+    assert!(refused.cause.ends_with(": CHOWN, SYS_PTRACE"), "{refused}");
+    assert!(refused.evidence.contains("0:0 with CHOWN, NET_BIND_SERVICE, SYS_PTRACE; by"), "{refused}");
+    assert!(refused.evidence.ends_with("container app has NET_BIND_SERVICE"), "{refused}");
+    for words in ["securityContext.capabilities.add", "trust nothing"] {
+        assert!(refused.remedy.contains(words), "{refused}");
+    }
+}
+
+#[test]
+fn a_container_without_the_way_from_root_to_the_jvms_user_is_not_accused() {
+    let only_its_own = json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}});
+    let refused = claimed(only_its_own, 1000, NET_BIND_SERVICE).unwrap_err();
+    assert!(refused.cause.ends_with(": SETGID, SETUID"), "{refused}");
+    assert!(refused.remedy.contains("capabilities.add") && !refused.remedy.contains("trust"), "{refused}");
+}
+
+#[test]
+fn who_begins_as_a_user_and_may_not_escalate_is_never_root_nor_capable() {
+    let claimed = |pod: &Pod, uid, capabilities| exact(pod, "app", Identity { uid, gid: 0, capabilities });
     let confined = json!({"allowPrivilegeEscalation": false});
-    let reported = pod(Value::Null, confined.clone(), user(1000, 1000));
-    let declared = pod(json!({"runAsUser": 1000}), confined.clone(), Value::Null);
-    for pod in [&reported, &declared] {
-        assert!(impossible(pod, "app", identity(0, 0)).is_some());
-        assert!(impossible(pod, "app", identity(1000, 1 << 19)).is_some());
-        assert!(impossible(pod, "app", identity(1001, 0)).is_none());
+    for pod in [
+        pod(Value::Null, confined.clone(), user(1000, 1000)),
+        pod(json!({"runAsUser": 1000}), confined.clone(), Value::Null),
+        // Which uid that is, nobody shows.
+        pod(json!({"runAsNonRoot": true}), confined.clone(), Value::Null),
+    ] {
+        for (uid, capabilities) in [(0, 0), (1000, CHOWN)] {
+            let refused = claimed(&pod, uid, capabilities).unwrap_err();
+            assert!(refused.cause.contains("what it cannot be") && refused.remedy.contains("trust"), "{refused}");
+        }
+        assert!(claimed(&pod, 1001, 0).is_ok());
     }
     // sudo, or a file with capabilities; root from the start; a uid that nobody shows.
     for pod in [
         pod(Value::Null, Value::Null, user(1000, 1000)),
         pod(Value::Null, confined.clone(), user(0, 0)),
-        pod(Value::Null, confined, Value::Null),
+        pod(Value::Null, confined.clone(), Value::Null),
+        pod(
+            json!({"runAsNonRoot": true}),
+            json!({"runAsNonRoot": false, "allowPrivilegeEscalation": false}),
+            Value::Null,
+        ),
     ] {
-        assert!(impossible(&pod, "app", identity(0, 1 << 19)).is_none());
+        assert!(claimed(&pod, 0, CHOWN).is_ok(), "{pod:?}");
     }
 }
