@@ -63,7 +63,7 @@ fn kind(
     if libraries.libjvm.is_some() {
         return Some(("HotSpot", hotspot::obstacle(target)));
     }
-    // A native image publishes performance data where it was built with monitoring, and has no libjvm.so.
+    // A native image maps performance data of its own where it was built with monitoring, and has no libjvm.so.
     data.map(|_| ("native image", unsupported("a native image")))
 }
 
@@ -123,14 +123,13 @@ mod tests {
     #[test]
     fn a_jvm_tells_of_itself_in_its_performance_data() {
         let fake = Fake::jvm();
-        fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_app")).expect("created");
         let data = hsperf::fixture(&[
             ("sun.rt.jvmCapabilities", "1100"),
             ("sun.rt.javaCommand", "org.example.Main --port 80"),
             ("java.property.java.vm.vendor", "Debian"),
             ("java.property.java.version", "17.0.15"),
         ]);
-        fs::write(fake.path("proc/root/tmp/hsperfdata_app/7"), data).expect("written");
+        hsperf::publish(&fake, &data);
         let jvm = detected(&fake).expect("a JVM");
         assert_eq!((jvm.kind.as_str(), jvm.main.as_str()), ("HotSpot", "org.example.Main"));
         assert_eq!((jvm.vendor.as_str(), jvm.version.as_str()), ("Debian", "17.0.15"));
@@ -141,11 +140,10 @@ mod tests {
     #[test]
     fn a_main_class_that_fills_the_performance_data_is_clipped() {
         let fake = Fake::jvm();
-        fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_app")).expect("created");
         let mut data = hsperf::fixture(&[("sun.rt.javaCommand", &"x".repeat(1 << 19))]);
         // Each of these takes three bytes as the character that stands for it.
         data.iter_mut().filter(|byte| **byte == b'x').for_each(|byte| *byte = 0xff);
-        fs::write(fake.path("proc/root/tmp/hsperfdata_app/7"), data).expect("written");
+        hsperf::publish(&fake, &data);
         assert_eq!(detected(&fake).expect("a JVM").main, "\u{fffd}".repeat(MAX_NAME / 3));
     }
 
@@ -166,6 +164,16 @@ mod tests {
         fake.write("proc/maps", "");
         fake.write("proc/cmdline", "java\0");
         assert_eq!(detected(&fake), None);
+    }
+
+    #[test]
+    fn a_process_is_a_native_image_by_its_own_performance_data_only() {
+        let fake = Fake::jvm();
+        fake.write("proc/maps", "");
+        hsperf::publish(&fake, &hsperf::fixture(&[("sun.rt.javaCommand", "Main")]));
+        assert_eq!(detected(&fake).expect("it has mapped them").kind, "native image");
+        fake.write("proc/maps", "");
+        assert_eq!(detected(&fake), None, "a JVM beside it with the same pid has");
     }
 
     #[test]

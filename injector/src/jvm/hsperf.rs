@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::OFlag;
+use nix::sys::stat::FileStat;
 
 use crate::process::{Status, Target, read_limited};
 
@@ -35,9 +36,13 @@ pub(crate) struct PerfData {
     little_endian: bool,
 }
 
-/// The data of a JVM, if it publishes any that can be read. In a /tmp that containers share, another user's JVM may have
-/// the same pid in its own namespace: its data say nothing about this one.
+/// The data of a JVM, if it publishes any that can be read. In a /tmp that containers share, another JVM may have the same
+/// pid in its own namespace, and the same user: only the file that the target itself has mapped is about this one.
 pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
+    let mapped = target.libraries().ok()?.performance_data;
+    if mapped.is_empty() {
+        return None;
+    }
     let tmp = target.open_in_root(b"/tmp", OFlag::O_RDONLY | OFlag::O_DIRECTORY).ok()?;
     let entries = fs::read_dir(format!("/proc/self/fd/{}", tmp.as_raw_fd())).ok()?;
     let pid = status.inner_pid().to_string();
@@ -45,7 +50,8 @@ pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
         let name = entry.file_name();
         if name.as_bytes().starts_with(b"hsperfdata_") {
             let path = [b"/tmp/", name.as_bytes(), b"/", pid.as_bytes()].concat();
-            let file = target.open_file_in_root(&path).ok().filter(|(_, owner)| *owner == status.uid.effective);
+            let is_its_own = |seen: &FileStat| seen.st_uid == status.uid.effective && mapped.contains(&seen.st_ino);
+            let file = target.open_file_in_root(&path).ok().filter(|(_, seen)| is_its_own(seen));
             let data = file.and_then(|(file, _)| read_limited(file, MAX_FILE).ok()).and_then(PerfData::new);
             if data.is_some() {
                 return data;
@@ -118,6 +124,18 @@ pub(crate) fn fixture(strings: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
+/// Has the process publish these data: in a file of its /tmp, which it has mapped.
+#[cfg(test)]
+pub(crate) fn publish(fake: &crate::sys::fake::Fake, data: &[u8]) {
+    use std::os::unix::fs::MetadataExt;
+    let path = fake.path("proc/root/tmp/hsperfdata_app/7");
+    fs::create_dir_all(path.with_file_name("")).expect("created");
+    fs::write(&path, data).expect("written");
+    let inode = fs::metadata(path).expect("its inode").ino();
+    let maps = fs::read_to_string(fake.path("proc/maps")).expect("a map");
+    fake.write("proc/maps", &format!("{maps}1-2 rw-s 00000000 00:01 {inode} /tmp/hsperfdata_app/7\n"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,12 +157,28 @@ mod tests {
     #[test]
     fn the_data_of_another_users_jvm_with_the_same_pid_are_not_this_ones() {
         let fake = Fake::jvm();
-        fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_other")).expect("created");
-        fs::write(fake.path("proc/root/tmp/hsperfdata_other/7"), sample()).expect("written");
+        publish(&fake, &sample());
         let target = Target::open(&fake, PID).expect("opened");
         assert!(read(&target, &target.status().expect("its status")).is_some());
         fake.set_status(&[("Uid", "4242\t4242\t4242\t4242")]);
         assert!(read(&target, &target.status().expect("its status")).is_none());
+    }
+
+    #[test]
+    fn a_file_that_the_target_has_not_mapped_is_another_jvms_with_the_same_pid() {
+        let fake = Fake::jvm();
+        let maps = fs::read_to_string(fake.path("proc/maps")).expect("a map");
+        publish(&fake, &sample());
+        fake.write("proc/maps", &maps);
+        let target = Target::open(&fake, PID).expect("opened");
+        let status = target.status().expect("its status");
+        assert!(read(&target, &status).is_none());
+        publish(&fake, &sample());
+        assert!(read(&target, &status).is_some(), "a JVM that starts maps its own later");
+        let target = Target::open(&fake, PID).expect("opened");
+        assert!(target.libraries().is_ok());
+        fs::remove_file(fake.path("proc/maps")).expect("removed");
+        assert!(read(&target, &status).is_some(), "seen before the map was closed");
     }
 
     #[test]

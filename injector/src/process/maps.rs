@@ -1,4 +1,4 @@
-//! Which virtual machine a process has loaded, as its memory map tells.
+//! Which virtual machine a process has loaded, and which performance data are its own, as its memory map tells.
 
 /// The libraries of a JVM in `/proc/PID/maps`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -7,6 +7,8 @@ pub(crate) struct Libraries {
     pub(crate) libjvm: Option<Vec<u8>>,
     /// OpenJ9's own library is there too.
     pub(crate) openj9: bool,
+    /// The inodes of files called as HotSpot's performance data are, `…/hsperfdata_USER/PID`.
+    pub(crate) performance_data: Vec<u64>,
 }
 
 impl Libraries {
@@ -17,8 +19,11 @@ impl Libraries {
             let line = line.strip_suffix(b" (deleted)").unwrap_or(line);
             let Some(start) = line.iter().position(|byte| *byte == b'/') else { continue };
             let path = &line[start..];
-            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            if name == b"libjvm.so" {
+            let mut parts = path.rsplit(|byte| *byte == b'/');
+            let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            if folder.starts_with(b"hsperfdata_") {
+                found.performance_data.extend(inode(&line[..start]));
+            } else if name == b"libjvm.so" {
                 found.libjvm.get_or_insert_with(|| path.to_vec());
             } else if name.starts_with(b"libj9vm") {
                 found.openj9 = true;
@@ -26,6 +31,12 @@ impl Libraries {
         }
         found
     }
+}
+
+/// The last of the fields before the path. The device beside it is another than stat(2) tells on overlayfs and btrfs.
+fn inode(fields: &[u8]) -> Option<u64> {
+    let field = fields.trim_ascii_end().rsplit(|byte| *byte == b' ').next()?;
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -52,6 +63,15 @@ mod tests {
         let maps =
             b"1-2 r-xp 0 0:0 1 /opt/j9/lib/default/libjvm.so\n3-4 r-xp 0 0:0 2 /opt/j9/lib/default/libj9vm29.so\n";
         assert!(Libraries::parse(maps).openj9);
+    }
+
+    #[test]
+    fn performance_data_are_known_by_the_inodes_of_what_is_mapped() {
+        let maps = b"1-2 rw-s 00000000 00:2f 4711                       /tmp/hsperfdata_app/1\n\
+            3-4 rw-s 00000000 00:2f 4712                       /srv/root/tmp/hsperfdata_a b/1 (deleted)\n\
+            5-6 rw-s 00000000 00:2f 4713                       /tmp/hsperfdata_app\n\
+            7-8 rw-s 00000000 00:2f -1 /tmp/hsperfdata_app/1\n";
+        assert_eq!(Libraries::parse(maps).performance_data, [4711, 4712]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::sys::{Sys, describe, open_in_root};
 
@@ -100,16 +100,21 @@ impl<'s> Target<'s> {
         self.read("cgroup")
     }
 
-    /// The JVM that it has loaded. A JVM never unloads its library, so a find is kept.
+    /// The JVM that it has loaded. A JVM never unloads its library, so a find is kept for when its map is closed to us. One
+    /// that is starting maps its performance data a moment later: where none were seen it is looked again.
     pub(crate) fn libraries(&self) -> nix::Result<Libraries> {
-        if let Some(libraries) = self.libraries.get() {
-            return Ok(libraries.clone());
+        let known = self.libraries.get();
+        if let Some(known) = known.filter(|known| !known.performance_data.is_empty()) {
+            return Ok(known.clone());
         }
-        let libraries = Libraries::parse(&self.read("maps")?);
-        if libraries.libjvm.is_some() {
-            let _ = self.libraries.set(libraries.clone());
+        match (self.read("maps").map(|maps| Libraries::parse(&maps)), known) {
+            (Ok(seen), _) if seen.libjvm.is_some() => {
+                let _ = self.libraries.set(seen.clone());
+                Ok(seen)
+            }
+            (_, Some(known)) => Ok(known.clone()),
+            (seen, None) => seen,
         }
-        Ok(libraries)
     }
 
     /// A handle of its root directory, opened once: it stays usable when our own identity changes.
@@ -136,15 +141,15 @@ impl<'s> Target<'s> {
         read_limited(self.open_file_in_root(path)?.0, limit)
     }
 
-    /// Opens a regular file of the target's, and says whose it is. It is the target's to say what is there: anything but a
+    /// Opens a regular file of the target's, and says what it is. It is the target's to say what is there: anything but a
     /// regular file is refused (EINVAL), and a FIFO is not waited for.
-    pub(crate) fn open_file_in_root(&self, path: &[u8]) -> nix::Result<(OwnedFd, u32)> {
+    pub(crate) fn open_file_in_root(&self, path: &[u8]) -> nix::Result<(OwnedFd, FileStat)> {
         let file = self.open_in_root(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
         let seen = fstat(&file)?;
         if seen.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
             return Err(Errno::EINVAL);
         }
-        Ok((file, seen.st_uid))
+        Ok((file, seen))
     }
 
     /// The directory in `/proc` itself.

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use tempfile::TempDir;
+
 use crate::jvm::{Jvm, arguments, fixture, homes};
 use crate::run::{Outcome, inject, injector};
 
@@ -25,20 +27,29 @@ const CLASSES: &str = "/mnt";
 
 /// A JVM that is pid 1 of its namespace, with a /tmp that `mount` makes.
 fn contained(home: &Path, mount: &str) -> Jvm {
+    let user = format!("--reuid {UID} --regid {GID}");
+    let mut java = container(mount, &user);
+    java.arg(home.join("bin/java")).args(arguments(Path::new(CLASSES), &[]));
+    ready(&mut java)
+}
+
+/// To be completed with a program: it becomes pid 1 of its namespace, as the `user` whom these options of setpriv name.
+fn container(mount: &str, user: &str) -> Command {
     let classes = format!("mount --bind \"$CLASSES\" {CLASSES}");
-    let script =
-        format!("{classes} && {mount} && exec setpriv --reuid {UID} --regid {GID} --clear-groups \"$0\" \"$@\"");
-    let mut jvm = Jvm::spawn(
-        Command::new("unshare")
-            .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script])
-            .arg(home.join("bin/java"))
-            .args(arguments(Path::new(CLASSES), &[]))
-            .env("CLASSES", fixture()),
-    );
+    let script = format!("{classes} && {mount} && exec setpriv {user} --clear-groups \"$0\" \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script]);
+    command.env("CLASSES", fixture());
+    command
+}
+
+/// Waits until a program in a container says that it runs.
+fn ready(command: &mut Command) -> Jvm {
+    let mut started = Jvm::spawn(command);
     // JDK 28 warns of a /tmp that it cannot write to before.
-    jvm.wait_for("READY");
-    jvm.adopt_grandchild();
-    jvm
+    started.wait_for("READY");
+    started.adopt_grandchild();
+    started
 }
 
 const OWN_TMP: &str = "mount -t tmpfs -o mode=1777 tmpfs /tmp";
@@ -120,14 +131,20 @@ fn a_tmp_that_is_read_only_is_found_out_without_a_signal() {
     }
 }
 
+/// A /tmp for several containers, and how it is mounted.
+fn shared_tmp() -> (TempDir, String) {
+    let shared = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o1777)).expect("as /tmp");
+    let mount = format!("mount --bind {} /tmp", shared.path().display());
+    (shared, mount)
+}
+
 #[test]
 fn two_containers_that_share_a_tmp_are_not_mistaken_for_each_other() {
     if !root() {
         return;
     }
-    let shared = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o1777)).expect("as /tmp");
-    let mount = format!("mount --bind {} /tmp", shared.path().display());
+    let (_shared, mount) = shared_tmp();
     let mut first = contained(&homes()[0], &mount);
     let mut second = contained(&homes()[0], &mount);
     inject(first.pid(), &["threaddump"]).assert_thread_dump();
@@ -135,4 +152,39 @@ fn two_containers_that_share_a_tmp_are_not_mistaken_for_each_other() {
     inject(second.pid(), &["threaddump"]).assert_refused(&words);
     first.assert_untouched();
     second.assert_untouched();
+}
+
+/// A user with a name, whose JVM publishes performance data therefore. Debian's base-passwd has it everywhere.
+const NAMED: &str = "--reuid daemon --regid daemon";
+
+#[test]
+fn performance_data_in_a_shared_tmp_are_never_taken_for_those_of_another_pid_1() {
+    if !root() {
+        return;
+    }
+    for home in homes() {
+        let (shared, mount) = shared_tmp();
+        let java = |options: &[&str]| {
+            let mut java = container(&mount, NAMED);
+            java.arg(home.join("bin/java")).args(arguments(Path::new(CLASSES), options));
+            ready(&mut java)
+        };
+        let mut first = java(&["-XX:+DisableAttachMechanism"]);
+        assert!(shared.path().join("hsperfdata_daemon/1").exists(), "it publishes them");
+        let mut second = java(&[]);
+        let mut script = container(&mount, NAMED);
+        let mut shell = ready(script.args(["sh", "-c", "echo READY; read line; echo PONG $line"]));
+        let list = inject_with(&["--bounding-set", "+sys_ptrace"], &["list", "--json"]).stdout;
+        let line = |pid: u32| list.lines().find(|line| line.contains(&format!("{{\"pid\": {pid}, ")));
+        let of = |jvm: &Jvm| line(jvm.pid()).unwrap_or_else(|| panic!("{} is not in {list}", jvm.pid()));
+        assert!(of(&first).contains("DisableAttachMechanism"), "{list}");
+        assert!(of(&second).contains("\"attachable\": true"), "{list}");
+        assert_eq!(line(shell.pid()), None, "it is no JVM");
+        inject(first.pid(), &["threaddump"]).assert_refused("DisableAttachMechanism");
+        inject(second.pid(), &["threaddump"]).assert_thread_dump();
+        inject(shell.pid(), &["threaddump"]).assert_refused("");
+        for process in [&mut first, &mut second, &mut shell] {
+            process.assert_untouched();
+        }
+    }
 }

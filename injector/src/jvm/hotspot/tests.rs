@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use super::{Limits, connect};
 use crate::jvm::command::Command;
+use crate::jvm::hsperf;
 use crate::process::Target;
 use crate::sys::Peer;
 use crate::sys::fake::{Fake, PID};
@@ -133,6 +134,15 @@ fn a_stopped_jvm_is_not_signalled_and_gets_no_request_either() {
 }
 
 #[test]
+fn a_jvm_that_has_ended_is_not_signalled_though_its_remains_are_there() {
+    for state in ["Z (zombie)", "X (dead)"] {
+        let fake = Fake::jvm();
+        fake.set_status(&[("State", state)]);
+        assert_eq!(refusal(&fake).code, Code::TargetEnded);
+    }
+}
+
+#[test]
 fn another_process_on_the_socket_is_named_and_refused() {
     let mut fake = Fake::jvm();
     let _listener = listen(&fake.path(SOCKET));
@@ -211,9 +221,8 @@ fn a_trigger_file_that_another_tool_made_serves_too() {
 #[test]
 fn a_jvm_that_says_it_does_not_attach_is_not_signalled() {
     let fake = Fake::jvm();
-    std::fs::create_dir_all(fake.path("proc/root/tmp/hsperfdata_app")).expect("created");
-    let data = crate::jvm::hsperf::fixture(&[("sun.rt.jvmCapabilities", "0100000000")]);
-    std::fs::write(fake.path("proc/root/tmp/hsperfdata_app/7"), data).expect("written");
+    let data = hsperf::fixture(&[("sun.rt.jvmCapabilities", "0100000000")]);
+    hsperf::publish(&fake, &data);
     assert_eq!(refusal(&fake).code, Code::NotAttachable);
 }
 
