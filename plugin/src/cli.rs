@@ -59,6 +59,12 @@ const EXAMPLES: &str = "Examples:
   kubectl jattach -n shop x -c app jcmd VM.flags    any jcmd; the rest of the line is the JVM's
   kubectl jattach help dumpheap                     all about one command";
 
+const OF_DOCTOR: &str = "The JVM is looked at and nothing is asked of it. For that an injector is started, unless one runs: \
+its ephemeral container stays listed in the pod for ever, as that of any command does. With --dry-run=server the API server \
+alone is asked, and with --dry-run=client not even whether it would take the container.
+
+The exit code is that of the first check that fails.";
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Target")]
 pub(crate) struct TargetFlags {
@@ -123,7 +129,7 @@ pub(crate) struct InjectorFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputFlags {
-    /// json or yaml, for ps, verify, inspect, version and --dry-run
+    /// json or yaml, for ps, doctor, verify, inspect, version and --dry-run
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Option<OutputFormat>,
     /// Say nothing on stderr but failures
@@ -198,6 +204,9 @@ pub(crate) enum Command {
     /// Load an agent into the JVM
     #[command(override_usage = "kubectl jattach [FLAGS] TARGET load [--upload] AGENT [OPTIONS]")]
     Load(Load),
+    /// Check all that the commands need, from the API server to the JVM
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET doctor", after_help = OF_DOCTOR)]
+    Doctor,
     /// End the injectors that run in the pod
     #[command(override_usage = "kubectl jattach [FLAGS] TARGET clean")]
     Clean,

@@ -8,8 +8,9 @@ mod proxy;
 use std::fmt;
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::version::Info;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Config, Resource};
 
 use crate::error::Result;
@@ -78,6 +79,23 @@ impl Cluster {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &self.place.namespace)
+    }
+
+    /// Objects of a kind that belongs to no namespace.
+    pub(crate) fn unnamespaced<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// What the API server says that it is.
+    ///
+    /// # Errors
+    /// The bare refusal.
+    pub(crate) async fn version(&self) -> std::result::Result<Info, CallError> {
+        self.attempt(&Call::get("version", ""), self.client.apiserver_version()).await
     }
 
     /// The namespace's pods.

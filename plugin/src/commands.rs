@@ -2,6 +2,7 @@
 
 mod answer;
 mod clean;
+mod doctor;
 mod dumpheap;
 mod flags;
 mod inspect;
@@ -98,6 +99,9 @@ async fn on_target(
         // The injectors run beside whatever else does not.
         let target = target::find(&cluster, wish, &notes).await?;
         return Ok(clean::run(&Context { cluster, target, options, notes, partings }).await?);
+    }
+    if *action == Action::Doctor {
+        return doctor::run(cluster, wish, options, notes, partings).await;
     }
     let target = match (target::resolve(&cluster, wish, &notes).await, action) {
         (Err(gone), Action::DumpHeap(wanted)) if gone.exit == Exit::Target => {
@@ -224,6 +228,7 @@ fn changes_the_jvm(action: &Action) -> bool {
         | Action::Properties
         | Action::AgentProperties
         | Action::PrintFlag { .. }
+        | Action::Doctor
         | Action::Clean => false,
     }
 }
@@ -284,7 +289,11 @@ fn text_operation(action: &Action) -> Option<Operation> {
         Action::PrintFlag { name } => flags::print(name),
         Action::Load { agent: Agent::Path(path), options } => load::path(path, options.as_deref()),
         Action::Load { agent: Agent::Library(name), options } => load::library(name, options.as_deref()),
-        Action::Load { agent: Agent::Upload(_), .. } | Action::Ps | Action::DumpHeap(_) | Action::Clean => {
+        Action::Load { agent: Agent::Upload(_), .. }
+        | Action::Ps
+        | Action::DumpHeap(_)
+        | Action::Doctor
+        | Action::Clean => {
             return None;
         }
     })

@@ -245,6 +245,7 @@ fn a_format_is_refused_where_there_is_nothing_to_format() {
     }
     for line in [
         "x ps -o json",
+        "x doctor -o json",
         "version -o yaml",
         "verify x -o json",
         "-o yaml inspect x",

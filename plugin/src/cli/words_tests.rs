@@ -41,6 +41,7 @@ orders! {
     a_short_flag_with_its_value_attached: "-nshop x ps" => "x | ps --namespace=shop";
     a_short_flag_with_an_equals_sign: "-n=shop x ps" => "x | ps --namespace=shop";
     a_cluster_of_short_flags: "-qn shop x ps" => "x | ps --quiet --namespace=shop";
+    a_selector_before_doctor: "-l app=x doctor" => " | --selector=app=x doctor";
     a_pod_that_is_called_like_a_command: "ps ps" => "ps | ps";
     a_pod_that_is_called_like_a_reserved_word: "pod/verify ps" => "pod/verify | ps";
 

@@ -21,6 +21,12 @@ pub(crate) fn document(value: &impl Serialize, format: OutputFormat) -> Result<S
     })
 }
 
+/// What a YAML document holds.
+#[cfg(test)]
+pub(crate) fn read<T: serde::de::DeserializeOwned>(yaml: &str) -> std::result::Result<T, String> {
+    serde_yaml::from_str(yaml).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ mod commands;
 mod consent;
 mod containers;
 mod credentials;
+mod doctor;
 mod dry_run;
 mod dump_faults;
 mod dumpheap;

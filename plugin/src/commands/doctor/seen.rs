@@ -1,0 +1,187 @@
+//! What is to be thought of what the injector has told: pure functions. All names and obstacles are the target's own words.
+
+use jattach_protocol::message::Jvm;
+
+use super::check::Check;
+use super::inside::Seen;
+use super::report::{Report, Verdict};
+use crate::error::{Exit, Failure};
+use crate::target::{Target, candidates};
+
+/// Adds what follows from it.
+pub(super) fn judge(seen: &Seen, target: &Target, image: &str, report: &mut Report) {
+    report.add(Check::Injector, injector(seen, image));
+    report.add(Check::Exec, exec(seen));
+    let meant: Vec<&Jvm> = seen.jvms.iter().filter(|jvm| target.pid.is_none_or(|pid| pid == jvm.pid)).collect();
+    report.add(Check::Identity, identity(seen, &meant));
+    report.add(Check::Jvm, jvm(&meant, target));
+    if report.allows(Check::Attachable) {
+        report.add(Check::Attachable, attachable(&meant));
+    }
+}
+
+fn injector(seen: &Seen, image: &str) -> Verdict {
+    let container = &seen.debugger.container;
+    match &seen.job {
+        Some(job) => Verdict::warn(
+            format!("{container} is at work: {job}"),
+            "other commands end with exit code 9 meanwhile, or wait with --wait",
+        ),
+        None => Verdict::Ok(format!("{container}, {image}")),
+    }
+}
+
+fn exec(seen: &Seen) -> Verdict {
+    Verdict::Ok(format!("an answer from the pod after {} ms", seen.round_trip.as_millis()))
+}
+
+fn identity(seen: &Seen, meant: &[&Jvm]) -> Verdict {
+    if let Some(identity) = seen.second {
+        return Verdict::warn(
+            format!(
+                "the JVM runs as {}:{}, which the pod does not tell: that took a second container",
+                identity.uid, identity.gid
+            ),
+            "with runAsUser and runAsGroup in the pod's securityContext the first one fits",
+        );
+    }
+    match meant {
+        [jvm] => Verdict::Ok(format!("the JVM's are {}:{}", jvm.uid, jvm.gid)),
+        _ => Verdict::Ok("the injector may look around".to_owned()),
+    }
+}
+
+fn jvm(meant: &[&Jvm], target: &Target) -> Verdict {
+    match meant {
+        [] if target.pid.is_some() => {
+            Failure::new(Exit::Target, format!("process {} is no JVM", target.pid.unwrap_or_default()))
+                .remedy("leave --pid out to see the JVMs of the container")
+                .into()
+        }
+        [] => Failure::new(Exit::Target, format!("no JVM runs in container \"{}\"", target.container))
+            .evidence(candidates(&target.pod))
+            .remedy("name the container that runs it with -c")
+            .into(),
+        [jvm] => Verdict::Ok(described(jvm)),
+        several => {
+            let lines: Vec<String> = several.iter().map(|jvm| format!("{} {}", jvm.pid, jvm.main)).collect();
+            Verdict::warn(format!("{} JVMs: {}", several.len(), lines.join(", ")), "say which with --pid")
+        }
+    }
+}
+
+/// `HotSpot 17.0.19, App`
+fn described(jvm: &Jvm) -> String {
+    let kind = if jvm.kind.is_empty() { "of a kind that cannot be seen" } else { &jvm.kind };
+    let words = [kind, &jvm.version].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    if jvm.main.is_empty() { words } else { format!("{words}, {}", jvm.main) }
+}
+
+fn attachable(meant: &[&Jvm]) -> Verdict {
+    let refused: Vec<&&Jvm> = meant.iter().filter(|jvm| !jvm.obstacle.is_empty()).collect();
+    let Some(first) = refused.first() else { return Verdict::Ok("yes".to_owned()) };
+    let text = format!("pid {}: {}", first.pid, first.obstacle);
+    let remedy =
+        "threaddump is refused for the same reason, and tells what helps; nothing is done to the JVM before that";
+    if refused.len() < meant.len() {
+        return Verdict::warn(text, remedy);
+    }
+    Failure::new(Exit::Attach, text).remedy(remedy).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jattach_protocol::Identity;
+
+    use super::*;
+    use crate::debugger::{Basis, Debugger};
+
+    fn usual(pid: u32) -> Jvm {
+        let [kind, version, main] = ["HotSpot", "17.0.19", "App"].map(str::to_owned);
+        Jvm { pid, uid: 10001, gid: 10001, kind, version, main, ..Jvm::default() }
+    }
+
+    fn deaf(pid: u32) -> Jvm {
+        Jvm { obstacle: "the JVM is deaf (it says so)".to_owned(), ..usual(pid) }
+    }
+
+    fn judged_as(seen: &Seen, pid: Option<u32>) -> Report {
+        let pod = serde_json::json!({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "app"}]}});
+        let pod = serde_json::from_value(pod).expect("a pod");
+        let target = Target { namespace: "shop".into(), pod, container: "app".into(), pid };
+        let mut report = Report::default();
+        judge(seen, &target, "r.example/injector:1", &mut report);
+        report.skip_the_rest("not looked at");
+        report
+    }
+
+    fn seen(jvms: &[Jvm]) -> Seen {
+        let debugger =
+            Debugger { pod: "x".into(), container: "jattach-bcdfg".into(), basis: Basis::Reported, reused: false };
+        Seen { debugger, jvms: jvms.to_vec(), job: None, round_trip: Duration::from_millis(7), second: None }
+    }
+
+    #[track_caller]
+    fn says(report: &Report, line: &str) {
+        let text = report.text();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.lines().any(|found| words(found) == line), "{line}\n{text}");
+    }
+
+    #[test]
+    fn a_jvm_that_can_be_attached_to_passes() {
+        let report = judged_as(&seen(&[usual(1)]), None);
+        assert_eq!(report.exit(), None);
+        says(&report, "ok injector jattach-bcdfg, r.example/injector:1");
+        says(&report, "ok uid and gid the JVM's are 10001:10001");
+        says(&report, "ok JVM HotSpot 17.0.19, App");
+        says(&report, "ok attachable yes");
+        says(&report, "ok exec an answer from the pod after 7 ms");
+    }
+
+    #[test]
+    fn a_container_without_a_jvm_fails_as_ps_does() {
+        let report = judged_as(&seen(&[]), None);
+        assert_eq!(report.exit(), Some(Exit::Target));
+        says(&report, "fail JVM no JVM runs in container \"app\"");
+        says(&report, "skip attachable because \"JVM\" failed");
+    }
+
+    #[test]
+    fn a_jvm_that_cannot_be_attached_to_fails_with_its_obstacle() {
+        let report = judged_as(&seen(&[deaf(7)]), None);
+        assert_eq!(report.exit(), Some(Exit::Attach));
+        says(&report, "ok JVM HotSpot 17.0.19, App");
+        says(&report, "fail attachable pid 7: the JVM is deaf (it says so)");
+    }
+
+    #[test]
+    fn of_several_jvms_the_one_that_is_meant_counts() {
+        let both = seen(&[usual(1), deaf(7)]);
+        let report = judged_as(&both, None);
+        assert_eq!(report.exit(), None, "{}", report.text());
+        says(&report, "warn JVM 2 JVMs: 1 App, 7 App");
+        says(&report, "warn attachable pid 7: the JVM is deaf (it says so)");
+        assert_eq!(judged_as(&both, Some(1)).exit(), None);
+        assert_eq!(judged_as(&both, Some(7)).exit(), Some(Exit::Attach));
+        let report = judged_as(&both, Some(8));
+        assert_eq!(report.exit(), Some(Exit::Target));
+        says(&report, "fail JVM process 8 is no JVM");
+        assert_eq!(judged_as(&seen(&[deaf(1), deaf(7)]), None).exit(), Some(Exit::Attach));
+    }
+
+    #[test]
+    fn a_second_container_and_a_busy_injector_are_warned_of() {
+        let second = Some(Identity { uid: 1000, gid: 1001, capabilities: 0 });
+        let report = judged_as(&Seen { second, ..seen(&[usual(1)]) }, None);
+        says(
+            &report,
+            "warn uid and gid the JVM runs as 1000:1001, which the pod does not tell: that took a second container",
+        );
+        let report = judged_as(&Seen { job: Some("heap dump of ada".into()), ..seen(&[usual(1)]) }, None);
+        says(&report, "warn injector jattach-bcdfg is at work: heap dump of ada");
+        assert_eq!(report.exit(), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! `doctor`: what it finds where all is well, and where something is not.
+
+use jattach_e2e::rbac::ServiceAccount;
+use jattach_e2e::{Namespace, Ran, manifest};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+/// The result of a check, by its name.
+#[track_caller]
+fn result(ran: &Ran, check: &str) -> String {
+    let document = ran.json();
+    let checks = document["checks"].as_array().expect("a list").iter();
+    let found = checks.clone().find(|found| found["check"] == check);
+    found.map_or_else(|| panic!("no check of {check}\n{document:#}"), |found| found["result"].to_string())
+}
+
+/// The checks with another result than "ok".
+fn not_ok(document: &Value) -> Vec<&Value> {
+    document["checks"].as_array().expect("a list").iter().filter(|check| check["result"] != "ok").collect()
+}
+
+#[test]
+fn a_pod_in_which_everything_works_passes_every_check() {
+    let namespace = Namespace::enforcing("restricted");
+    let pod = namespace.start_jvm("x");
+    let ran = pod.jattach(["doctor"]).succeeded();
+    assert!(ran.text().lines().all(|line| line.starts_with("ok ")), "{ran}");
+    assert!(ran.text().lines().count() <= 24, "more than a screen\n{ran}");
+    let document = pod.jattach(["doctor", "-o", "json"]).succeeded().json();
+    assert_eq!(document["exitCode"], 0, "{document:#}");
+    assert!(not_ok(&document).is_empty(), "{document:#}");
+    // What it has started serves the next command.
+    let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+    assert_eq!(pod.ephemeral_containers().len(), 1);
+}
+
+#[test]
+fn a_dry_run_asks_the_api_server_alone() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let ran = pod.jattach(["doctor", "--dry-run=server", "-o", "json"]).succeeded();
+    assert_eq!(result(&ran, "permissions"), "\"ok\"");
+    assert_eq!(result(&ran, "JVM"), "\"skip\"");
+    assert!(pod.ephemeral_containers().is_empty());
+}
+
+#[test]
+fn who_may_not_add_a_container_is_told_so_and_gets_none() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+    ]);
+    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    let directory = tempdir().expect("a directory");
+    let config = account.kubeconfig().write(directory.path());
+    let ran = pod.plugin_by(&config, ["doctor"]).run().ended_with(4);
+    let ran = ran.prints("\nfail  permissions").prints("may not patch pods/ephemeralcontainers").prints("remedy: ");
+    // What needs no right goes on, and what needs this one says so.
+    let ran = ran.prints("\nok    target").prints("\nskip  JVM").prints("because \"permissions\" failed");
+    assert!(ran.text().lines().count() <= 24, "more than a screen\n{ran}");
+    assert!(pod.ephemeral_containers().is_empty());
+}
+
+#[test]
+fn a_container_without_a_jvm_fails_at_the_jvm_and_nowhere_before() {
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::restricted(manifest::no_jvm("app"))]));
+    let ran = pod.jattach(["doctor", "-o", "json"]).ended_with(3);
+    assert_eq!(result(&ran, "JVM"), "\"fail\"");
+    assert_eq!(result(&ran, "exec"), "\"ok\"");
+    assert_eq!(result(&ran, "attachable"), "\"skip\"");
+    assert_eq!(ran.json()["exitCode"], 3);
+}
+
+#[test]
+fn a_pod_that_has_ended_is_a_finding_and_no_error() {
+    let namespace = Namespace::new();
+    let mut pod = manifest::pod("x", &[manifest::restricted(manifest::java("app", &["-version"]))]);
+    pod["spec"]["restartPolicy"] = "Never".into();
+    namespace.create(&pod);
+    let pod = namespace.pod("x");
+    pod.wait_for("jsonpath={.status.phase}=Succeeded");
+    let ran = pod.jattach(["doctor"]).ended_with(3).prints("\nfail  target").prints("has ended");
+    let _ = ran.prints("\nok    permissions").prints("because \"target\" failed");
+    let _ = namespace.jattach(["pod/nobody", "doctor"]).ended_with(3).prints("\nfail  target").prints("not found");
+}
+
+#[test]
+fn a_jvm_that_refuses_to_be_attached_to_is_named_with_the_reason() {
+    let namespace = Namespace::new();
+    let deaf = manifest::java("app", &["-XX:+DisableAttachMechanism", "-cp", "/app", "App"]);
+    let pod = namespace.start(&manifest::pod("x", &[manifest::restricted(deaf)]));
+    let ran = pod.jattach(["doctor"]).ended_with(6).prints("\nfail  attachable").prints("DisableAttachMechanism");
+    let _ = ran.prints("\nok    JVM");
+    let log = namespace.kubectl(["logs", "x"]).text();
+    assert!(!log.contains("Full thread dump"), "it was signalled\n{log}");
+}
