@@ -137,16 +137,18 @@ fn another_process_that_listens_in_the_jvms_place_gets_no_request() {
 
 #[test]
 fn an_argument_over_1024_bytes_needs_a_jvm_of_version_2_and_harms_no_other() {
-    let long = format!("VM.version{}", " ".repeat(2000));
     for home in homes() {
         let mut jvm = Jvm::start(home, &[]);
         let knows_version_2 = inject(jvm.pid(), &["getversion"]).code == Some(0);
-        let outcome = inject(jvm.pid(), &["jcmd", &long]);
-        if knows_version_2 {
-            assert_eq!(outcome.stdout, inject(jvm.pid(), &["jcmd", "VM.version"]).stdout);
-        } else {
-            assert_eq!(outcome.code, Some(1));
-            assert!(outcome.stderr.contains("too long for this JVM"), "{outcome:?}");
+        for length in [1025, 100 << 10] {
+            let long = format!("VM.version{}", " ".repeat(length - "VM.version".len()));
+            let outcome = inject(jvm.pid(), &["jcmd", &long]);
+            if knows_version_2 {
+                assert_eq!(outcome.stdout, inject(jvm.pid(), &["jcmd", "VM.version"]).stdout);
+            } else {
+                assert_eq!(outcome.code, Some(1));
+                assert!(outcome.stderr.contains("too long for this JVM"), "{outcome:?}");
+            }
         }
         inject(jvm.pid(), &["seventeen-letters"]).assert_words_refused("name is too long");
         inject(jvm.pid(), &["threaddump"]).assert_thread_dump();

@@ -93,13 +93,19 @@ impl Connection<'_> {
         let code = reply.code().map_err(|error| failure(&error))?;
         let mut text = Vec::new();
         reply.read_text(&mut text, 256).map_err(|error| failure(&error))?;
-        if code == 0 && text.trim_ascii() >= b"2".as_slice() {
+        if code == 0 && version(&text) >= 2 {
             return Ok(());
         }
         Err(Failure::new(Code::Usage, "an argument is too long for this JVM")
             .evidence(format!("over 1024 bytes need version 2 of the protocol; the JVM says: {}", text.escape_ascii()))
             .remedy("shorten it; JDK 25 and newer take 256 KiB, unless started with -Djdk.attach.compat=true"))
     }
+}
+
+/// The number at the beginning of the answer, which may go on with what else the JVM can do.
+fn version(answer: &[u8]) -> u32 {
+    let digits = answer.split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
 /// One write: a listener that gets half a request is blocked for everybody until its client goes.

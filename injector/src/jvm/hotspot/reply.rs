@@ -36,8 +36,8 @@ impl Reply {
     }
 
     /// The JVM's code: 0 for success, though many a failure is told in the text only; JDK 25 and newer send 0 before they
-    /// execute anything. A first line that is no number is a protocol error ([`ErrorKind::InvalidData`]); a JVM that
-    /// closed without a word gives [`ErrorKind::UnexpectedEof`].
+    /// execute anything. A first line that is no number is a protocol error ([`ErrorKind::InvalidData`]); a JVM that closed
+    /// before it had said one gives [`ErrorKind::UnexpectedEof`].
     pub(crate) fn code(&mut self) -> io::Result<i32> {
         self.receive_code_line()?;
         let line = self.head.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -65,8 +65,7 @@ impl Reply {
             match line {
                 Some(end) if end <= MAX_CODE => self.taken = Some(end + 1),
                 Some(_) => return Err(ErrorKind::InvalidData.into()),
-                None if count == 0 && self.head.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
-                None if count == 0 => self.taken = Some(self.head.len()),
+                None if count == 0 => return Err(ErrorKind::UnexpectedEof.into()),
                 None if self.head.len() > MAX_CODE => return Err(ErrorKind::InvalidData.into()),
                 None => {}
             }

@@ -1,5 +1,7 @@
 //! The safe order, told by what it does to a process that is made of files: see [`Fake`].
 
+mod hostile;
+
 use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
