@@ -1,0 +1,239 @@
+//! A JVM in PID and mount namespaces, with a /tmp of its own. It is not the first process in there: the kernel keeps signals
+//! without a handler from that one, and a wrong signal is to be seen.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::harness::{Health, Subject};
+
+/// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes, and
+/// $@ the program that is started, and its words. A root that is not the machine's is overlaid: as in a pod, and so that users
+/// can have names in it, without which no JVM publishes performance data.
+const SCRIPT: &str = r#"mount --bind "$0" /tmp && chmod 1777 /tmp || exit
+if [ "$root" != / ]; then
+    mount -t tmpfs none /mnt && cd /mnt && mkdir upper work root &&
+        mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" none root &&
+        for folder in proc dev tmp; do mount --rbind "/$folder" "root/$folder" || exit; done &&
+        cp /etc/passwd root/etc/passwd || exit
+    root=/mnt/root
+fi
+if [ -n "$instead_of" ]; then mount --bind "$root$java" "$root$instead_of" || exit; fi
+sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd=/tmp $user "$@"
+exit $?"#;
+
+/// How a JVM is started.
+#[derive(Default)]
+pub(crate) struct Launch {
+    /// Options of `unshare` that name its user.
+    pub(crate) user: &'static str,
+    /// What is executed, seen from inside; the path of `java` where there is none.
+    pub(crate) program: Option<PathBuf>,
+    /// A program that `java` takes the place of.
+    pub(crate) instead_of: Option<PathBuf>,
+    pub(crate) options: Vec<&'static str>,
+    /// The main class and its words.
+    pub(crate) main: Vec<OsString>,
+}
+
+impl Launch {
+    /// The fixture that answers, with these options of the JVM's.
+    pub(crate) fn with(options: &[&'static str]) -> Launch {
+        Launch { options: options.to_vec(), main: vec!["Fixture".into()], ..Launch::default() }
+    }
+}
+
+/// A JVM that is to say how it is; killed when dropped.
+pub(crate) struct Jvm {
+    pub(crate) tmp: TempDir,
+    unshare: Child,
+    lines: BufReader<ChildStdout>,
+    pid: u32,
+    stopped: bool,
+    /// It has said that it runs.
+    is_ready: bool,
+}
+
+/// The root filesystem that has the JVM.
+fn root() -> PathBuf {
+    std::env::var_os("JATTACH_JDK_ROOT").map_or_else(|| "/".into(), PathBuf::from)
+}
+
+/// The path of `java` in that root, behind all links.
+pub(crate) fn java() -> PathBuf {
+    let root = root();
+    let path = std::env::var_os("PATH").filter(|_| root == Path::new("/")).unwrap_or_else(|| "/usr/bin".into());
+    let inside = |path: &Path| root.join(path.strip_prefix("/").expect("an absolute path"));
+    let found = std::env::split_paths(&path).map(|folder| folder.join("java"));
+    let mut java = found.into_iter().find(|java| inside(java).is_symlink() || inside(java).is_file()).expect("a java");
+    while let Ok(next) = fs::read_link(inside(&java)) {
+        java = java.parent().expect("a folder").join(next);
+    }
+    java
+}
+
+/// The fixtures, compiled for every JVM there is.
+fn classes() -> &'static Path {
+    static CLASSES: OnceLock<TempDir> = OnceLock::new();
+    CLASSES
+        .get_or_init(|| {
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+            let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+            let mut javac = Command::new("javac");
+            javac.args(["--release", "8", "-Xlint:-options", "-d"]).arg(folder.path());
+            javac.args(["Fixture.java", "Burden.java"].map(|source| sources.join(source)));
+            assert!(javac.status().expect("javac").success());
+            folder
+        })
+        .path()
+}
+
+impl Jvm {
+    /// Starts it and waits until it says that it runs.
+    pub(crate) fn start(launch: &Launch) -> Jvm {
+        let mut jvm = Jvm::launch(launch);
+        jvm.await_ready().expect("it runs");
+        jvm
+    }
+
+    /// Starts it and waits for nothing.
+    pub(crate) fn launch(launch: &Launch) -> Jvm {
+        Jvm::launch_in(Jvm::folder(), launch)
+    }
+
+    /// What will be its /tmp, with the fixtures in it.
+    pub(crate) fn folder() -> TempDir {
+        let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a folder");
+        for class in fs::read_dir(classes()).expect("the fixtures").flatten() {
+            fs::copy(class.path(), tmp.path().join(class.file_name())).expect("a copy");
+        }
+        tmp
+    }
+
+    /// Starts it in that folder and waits for nothing.
+    pub(crate) fn launch_in(tmp: TempDir, launch: &Launch) -> Jvm {
+        let java = java();
+        let mut unshare = Command::new("unshare")
+            .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", SCRIPT])
+            .arg(tmp.path())
+            .arg(launch.program.as_ref().unwrap_or(&java))
+            .args(["-XX:+UseSerialGC", "-Xmx64m"])
+            .args(&launch.options)
+            .args(["-cp", "/tmp"])
+            .args(&launch.main)
+            .env("root", root())
+            .env("java", &java)
+            .env("instead_of", launch.instead_of.clone().unwrap_or_default())
+            .env("user", launch.user)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare");
+        let lines = BufReader::new(unshare.stdout.take().expect("piped"));
+        let mut jvm = Jvm { tmp, unshare, lines, pid: 0, stopped: false, is_ready: false };
+        assert_eq!(jvm.line(), "STARTED\n");
+        jvm.pid = child_of(child_of(jvm.unshare.id()));
+        jvm
+    }
+
+    /// Waits until it says that it runs. An error is what it says instead.
+    pub(crate) fn await_ready(&mut self) -> Result<(), String> {
+        let line = self.line();
+        self.is_ready = line == "READY\n";
+        if self.is_ready { Ok(()) } else { Err(line) }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("its output");
+        line
+    }
+
+    /// Where its socket is, seen from outside.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let status = status_of(self.pid);
+        let pids = status.lines().find_map(|line| line.strip_prefix("NStgid:")).expect("its pids");
+        let inner = pids.split_ascii_whitespace().next_back().expect("its own");
+        self.tmp.path().join(format!(".java_pid{inner}"))
+    }
+
+    /// Stops it until it is asked how it is.
+    pub(crate) fn stop(mut self) -> Jvm {
+        stop(self.pid);
+        self.stopped = true;
+        self
+    }
+}
+
+impl Subject for Jvm {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn is_to_be_tried_again(&self) -> bool {
+        !self.is_ready
+    }
+
+    /// It is spoken to, and told to end. A thread dump that nobody has asked for stands among its answers.
+    fn health(mut self: Box<Self>) -> Health {
+        if self.stopped {
+            if has_pending_sigquit(self.pid) {
+                return Health::Signalled("SIGQUIT was sent to it while it stood still".to_string());
+            }
+            kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGCONT).expect("it lives");
+        }
+        let mut input = self.unshare.stdin.take().expect("piped");
+        // A JVM that is dead takes nothing; it has an exit status, too.
+        let _ = input.write_all(b"are you well?\n");
+        drop(input);
+        let mut said = String::new();
+        self.lines.read_to_string(&mut said).expect("its output");
+        let status = self.unshare.wait().expect("its end");
+        let answer = if self.is_ready { "PONG are you well?\n" } else { "READY\nPONG are you well?\n" };
+        match (status.success(), said == answer) {
+            (true, true) => Health::Well,
+            (true, false) => Health::Signalled(format!("it said {said:?}")),
+            (false, _) => Health::Dead(format!("{status}, and before that {said:?}")),
+        }
+    }
+}
+
+impl Drop for Jvm {
+    fn drop(&mut self) {
+        let _ = self.unshare.kill();
+        let _ = self.unshare.wait();
+    }
+}
+
+/// Stops a process, and waits until it stands still.
+pub(crate) fn stop(pid: u32) {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGSTOP).expect("it lives");
+    while !status_of(pid).contains("\nState:\tT") {
+        std::thread::yield_now();
+    }
+}
+
+/// Whether SIGQUIT waits for a process to be continued.
+pub(crate) fn has_pending_sigquit(pid: u32) -> bool {
+    let status = status_of(pid);
+    let pending = status.lines().filter_map(|line| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")));
+    pending.map(|mask| u64::from_str_radix(mask.trim(), 16).expect("hex")).any(|mask| mask & 4 != 0)
+}
+
+fn status_of(pid: u32) -> String {
+    let status = fs::read(format!("/proc/{pid}/status")).expect("it was not waited for");
+    String::from_utf8_lossy(&status).into_owned()
+}
+
+/// The one child of a process that has forked.
+fn child_of(pid: u32) -> u32 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its children");
+    children.trim().parse().expect("one child")
+}

@@ -1,0 +1,178 @@
+//! States and rounds: a process is brought into a state, an injector is let loose on it, and then it is asked how it is.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+/// A process in some state.
+pub(crate) trait Subject {
+    /// Its pid as we see it.
+    fn pid(&self) -> u32;
+
+    /// The injector has been connected, and waits for its answer.
+    fn connected(&mut self) {}
+
+    /// Whether the injector may try again: it was refused, and the process is on its way to where it can be attached to.
+    fn is_to_be_tried_again(&self) -> bool {
+        false
+    }
+
+    /// Ends what the state is about, and the process, and tells how it was until then.
+    fn health(self: Box<Self>) -> Health;
+}
+
+/// What a process that was looked after says.
+#[derive(Debug)]
+pub(crate) enum Health {
+    Well,
+    /// It lives, and something reached it that it was not to get.
+    Signalled(String),
+    Dead(String),
+}
+
+/// What the injector is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expected {
+    Attached,
+    /// With these words among the reasons.
+    Refused(&'static str),
+}
+
+/// How a state is called, and brought about. An error says why it cannot be had here.
+pub(crate) struct State {
+    pub(crate) name: &'static str,
+    pub(crate) expected: Expected,
+    pub(crate) start: fn() -> Result<Box<dyn Subject>, String>,
+}
+
+/// What came of a state.
+#[derive(Debug)]
+pub(crate) struct Row {
+    name: &'static str,
+    expected: Expected,
+    pub(crate) tried: u32,
+    attached: u32,
+    refused: u32,
+    /// Processes that got a signal and lived.
+    pub(crate) signals: u32,
+    pub(crate) deaths: u32,
+    /// What was not as it should be, or why nothing was tried.
+    remarks: Vec<String>,
+}
+
+impl Row {
+    /// Whether every round went as expected. A state that cannot be had here has none.
+    pub(crate) fn is_right(&self) -> bool {
+        let as_expected = match self.expected {
+            Expected::Attached => self.attached,
+            Expected::Refused(_) => self.refused,
+        };
+        as_expected == self.tried && self.signals == 0 && self.deaths == 0
+    }
+}
+
+/// Tries a state, with a process of its own each time.
+pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command) -> Row {
+    let mut row = Row {
+        name: state.name,
+        expected: state.expected,
+        tried: 0,
+        attached: 0,
+        refused: 0,
+        signals: 0,
+        deaths: 0,
+        remarks: Vec::new(),
+    };
+    for _ in 0..rounds {
+        match (state.start)() {
+            Ok(subject) => round(&mut row, subject, injector),
+            Err(why) => {
+                row.remarks.push(format!("not tried: {why}"));
+                break;
+            }
+        }
+    }
+    row
+}
+
+fn round(row: &mut Row, mut subject: Box<dyn Subject>, injector: &dyn Fn(u32) -> Command) {
+    row.tried += 1;
+    let mut outcome = inject(injector(subject.pid()), subject.as_mut());
+    while outcome.is_refusal("") && subject.is_to_be_tried_again() {
+        outcome = inject(injector(subject.pid()), subject.as_mut());
+    }
+    match row.expected {
+        Expected::Attached if outcome.is_thread_dump() => row.attached += 1,
+        Expected::Refused(words) if outcome.is_refusal(words) => row.refused += 1,
+        _ => row.remarks.push(outcome.summary()),
+    }
+    match subject.health() {
+        Health::Well => {}
+        Health::Signalled(what) => {
+            row.signals += 1;
+            row.remarks.push(what);
+        }
+        Health::Dead(what) => {
+            row.deaths += 1;
+            row.remarks.push(what);
+        }
+    }
+}
+
+/// What an injector said and returned.
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn inject(mut command: Command, subject: &mut dyn Subject) -> Outcome {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the injector");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    let mut stdout = Vec::new();
+    lines.read_until(b'\n', &mut stdout).expect("its output");
+    if !stdout.is_empty() {
+        subject.connected();
+    }
+    lines.read_to_end(&mut stdout).expect("its output");
+    let rest = child.wait_with_output().expect("the injector's end");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Outcome { code: rest.status.code(), stdout: text(&stdout), stderr: text(&rest.stderr) }
+}
+
+impl Outcome {
+    fn is_thread_dump(&self) -> bool {
+        self.code == Some(0) && self.stdout.contains("Full thread dump")
+    }
+
+    fn is_refusal(&self, words: &str) -> bool {
+        self.code == Some(1) && self.stdout.is_empty() && self.stderr.contains(words)
+    }
+
+    fn summary(&self) -> String {
+        let beginning: String = self.stdout.chars().take(80).collect();
+        format!("the injector: {:?} {:?} {:?}", self.code, beginning, self.stderr)
+    }
+}
+
+/// A line for each state, and what there is to remark below it.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = line("state", &["expected", "rounds", "attached", "refused", "signals", "deaths"].map(String::from));
+    for row in rows {
+        let expected = match row.expected {
+            Expected::Attached => "attached",
+            Expected::Refused(_) => "refused",
+        };
+        let counts = [row.tried, row.attached, row.refused, row.signals, row.deaths];
+        let [tried, attached, refused, signals, deaths] = counts.map(|count| count.to_string());
+        text += &line(row.name, &[expected.to_string(), tried, attached, refused, signals, deaths]);
+        for remark in &row.remarks {
+            text += &format!("    {remark}\n");
+        }
+    }
+    text
+}
+
+fn line(name: &str, cells: &[String; 6]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>9}")).collect();
+    format!("{name:<32}{}\n", cells.concat())
+}

@@ -1,0 +1,107 @@
+//! The states of a JVM.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use crate::container::{Jvm, Launch, java};
+use crate::harness::{Expected, State, Subject};
+use crate::{injector, safepoint};
+
+type Start = fn() -> Result<Box<dyn Subject>, String>;
+
+/// The states, by name.
+pub(crate) fn states() -> Vec<State> {
+    let attached = |name, start: Start| State { name, expected: Expected::Attached, start };
+    let refused = |name, words, start: Start| State { name, expected: Expected::Refused(words), start };
+    vec![
+        attached("normal", || started(&Launch::with(&[]))),
+        attached("-UsePerfData", || started(&Launch::with(&["-XX:-UsePerfData"]))),
+        attached("-Xrs", || started(&Launch::with(&["-Xrs"]))),
+        refused("-Xrs, socket deleted", "does not handle SIGQUIT", || {
+            let jvm = Jvm::start(&Launch::with(&["-Xrs"]));
+            fs::remove_file(jvm.socket()).expect("its socket");
+            Ok(Box::new(jvm))
+        }),
+        refused("+DisableAttachMechanism", "DisableAttachMechanism", || {
+            started(&Launch::with(&["-XX:+DisableAttachMechanism"]))
+        }),
+        attached("+StartAttachListener", || started(&Launch::with(&["-XX:+StartAttachListener"]))),
+        attached("starting", || Ok(Box::new(Jvm::launch(&Launch::with(&[]))))),
+        refused("stopped", "is stopped", || Ok(Box::new(Jvm::start(&Launch::with(&[])).stop()))),
+        refused("stopped, listening", "is stopped", || Ok(Box::new(listening().stop()))),
+        attached("long safepoint", safepoint::start),
+        attached("listening", || Ok(Box::new(listening()))),
+        attached("socket deleted", || {
+            let jvm = listening();
+            fs::remove_file(jvm.socket()).expect("its socket");
+            Ok(Box::new(jvm))
+        }),
+        attached("stale socket", || {
+            let jvm = Jvm::start(&Launch::with(&[]));
+            drop(UnixListener::bind(jvm.socket()).expect("bound"));
+            Ok(Box::new(jvm))
+        }),
+        attached("10,000 threads", ten_thousand_threads),
+        attached("out of memory", || started(&burden(&["memory"]))),
+        attached("user without a name", || {
+            started(&Launch { user: "--setuid 4242 --setgid 4242", ..Launch::with(&[]) })
+        }),
+        attached("launcher not called java", launcher_of_another_name),
+        attached("names in any bytes", names_in_any_bytes),
+    ]
+}
+
+fn started(launch: &Launch) -> Result<Box<dyn Subject>, String> {
+    Ok(Box::new(Jvm::start(launch)))
+}
+
+/// A JVM that somebody has attached to before.
+pub(crate) fn listening() -> Jvm {
+    let jvm = Jvm::start(&Launch::with(&[]));
+    let output = injector(jvm.pid()).output().expect("the injector");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    jvm
+}
+
+fn burden(words: &[&str]) -> Launch {
+    let main = ["Burden"].iter().chain(words).map(OsString::from).collect();
+    Launch { main, ..Launch::with(&[]) }
+}
+
+/// What 10,000 threads take of the machine at most, in KiB: a JVM's thread has some 100 KiB that it has touched.
+const ROOM: u64 = 2 << 20;
+
+fn ten_thousand_threads() -> Result<Box<dyn Subject>, String> {
+    let memory = fs::read_to_string("/proc/meminfo").expect("a kernel");
+    let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")).expect("a kernel since 3.14");
+    let available: u64 = available.trim().trim_end_matches(" kB").parse().expect("a number");
+    if available < ROOM {
+        return Err(format!("{available} of {ROOM} KiB of memory are available"));
+    }
+    let mut jvm = Jvm::launch(&burden(&["threads", "10000"]));
+    jvm.await_ready().map_err(|said| format!("the system gives it fewer: {said}"))?;
+    Ok(Box::new(jvm))
+}
+
+/// Neither what is executed nor what it calls itself is java.
+fn launcher_of_another_name() -> Result<Box<dyn Subject>, String> {
+    let other = java().with_file_name("keytool");
+    started(&Launch { program: Some(other.clone()), instead_of: Some(other), ..Launch::with(&[]) })
+}
+
+/// Its thread's name, its first word and its arguments are a terminal's sequences, line ends and no text at all.
+fn names_in_any_bytes() -> Result<Box<dyn Subject>, String> {
+    let program = OsString::from_vec(b"\x1b[2J\nPid:\t1\n\xff".to_vec());
+    let mut launch = Launch::with(&[]);
+    launch.program = Some(Path::new("/tmp").join(&program));
+    launch.main.push(OsString::from_vec(b"\x1b]0;x\x07\n\xff".to_vec()));
+    let folder = Jvm::folder();
+    symlink(java(), folder.path().join(program)).expect("a link");
+    let mut jvm = Jvm::launch_in(folder, &launch);
+    jvm.await_ready().expect("it runs");
+    Ok(Box::new(jvm))
+}

@@ -1,0 +1,89 @@
+//! A JVM in every state that one has been found in, and programs that are none: each is attached to or refused as it should
+//! be, and none is harmed. Needs root.
+//!
+//! `cargo test -p jattach-injector --features root --test states`. JATTACH_ROUNDS is how often each state is tried (5);
+//! JATTACH_INJECTOR names another injector to test, JATTACH_JDK_ROOT another root filesystem with a JVM, JATTACH_KUBECTL a
+//! kubectl, which is a program in Go, and JATTACH_NGINX an nginx.
+#![cfg(feature = "root")]
+
+mod container;
+mod harness;
+mod jvms;
+mod others;
+mod safepoint;
+
+use std::io::{Write, stderr};
+use std::path::PathBuf;
+use std::process::Command;
+
+use harness::{Row, State, run, table};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How often each state is tried.
+fn rounds() -> u32 {
+    std::env::var("JATTACH_ROUNDS").map_or(5, |text| text.parse().expect("JATTACH_ROUNDS is a number"))
+}
+
+/// The injector under test, asked for a thread dump.
+fn injector(pid: u32) -> Command {
+    injector_of(pid, &["threaddump"])
+}
+
+/// The same with these words.
+fn injector_of(pid: u32, words: &[&str]) -> Command {
+    let program = std::env::var_os("JATTACH_INJECTOR");
+    let mut command = Command::new(program.map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from));
+    command.arg(pid.to_string()).args(words);
+    command
+}
+
+/// An injector that signals first, and looks then.
+fn saboteur(pid: u32) -> Command {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGQUIT).expect("sent");
+    injector(pid)
+}
+
+/// Tries each of these states, and prints what came of it, whether the test is red or not.
+fn assert_all_right(states: &[State]) {
+    let rows: Vec<Row> = states.iter().map(|state| run(state, rounds(), &injector)).collect();
+    let table = table(&rows);
+    stderr().write_all(format!("\n{table}\n").as_bytes()).expect("a terminal or a log");
+    assert!(rows.iter().any(|row| row.tried > 0), "nothing was tried");
+    assert!(rows.iter().all(Row::is_right), "\n{table}");
+}
+
+fn state<'s>(states: &'s [State], name: &str) -> &'s State {
+    states.iter().find(|state| state.name == name).unwrap_or_else(|| panic!("no state is called {name}"))
+}
+
+#[test]
+fn a_jvm_is_attached_to_or_refused_as_its_state_wants_and_lives() {
+    assert_all_right(&jvms::states());
+}
+
+#[test]
+fn a_program_that_is_no_jvm_is_refused_and_lives() {
+    assert_all_right(&others::states());
+}
+
+#[test]
+fn a_wrong_signal_to_a_program_that_is_no_jvm_is_counted_as_a_death() {
+    let row = run(state(&others::states(), "shell"), 1, &saboteur);
+    assert_eq!((row.tried, row.deaths), (1, 1), "{}", table(&[row]));
+}
+
+#[test]
+fn a_wrong_signal_to_a_jvm_is_counted_as_a_death_or_as_a_signal() {
+    let states = jvms::states();
+    let row = run(state(&states, "-Xrs, socket deleted"), 1, &saboteur);
+    assert!(row.deaths == 1 && !row.is_right(), "{}", table(&[row]));
+    let row = run(state(&states, "+DisableAttachMechanism"), 1, &saboteur);
+    assert!(row.signals == 1 && !row.is_right(), "{}", table(&[row]));
+}
+
+#[test]
+fn an_injector_that_does_nothing_is_found_out() {
+    let row = run(state(&jvms::states(), "normal"), 1, &|_| Command::new("true"));
+    assert!((row.deaths, row.signals) == (0, 0) && !row.is_right(), "{}", table(&[row]));
+}

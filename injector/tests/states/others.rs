@@ -1,0 +1,208 @@
+//! Programs that are no JVM: SIGQUIT ends most of them, and some tell of it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::container::{has_pending_sigquit, stop};
+use crate::harness::{Expected, Health, State, Subject};
+
+const NO_JVM: Expected = Expected::Refused("is no HotSpot JVM");
+
+/// Says that it runs, and then whatever it is told.
+const ECHO: &str = "echo READY; while read line; do echo $line; done";
+/// The same, and tells of SIGQUIT instead of ending.
+const TELLTALE: &str = "trap 'echo SIGQUIT' QUIT; echo READY; while read line; do echo $line; done";
+
+/// The states, by name.
+pub(crate) fn states() -> Vec<State> {
+    vec![
+        State { name: "shell", expected: NO_JVM, start: || Ok(Box::new(shell(ECHO))) },
+        State { name: "shell that handles SIGQUIT", expected: NO_JVM, start: || Ok(Box::new(shell(TELLTALE))) },
+        State { name: "program called java", expected: NO_JVM, start: called_java },
+        State { name: "stopped shell", expected: Expected::Refused("is stopped"), start: stopped_shell },
+        State { name: "zombie", expected: Expected::Refused(" ended"), start: zombie },
+        State { name: "Go", expected: NO_JVM, start: go },
+        State { name: "nginx", expected: NO_JVM, start: Nginx::start },
+    ]
+}
+
+fn shell(script: &str) -> Program {
+    Program::start(Command::new("sh").args(["-c", script]))
+}
+
+fn called_java() -> Result<Box<dyn Subject>, String> {
+    Ok(Box::new(Program::start(Command::new("sh").arg0("/opt/jdk/bin/java").args(["-c", ECHO]))))
+}
+
+fn stopped_shell() -> Result<Box<dyn Subject>, String> {
+    let mut shell = shell(TELLTALE);
+    stop(shell.pid());
+    shell.stopped = true;
+    Ok(Box::new(shell))
+}
+
+/// kubectl, linked statically, that serves nobody.
+fn go() -> Result<Box<dyn Subject>, String> {
+    let kubectl = std::env::var_os("JATTACH_KUBECTL").ok_or("JATTACH_KUBECTL names no kubectl")?;
+    let mut command = Command::new(kubectl);
+    command.args(["proxy", "--port=0", "--kubeconfig=/dev/null"]);
+    let mut proxy = Program::start(&mut command);
+    proxy.answers = false;
+    Ok(Box::new(proxy))
+}
+
+/// A program that says when it runs; killed when dropped.
+struct Program {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    stopped: bool,
+    /// It repeats what it is told.
+    answers: bool,
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Program {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("its output");
+        assert!(!line.is_empty(), "{command:?} ended at once");
+        Program { child, lines, stopped: false, answers: true }
+    }
+
+    /// What it says up to the answer, or to its end.
+    fn answer(&mut self) -> String {
+        // One that is dead takes nothing; it has an exit status, too.
+        let _ = self.child.stdin.as_mut().expect("piped").write_all(b"well?\n");
+        let mut said = String::new();
+        while self.lines.read_line(&mut said).expect("its output") > 0 && !said.ends_with("well?\n") {}
+        said
+    }
+}
+
+impl Subject for Program {
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// It is spoken to, and told to end. A signal that came before ends it in another way: of those that are pending the
+    /// kernel delivers the one with the lowest number first.
+    fn health(mut self: Box<Self>) -> Health {
+        if self.stopped {
+            if has_pending_sigquit(self.pid()) {
+                return Health::Signalled("SIGQUIT was sent to it while it stood still".to_string());
+            }
+            send(&self.child, Signal::SIGCONT);
+        }
+        let mut said = if self.answers { self.answer() } else { String::new() };
+        send(&self.child, Signal::SIGTERM);
+        self.lines.read_to_string(&mut said).expect("its output");
+        let status = self.child.wait().expect("a child");
+        let expected = if self.answers { "well?\n" } else { "" };
+        if status.signal() != Some(Signal::SIGTERM as i32) {
+            return Health::Dead(format!("{status}, and before that {said:?}"));
+        }
+        if said == expected { Health::Well } else { Health::Signalled(format!("it said {said:?}")) }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().cast_signed()), signal).expect("a child that was not waited for");
+}
+
+/// A process that has ended, and whose parent, this one, has not looked after it.
+struct Zombie(Child);
+
+fn zombie() -> Result<Box<dyn Subject>, String> {
+    let child = Command::new("true").spawn().expect("started");
+    let id = Id::Pid(Pid::from_raw(child.id().cast_signed()));
+    waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("a child");
+    Ok(Box::new(Zombie(child)))
+}
+
+impl Subject for Zombie {
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// No signal changes anything of a process that has ended.
+    fn health(mut self: Box<Self>) -> Health {
+        let status = self.0.wait().expect("a child");
+        if status.success() { Health::Well } else { Health::Dead(format!("{status}")) }
+    }
+}
+
+/// A server that takes SIGQUIT for a request to end, and notes each signal in its log.
+struct Nginx {
+    _folder: TempDir,
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Nginx {
+    fn start() -> Result<Box<dyn Subject>, String> {
+        let nginx = std::env::var_os("JATTACH_NGINX").ok_or("JATTACH_NGINX names no nginx")?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let configuration = folder.path().join("nginx.conf");
+        let path = folder.path().display();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary: String = temporary.iter().map(|name| format!("{name}_temp_path {path}/{name};\n")).collect();
+        let text = format!(
+            "daemon off; master_process off; pid {path}/pid; error_log stderr notice; events {{}}\n\
+             http {{ access_log off; {temporary} server {{ listen unix:{path}/socket; }} }}\n"
+        );
+        std::fs::write(&configuration, text).expect("written");
+        let mut child = Command::new(nginx)
+            .args(["-e", "stderr", "-p"])
+            .arg(folder.path())
+            .arg("-c")
+            .arg(configuration)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("built by") && !line.contains("OS: ") {
+            line.clear();
+            assert!(log.read_line(&mut line).expect("its log") > 0, "nginx ended at once");
+        }
+        Ok(Box::new(Nginx { _folder: folder, child, log }))
+    }
+}
+
+impl Subject for Nginx {
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn health(mut self: Box<Self>) -> Health {
+        send(&self.child, Signal::SIGTERM);
+        let mut log = String::new();
+        self.log.read_to_string(&mut log).expect("its log");
+        self.child.wait().expect("a child");
+        if log.contains("SIGTERM") && !log.contains("SIGQUIT") {
+            return Health::Well;
+        }
+        Health::Dead(format!("its log says {log:?}"))
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
