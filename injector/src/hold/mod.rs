@@ -1,7 +1,7 @@
 //! The debug container's main process: it owns the job and everything the job has created, and outlives every client.
 //!
-//! Threads only, never a child: an orphan would be reparented to the JVM. The main thread listens, takes on the target's
-//! identity and starts the jobs, so that each job's thread has that identity; each client has a thread that listens to it.
+//! Threads only, never a child: an orphan would be reparented to the JVM. The main thread listens, has all threads take on
+//! the target's identity, and starts the jobs; each client has a thread that listens to it.
 
 mod backlog;
 mod desk;
@@ -23,6 +23,7 @@ use std::thread;
 
 use jattach_protocol::message::{Codec, DumpHeap, Operation, Phase, Progress, Request, TOLD_TO_END};
 use jattach_protocol::{Code, Failure, Message};
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -62,6 +63,8 @@ fn hold() -> std::io::Result<String> {
     // The kernel kills the greediest first when the pod's memory is full: that must be us and not the application. A
     // sandbox without /proc/self/oom_score_adj has no such killer either.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    // It executes nothing, and who gets hold of it is not to get root's capabilities back by that.
+    let _ = prctl::set_no_new_privs();
     let terminate: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     // Before any thread is started: they all inherit it.
     terminate.thread_block()?;

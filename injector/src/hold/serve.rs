@@ -57,8 +57,8 @@ pub(super) fn list(desk: &Desk, peer: &Peer, id: u32, container: &str) -> Result
     end(peer, id)
 }
 
-/// Starts a job on a thread of its own. Only to be called by the main thread: it takes on the target's identity, for good,
-/// and capabilities are a thread's, which the threads that it starts inherit.
+/// Starts a job on a thread of its own. Only to be called by the main thread: no thread may be started while it takes on the
+/// target's identity, for good.
 pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Order, job: u64) {
     let Order { target, peer, id, request, blocks } = order;
     let witness = (Arc::clone(&peer), Arc::clone(&blocks));

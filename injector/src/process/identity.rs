@@ -37,9 +37,7 @@ pub(crate) fn require_fit(target: &Target<'_>) -> Result<(), Failure> {
 }
 
 /// Takes the target's uid, gid, supplementary groups and permitted capabilities on, for good, and stays reachable for the
-/// target through `/proc`. Everything is checked before anything is changed.
-///
-/// Capabilities are a thread's: call this before any thread is started.
+/// target through `/proc`. Everything is checked before anything is changed. No thread keeps more than that.
 pub(crate) fn become_like(target: &Target<'_>) -> Result<(), Failure> {
     let change = Change::plan(target)?;
     change.carry_out(target.sys()).map_err(|errno| {

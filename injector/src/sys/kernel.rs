@@ -1,6 +1,7 @@
 //! The real [`Sys`]: each method is the system call of its name.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::Result;
@@ -14,10 +15,18 @@ use nix::sys::stat::Mode;
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid, setgroups, setresgid, setresuid};
 
-use super::{Peer, Sys, raw};
+use super::{Peer, Sys, raw, threads};
 
 /// What [`Sys::open_at`] gives to a file it creates: the trigger file's mode in HotSpot's own client.
 const CREATED: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP).union(Mode::S_IWGRP);
+
+/// Held while the process is closed to its own user, or looked at for that: one thread must not open it again while another
+/// relies on it.
+static DUMPABLE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    DUMPABLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The kernel below us.
 pub(crate) struct Kernel;
@@ -85,12 +94,14 @@ impl Sys for Kernel {
 
     fn set_uid(&self, uid: u32) -> Result<()> {
         prctl::set_keepcaps(true)?;
+        let _alone = alone();
         let uid = Uid::from_raw(uid);
         setresuid(uid, uid, uid)
     }
 
     fn set_capabilities(&self, capabilities: u64) -> Result<()> {
-        raw::capset(capabilities, capabilities)
+        let _alone = alone();
+        threads::set_capabilities(capabilities)
     }
 
     fn set_dumpable(&self) -> Result<()> {
@@ -98,6 +109,7 @@ impl Sys for Kernel {
     }
 
     fn set_fs_ids(&self, uid: u32, gid: u32) {
+        let _alone = alone();
         let dumpable = prctl::get_dumpable() == Ok(true);
         setfsgid(Gid::from_raw(gid));
         setfsuid(Uid::from_raw(uid));

@@ -8,6 +8,7 @@ mod beneath;
 pub(crate) mod fake;
 mod kernel;
 mod raw;
+mod threads;
 pub(crate) mod wait;
 pub(crate) mod zstd;
 
@@ -81,7 +82,8 @@ pub(crate) trait Sys: Sync {
     /// business.
     fn set_uid(&self, uid: u32) -> Result<()>;
 
-    /// capset(2) of this thread: permitted and effective become `capabilities`, inheritable becomes empty.
+    /// capset(2) in every thread: permitted and effective become `capabilities`, or what of these a thread has left, and
+    /// inheritable becomes empty. Closes the process to its own user until [`Sys::set_dumpable`].
     fn set_capabilities(&self, capabilities: u64) -> Result<()>;
 
     /// PR_SET_DUMPABLE 1: without it a process that changed its ids has a /proc directory that belongs to root.

@@ -2,10 +2,14 @@
 #![expect(unsafe_code, reason = "the one place for it")]
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::Result;
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use super::wait::Bell;
 
 /// pidfd_open(2).
 pub(super) fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd> {
@@ -54,6 +58,50 @@ pub(super) fn capset(effective: u64, permitted: u64) -> Result<()> {
     // SAFETY: version 3 reads one header and exactly two data structs, both live until the call returns.
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
     Errno::result(result).map(drop)
+}
+
+/// The permitted set of a thread: capget(2).
+pub(super) fn capget(thread: libc::pid_t) -> Result<u64> {
+    let header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: thread };
+    let mut data = [CapData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    // SAFETY: version 3 reads one header and writes exactly two data structs, both live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) };
+    Errno::result(result)?;
+    Ok(u64::from(data[1].permitted) << 32 | u64::from(data[0].permitted))
+}
+
+/// tgkill(2).
+pub(super) fn tgkill(process: libc::pid_t, thread: libc::pid_t, signal: Signal) -> Result<()> {
+    // SAFETY: the call takes three integers.
+    let result = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal as i32) };
+    Errno::result(result).map(drop)
+}
+
+/// What [`give_up`] leaves, and whom it tells.
+static LEFT: AtomicU64 = AtomicU64::new(0);
+static TOLD: OnceLock<&'static Bell> = OnceLock::new();
+
+/// From now on a thread that gets `signal` keeps no capability but `left`, and rings `told`.
+pub(super) fn capset_on(signal: Signal, left: u64, told: &'static Bell) -> Result<()> {
+    LEFT.store(left, Ordering::SeqCst);
+    let _ = TOLD.set(told);
+    let action = SigAction::new(SigHandler::Handler(give_up), SaFlags::SA_RESTART, SigSet::all());
+    // SAFETY: the handler may run at any point of any thread: it makes system calls, reads two atomics, and leaves errno as
+    // it was.
+    unsafe { sigaction(signal, &action) }.map(drop)
+}
+
+extern "C" fn give_up(_signal: libc::c_int) {
+    let errno = Errno::last_raw();
+    let left = LEFT.load(Ordering::SeqCst);
+    // A thread that has lost some already, with its uid, cannot have them back.
+    if capset(left, left).is_err() {
+        let _ = capset(0, 0);
+    }
+    if let Some(told) = TOLD.get() {
+        told.ring();
+    }
+    Errno::set_raw(errno);
 }
 
 /// std names its threads with this, where they have names, which ours have not; musl's own brings its printf along, 10 KB

@@ -64,6 +64,12 @@ pub(crate) const PLAIN: Shape =
 pub(crate) const AS_USER: Shape =
     Shape { java: r#"exec unshare --root="$root" --wd=/tmp --setuid 4242 --setgid 4242 java "$@""#, ..PLAIN };
 
+/// The JVM is root, and has no capability but the one that it takes to enter its root.
+pub(crate) const ALMOST_POWERLESS: Shape = Shape {
+    java: r#"exec setpriv --bounding-set=-all,+sys_chroot unshare --root="$root" --wd=/tmp java "$@""#,
+    ..PLAIN
+};
+
 /// The JVM is a child of pid 1, which outlives it, as where the containers of a pod share their processes.
 pub(crate) const UNDER_INIT: Shape =
     Shape { java: r#"unshare --root="$root" --wd=/tmp java "$@" || test $? = 137 && read end"#, ..PLAIN };

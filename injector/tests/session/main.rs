@@ -7,6 +7,7 @@ mod container;
 mod disk;
 mod file;
 mod full;
+mod identity;
 mod killed;
 mod place;
 mod rendezvous;
