@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub(crate) use container::{candidates, identity_of, spec_of, status_of};
 pub(crate) use probes::Budgets;
-pub(crate) use refuse::vanished;
+pub(crate) use refuse::{refuses_other_os, refuses_static, vanished};
 pub(crate) use storage::{quantity, storage_limit};
 
 use crate::client::Cluster;

@@ -17,15 +17,8 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
             .evidence(format!("metadata.deletionTimestamp is {}", since.0))
             .remedy("name a pod that stays"));
     }
-    if pod.metadata.annotations.iter().flatten().any(|(key, _)| key == MIRROR) {
-        return Err(no_target(format!("pod/{name} is a static pod, which takes no ephemeral containers"))
-            .evidence(format!("annotation {MIRROR}"))
-            .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)"));
-    }
-    if let Some(evidence) = windows(pod) {
-        return Err(no_target(format!("pod/{name} runs on Windows; the injector is a Linux program"))
-            .evidence(evidence)
-            .remedy("use jcmd inside the container"));
+    if let Some(refused) = refuses_static(pod).or_else(|| refuses_other_os(pod)) {
+        return Err(refused);
     }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Unknown");
     if phase == "Running" || (phase == "Pending" && init_runs(pod)) {
@@ -38,6 +31,26 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
     Err(no_target(cause)
         .evidence(phase_evidence(pod, phase))
         .remedy(format!("kubectl -n {} describe pod {name} says why", namespace_of(pod))))
+}
+
+/// Why a pod that the kubelet reads from a file takes no injector, if it is one.
+pub(crate) fn refuses_static(pod: &Pod) -> Option<Failure> {
+    let is_static = pod.metadata.annotations.iter().flatten().any(|(key, _)| key == MIRROR);
+    is_static.then(|| {
+        no_target(format!("pod/{} is a static pod, which takes no ephemeral containers", name_of(pod)))
+            .evidence(format!("annotation {MIRROR}"))
+            .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)")
+    })
+}
+
+/// Why the injector cannot run where the pod runs, if that is not on Linux.
+pub(crate) fn refuses_other_os(pod: &Pod) -> Option<Failure> {
+    let evidence = windows(pod)?;
+    Some(
+        no_target(format!("pod/{} runs on Windows; the injector is a Linux program", name_of(pod)))
+            .evidence(evidence)
+            .remedy("use jcmd inside the container"),
+    )
 }
 
 /// Refuses a container that does not run.

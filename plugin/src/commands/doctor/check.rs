@@ -6,18 +6,50 @@ pub(super) enum Check {
     ApiServer,
     Permissions,
     Target,
+    Admission,
+    StaticPod,
+    NodeOs,
     Injector,
     Identity,
+    Capabilities,
+    Labels,
+    Tmp,
     Jvm,
     Attachable,
+    FreeHere,
+    Storage,
+    Memory,
+    Probes,
     Exec,
 }
 
-use Check::{ApiServer, Attachable, Exec, Identity, Injector, Jvm, Permissions, Target};
+use Check::{
+    Admission, ApiServer, Attachable, Capabilities, Exec, FreeHere, Identity, Injector, Jvm, Labels, Memory, NodeOs,
+    Permissions, Probes, StaticPod, Storage, Target, Tmp,
+};
 
 impl Check {
     /// All of them, in their order.
-    pub(super) const ALL: [Check; 8] = [ApiServer, Permissions, Target, Injector, Identity, Jvm, Attachable, Exec];
+    pub(super) const ALL: [Check; 18] = [
+        ApiServer,
+        Permissions,
+        Target,
+        Admission,
+        StaticPod,
+        NodeOs,
+        Injector,
+        Identity,
+        Capabilities,
+        Labels,
+        Tmp,
+        Jvm,
+        Attachable,
+        FreeHere,
+        Storage,
+        Memory,
+        Probes,
+        Exec,
+    ];
 
     /// What a person calls it.
     pub(super) fn name(self) -> &'static str {
@@ -25,10 +57,20 @@ impl Check {
             ApiServer => "API server",
             Permissions => "permissions",
             Target => "target",
+            Admission => "admission",
+            StaticPod => "static pod",
+            NodeOs => "node OS",
             Injector => "injector",
             Identity => "uid and gid",
+            Capabilities => "capabilities",
+            Labels => "labels",
+            Tmp => "/tmp writable",
             Jvm => "JVM",
             Attachable => "attachable",
+            FreeHere => "free space here",
+            Storage => "storage limit",
+            Memory => "memory",
+            Probes => "probes",
             Exec => "exec",
         }
     }
@@ -38,12 +80,15 @@ impl Check {
         match self {
             ApiServer => &[],
             Permissions | Target => &[ApiServer],
+            Admission => &[Permissions, Target],
+            StaticPod | NodeOs | Tmp | FreeHere | Storage | Memory | Probes => &[Target],
             // None is started where no command could use it: its container could not be taken away again.
-            Injector => &[Permissions, Target],
+            Injector => &[Permissions, Target, Admission, StaticPod, NodeOs],
             Exec => &[Injector],
             Identity => &[Exec],
             Jvm => &[Identity],
             Attachable => &[Jvm],
+            Capabilities | Labels => &[Attachable],
         }
     }
 }

@@ -5,11 +5,14 @@ mod api_server;
 mod check;
 mod inside;
 mod permissions;
+mod pod;
 mod report;
 mod seen;
 
 use super::{Context, Shared};
 use crate::client::Cluster;
+use crate::debugger;
+use crate::options::DryRun;
 use crate::render::Notes;
 use crate::render::document::document;
 use crate::render::stdout::print;
@@ -50,6 +53,8 @@ async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, p
         && let Some(target) = find(&cluster, wish, &notes, &mut report).await
     {
         let context = Context { cluster, target, options, notes, partings };
+        admission(&context, &mut report).await;
+        of_pod(&context, &mut report);
         within(&context, &mut report).await;
     }
     report.skip_the_rest("because of --dry-run");
@@ -68,9 +73,7 @@ async fn permissions(cluster: &Cluster, wish: &Wish) -> Verdict {
 async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes, report: &mut Report) -> Option<Target> {
     match target::find(cluster, wish, notes).await {
         Ok(target) => {
-            let named = format!("pod/{}, container \"{}\"", target.pod_name(), target.container);
-            let gone = target::vanished(&target.pod, &target.container);
-            report.add(Check::Target, gone.map_or(Verdict::Ok(named), Verdict::Fail));
+            report.add(Check::Target, pod::state(&target));
             Some(target)
         }
         Err(failure) => {
@@ -80,12 +83,43 @@ async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes, report: &mut Report
     }
 }
 
-/// What takes an injector.
-async fn within(context: &Context, report: &mut Report) {
-    if context.options.injector.dry_run.is_some() || !report.allows(Check::Injector) {
+/// Whether the server would take the very container that a command adds, asked without adding it.
+async fn admission(context: &Context, report: &mut Report) {
+    let Context { cluster, target, options, .. } = context;
+    if options.injector.dry_run == Some(DryRun::Client) || !report.allows(Check::Admission) {
         return;
     }
+    let verdict = match debugger::dry_run(cluster, target, &options.injector, DryRun::Server).await {
+        Ok(_) => Verdict::Ok("the API server would take the injector's container".to_owned()),
+        Err(failure) => failure.into(),
+    };
+    report.add(Check::Admission, verdict);
+}
+
+/// What needs no more than the pod, whether it runs or not.
+fn of_pod(context: &Context, report: &mut Report) {
+    let target = &context.target;
+    report.add(Check::StaticPod, pod::static_pod(target));
+    report.add(Check::NodeOs, pod::node_os(target));
+    report.add(Check::Tmp, pod::tmp(target));
+    report.add(Check::FreeHere, pod::free_here(fs4::available_space("."), target));
+    report.add(Check::Storage, pod::storage(target));
+    report.add(Check::Memory, pod::memory(target));
+    report.add(Check::Probes, pod::probes(target));
+}
+
+/// What takes an injector.
+async fn within(context: &Context, report: &mut Report) {
     let image = &context.options.injector.image;
+    if context.options.injector.dry_run.is_some() {
+        if let Some(verdict) = pod::image(&context.target.pod, image).filter(|_| report.allows(Check::Injector)) {
+            report.add(Check::Injector, verdict);
+        }
+        return;
+    }
+    if !report.allows(Check::Injector) {
+        return;
+    }
     match inside::look(context).await {
         Ok(seen) => seen::judge(&seen, &context.target, image, report),
         Err(Unseen::NotStarted(failure)) => report.add(Check::Injector, failure),

@@ -194,17 +194,17 @@ mod tests {
     fn a_report_has_a_line_a_check_and_the_remedies_beneath() {
         let text = report().text();
         let expected = "\
-ok    API server   fine
-warn  permissions  not so fine
+ok    API server       fine
+warn  permissions      not so fine
       remedy: look at it
-fail  target       a cause
+fail  target           a cause
       evidence: what was seen
       remedy: what to do
         and then
 ";
         assert!(text.starts_with(expected), "{text}");
         assert_eq!(text.lines().filter(|line| !line.starts_with(' ')).count(), Check::ALL.len(), "{text}");
-        assert!(text.contains("\nskip  injector     because \"target\" failed\n"), "{text}");
+        assert!(text.contains("\nskip  injector         because \"target\" failed\n"), "{text}");
     }
 
     #[test]

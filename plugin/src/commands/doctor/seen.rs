@@ -18,6 +18,12 @@ pub(super) fn judge(seen: &Seen, target: &Target, image: &str, report: &mut Repo
     if report.allows(Check::Attachable) {
         report.add(Check::Attachable, attachable(&meant));
     }
+    if report.allows(Check::Labels) {
+        // The kernel has let the injector look into the process, and everything that has to fit for that was compared.
+        report.add(Check::Capabilities, Verdict::Ok("the injector has what the JVM has".to_owned()));
+        report.add(Check::Labels, Verdict::Ok("AppArmor and SELinux let the injector look into the JVM".to_owned()));
+        report.add(Check::Tmp, Verdict::Ok("the JVM can be met there".to_owned()));
+    }
 }
 
 fn injector(seen: &Seen, image: &str) -> Verdict {
@@ -138,6 +144,9 @@ mod tests {
         says(&report, "ok uid and gid the JVM's are 10001:10001");
         says(&report, "ok JVM HotSpot 17.0.19, App");
         says(&report, "ok attachable yes");
+        says(&report, "ok capabilities the injector has what the JVM has");
+        says(&report, "ok labels AppArmor and SELinux let the injector look into the JVM");
+        says(&report, "ok /tmp writable the JVM can be met there");
         says(&report, "ok exec an answer from the pod after 7 ms");
     }
 
@@ -155,6 +164,8 @@ mod tests {
         assert_eq!(report.exit(), Some(Exit::Attach));
         says(&report, "ok JVM HotSpot 17.0.19, App");
         says(&report, "fail attachable pid 7: the JVM is deaf (it says so)");
+        says(&report, "skip labels because \"attachable\" failed");
+        says(&report, "skip /tmp writable not looked at");
     }
 
     #[test]

@@ -85,6 +85,11 @@ fn room(errand: &Errand<'_>, survey: &Survey, file: Option<&Path>) -> Option<Roo
 
 fn pause(survey: &Survey, live: bool) -> Duration {
     let used = if survey.heap_used == 0 { survey.expected } else { survey.heap_used };
+    pause_of(used, live)
+}
+
+/// About how long the dump of so many bytes of heap makes the application stand still.
+pub(in crate::commands) fn pause_of(used: u64, live: bool) -> Duration {
     let millis = |rate: u64| Duration::from_millis(used.saturating_mul(1000) / rate);
     millis(WRITING) + if live { millis(COLLECTING) } else { Duration::ZERO }
 }

@@ -23,6 +23,7 @@ use crate::render::progress::{Progress, size};
 use crate::session::{Error, Session};
 use crate::target::storage_limit;
 pub(super) use again::open_again;
+pub(super) use before::pause_of;
 use fetch::{Begun, Errand};
 pub(super) use landing::{Landing, To, complete_without};
 

@@ -11,7 +11,10 @@ fn result(ran: &Ran, check: &str) -> String {
     let document = ran.json();
     let checks = document["checks"].as_array().expect("a list").iter();
     let found = checks.clone().find(|found| found["check"] == check);
-    found.map_or_else(|| panic!("no check of {check}\n{document:#}"), |found| found["result"].to_string())
+    found.map_or_else(
+        || panic!("no check of {check}\n{document:#}"),
+        |found| found["result"].as_str().expect("a word").to_owned(),
+    )
 }
 
 /// The checks with another result than "ok".
@@ -39,8 +42,8 @@ fn a_dry_run_asks_the_api_server_alone() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
     let ran = pod.jattach(["doctor", "--dry-run=server", "-o", "json"]).succeeded();
-    assert_eq!(result(&ran, "permissions"), "\"ok\"");
-    assert_eq!(result(&ran, "JVM"), "\"skip\"");
+    assert_eq!(result(&ran, "permissions"), "ok");
+    assert_eq!(result(&ran, "JVM"), "skip");
     assert!(pod.ephemeral_containers().is_empty());
 }
 
@@ -68,9 +71,9 @@ fn a_container_without_a_jvm_fails_at_the_jvm_and_nowhere_before() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[manifest::restricted(manifest::no_jvm("app"))]));
     let ran = pod.jattach(["doctor", "-o", "json"]).ended_with(3);
-    assert_eq!(result(&ran, "JVM"), "\"fail\"");
-    assert_eq!(result(&ran, "exec"), "\"ok\"");
-    assert_eq!(result(&ran, "attachable"), "\"skip\"");
+    assert_eq!(result(&ran, "JVM"), "fail");
+    assert_eq!(result(&ran, "exec"), "ok");
+    assert_eq!(result(&ran, "attachable"), "skip");
     assert_eq!(ran.json()["exitCode"], 3);
 }
 
@@ -96,4 +99,49 @@ fn a_jvm_that_refuses_to_be_attached_to_is_named_with_the_reason() {
     let _ = ran.prints("\nok    JVM");
     let log = namespace.kubectl(["logs", "x"]).text();
     assert!(!log.contains("Full thread dump"), "it was signalled\n{log}");
+}
+
+#[test]
+fn what_admission_refuses_is_found_without_adding_anything() {
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
+    namespace.kubectl(["label", "namespace", &namespace.name, "pod-security.kubernetes.io/enforce=restricted"]);
+    let ran = pod.jattach(["doctor"]).ended_with(4).prints("\nfail  admission").prints("restricted");
+    let ran = ran.prints("\nok    target").prints("because \"admission\" failed");
+    assert!(ran.text().lines().count() <= 24, "more than a screen\n{ran}");
+    assert!(pod.ephemeral_containers().is_empty());
+}
+
+#[test]
+fn a_tmp_that_is_not_writable_is_found_in_the_pods_spec() {
+    let namespace = Namespace::new();
+    let mut container = manifest::restricted(manifest::jvm("app"));
+    container["securityContext"]["readOnlyRootFilesystem"] = true.into();
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    let ran = pod.jattach(["doctor"]).ended_with(6);
+    let _ = ran.prints("\nfail  /tmp writable").prints("emptyDir").prints("\nfail  attachable");
+    let dry = pod.jattach(["doctor", "--dry-run=client"]).ended_with(6);
+    let _ = dry.prints("\nfail  /tmp writable").prints("\nskip  admission").prints("\nskip  attachable");
+}
+
+#[test]
+fn an_image_that_the_node_has_not_got_fails_with_what_the_kubelet_says() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let absent = ["doctor", "--image=registry.invalid/jattach/none:1", "--image-pull-policy=Never"];
+    let ran = pod.jattach(absent).ended_with(5).prints("\nfail  injector").prints("registry.invalid/jattach/none:1");
+    let _ = ran.prints("because \"injector\" failed");
+}
+
+#[test]
+fn a_root_jvm_passes_and_one_whose_user_the_pod_does_not_tell_at_least_ends_well() {
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
+    let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
+    let tells = pod.get()["status"]["containerStatuses"][0]["user"].is_object();
+    assert_eq!(result(&ran, "uid and gid"), if tells { "ok" } else { "warn" });
+    assert_eq!(result(&ran, "attachable"), "ok");
+    let containers = pod.ephemeral_containers().len();
+    let _ = pod.jattach(["threaddump"]).succeeded();
+    assert_eq!(pod.ephemeral_containers().len(), containers, "the next command takes what doctor has found to fit");
 }
