@@ -79,7 +79,7 @@ fn hold() -> std::io::Result<String> {
 
 fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std::io::Result<String> {
     let owner = nix::unistd::geteuid().as_raw();
-    let mut identity = None;
+    let mut pinned = None;
     loop {
         let deadline = match desk.over() {
             Ok(deadline) => deadline,
@@ -93,7 +93,7 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
         if bell {
             desk.bell.quiet();
             while let Some((order, job)) = desk.next() {
-                serve::start(desk, &mut identity, order, job);
+                serve::start(desk, &mut pinned, order, job);
             }
         }
         if client {

@@ -59,7 +59,7 @@ pub(super) fn list(desk: &Desk, peer: &Peer, id: u32, container: &str) -> Result
 
 /// Starts a job on a thread of its own. Only to be called by the main thread: no thread may be started while it takes on the
 /// target's identity, for good.
-pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Identity>, order: Order, job: u64) {
+pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Pinned>, order: Order, job: u64) {
     let Order { target, peer, id, request, blocks } = order;
     let witness = (Arc::clone(&peer), Arc::clone(&blocks));
     let started = take_identity(pinned, &target).and_then(|()| {
@@ -113,14 +113,34 @@ fn jvms_of(container: &str) -> Vec<Jvm> {
     jvms
 }
 
+/// What hold has become, for good.
+pub(super) struct Pinned {
+    identity: Identity,
+    /// The process that it was for, if that is closed to its own user: opened while we still could.
+    closed: Option<Target<'static>>,
+}
+
 /// Becomes the target's user at the first job, and stays it: what root may do for one JVM must not be what serves another.
-fn take_identity(pinned: &mut Option<Identity>, target: &Target<'_>) -> Result<(), Failure> {
-    let wanted = target.status()?.identity();
-    if pinned.is_some_and(|pinned| pinned != wanted) {
-        return Err(identity::wrong_identity(target.pid(), &identity::own_status(&KERNEL)?, &wanted));
+fn take_identity(pinned: &mut Option<Pinned>, target: &Target<'_>) -> Result<(), Failure> {
+    let status = target.status()?;
+    let wanted = status.identity();
+    if let Some(Pinned { identity, closed }) = pinned {
+        if *identity != wanted {
+            return Err(identity::wrong_identity(target.pid(), &identity::own_status(&KERNEL)?, &wanted));
+        }
+        if let Some(closed) = closed {
+            target.inherit(closed);
+        }
+        return identity::become_like(target);
     }
+    target.open_ahead();
     identity::become_like(target)?;
-    *pinned = Some(wanted);
+    let is_closed = !identity::is_dumpable(target, &status);
+    let closed = is_closed.then(|| Target::open(&KERNEL, target.pid()).ok()).flatten();
+    if let Some(closed) = &closed {
+        closed.inherit(target);
+    }
+    *pinned = Some(Pinned { identity: wanted, closed });
     Ok(())
 }
 

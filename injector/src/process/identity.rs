@@ -2,14 +2,14 @@
 //!
 //! The kernel opens `/proc/T/root` to a process with the target's uid *and* gid whose effective capabilities include the
 //! target's permitted ones; the JVM opens our `/proc/I/root` under the same rule the other way round. So there is one
-//! identity that serves both: exactly the target's.
+//! identity that serves both: exactly the target's. A process that is not dumpable is closed to its own user, too: it has
+//! to be opened before, by CAP_SYS_PTRACE.
 
 use std::os::fd::AsFd;
 
 use jattach_protocol::{Code, Failure, Identity};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::fstat;
 
 use super::{Ids, Label, Status, Target, read_limited};
 use crate::sys::{Sys, describe};
@@ -64,6 +64,28 @@ pub(crate) fn with_file_access_of<T>(target: &Target<'_>, look: impl FnOnce() ->
     result
 }
 
+impl Target<'_> {
+    /// Opens what may be closed to us once we are what it is: with CAP_SYS_PTRACE it opens now and perhaps not with the
+    /// target's ids; without it, the other way round.
+    pub(crate) fn open_ahead(&self) {
+        let _ = self.root();
+        let _ = self.libraries();
+    }
+
+    /// Takes over what `earlier` has opened, if that is the same process.
+    pub(crate) fn inherit(&self, earlier: &Target<'_>) {
+        if (self.pid, self.start_time) != (earlier.pid, earlier.start_time) {
+            return;
+        }
+        if let Some(root) = earlier.root.get().and_then(|root| root.try_clone().ok()) {
+            let _ = self.root.set(root);
+        }
+        if let Some(libraries) = earlier.libraries.get() {
+            let _ = self.libraries.set(libraries.clone());
+        }
+    }
+}
+
 /// The way from our identity to the target's.
 struct Change {
     own: Status,
@@ -78,7 +100,9 @@ impl Change {
             || (!change.same_gid() && own.effective & CAP_SETGID == 0)
             || theirs.permitted & !own.permitted != 0;
         if refused {
-            return Err(wrong_identity(target.pid(), own, &theirs.identity()));
+            return Err(
+                closed(target, own, theirs).unwrap_or_else(|| wrong_identity(target.pid(), own, &theirs.identity()))
+            );
         }
         Ok(change)
     }
@@ -124,8 +148,8 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
     let seen = format!("{path}: {}", describe(errno));
     let fits =
         own.uid.effective == wanted.uid && own.gid.effective == wanted.gid && wanted.capabilities & !own.effective == 0;
-    if !fits {
-        let failure = wrong_identity(target.pid(), &own, &wanted);
+    let of_identity = || (!fits).then(|| wrong_identity(target.pid(), &own, &wanted));
+    if let Some(failure) = closed(target, &own, &theirs).or_else(of_identity) {
         let evidence = format!("{}; {seen}", failure.evidence);
         return failure.evidence(evidence);
     }
@@ -137,13 +161,6 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
         return Failure::new(Code::Denied, cause)
             .evidence(format!("label of the target: {label}; of the injector: {own_label}; {seen}"))
             .remedy("give the injector the security profile (AppArmor, SELinux) of the target's container");
-    }
-    if !dumpable(target) {
-        let wanted = Identity { capabilities: wanted.capabilities | CAP_SYS_PTRACE, ..wanted };
-        return Failure::new(Code::WrongIdentity, format!("process {} is closed to its own user", target.pid()))
-            .evidence(format!("it is not dumpable (its executable may not be readable); {seen}"))
-            .remedy("only CAP_SYS_PTRACE opens it: make the java executable readable, or grant the capability")
-            .identity(wanted);
     }
     Failure::new(Code::Denied, format!("the kernel refuses access to process {}", target.pid()))
         .evidence(format!("{seen}; ids, capabilities and security labels are the same"))
@@ -161,12 +178,26 @@ pub(crate) fn wrong_identity(pid: u32, own: &Status, wanted: &Identity) -> Failu
         .identity(*wanted)
 }
 
-/// A process that is not dumpable has a `/proc` directory owned by root (proc(5)).
-fn dumpable(target: &Target<'_>) -> bool {
-    match (fstat(target.directory()), target.status()) {
-        (Ok(seen), Ok(status)) => seen.st_uid == status.uid.effective,
-        _ => true,
+/// The refusal of a process that is closed to its own user, where we are not who may open it: no identity would fit.
+fn closed(target: &Target<'_>, own: &Status, theirs: &Status) -> Option<Failure> {
+    if own.effective & CAP_SYS_PTRACE != 0 || is_dumpable(target, theirs) {
+        return None;
     }
+    let pid = target.pid();
+    let failure = Failure::new(Code::NotAttachable, format!("process {pid} is closed to its own user"))
+        .evidence(format!("/proc/{pid}/status is root's, though uid {} runs it: not dumpable", theirs.uid.effective))
+        .remedy(
+            "only CAP_SYS_PTRACE opens it. Most often java may be executed and not read (mode 0711): chmod a+r it in the \
+             image; a launcher that changes its user itself has the same effect",
+        );
+    Some(failure)
+}
+
+/// Whether its own user may look into it. The files of its `/proc` directory are root's where not; the directory itself is its
+/// user's all the same (task_dump_owner of Linux's fs/proc/base.c).
+pub(crate) fn is_dumpable(target: &Target<'_>, status: &Status) -> bool {
+    let owner = target.sys().owner(target.directory(), b"status");
+    owner.map_or(true, |owner| owner == status.uid.effective)
 }
 
 fn all(ids: Ids, id: u32) -> bool {
@@ -174,107 +205,4 @@ fn all(ids: Ids, id: u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::fake::{Fake, PID};
-
-    const ROOT: (&str, &str) = ("Uid", "0\t0\t0\t0");
-    const ROOTS_GROUP: (&str, &str) = ("Gid", "0\t0\t0\t0");
-    const USER: (&str, &str) = ("Uid", "1000\t1000\t1000\t1000");
-    const USERS_GROUP: (&str, &str) = ("Gid", "1001\t1001\t1001\t1001");
-    /// What containerd and Docker give root.
-    const DEFAULT_SET: &str = "00000000a80425fb";
-
-    fn become_it(fake: &Fake) -> Result<(), Failure> {
-        become_like(&Target::open(fake, PID).expect("opened"))
-    }
-
-    fn calls_of(own: &[(&str, &str)], theirs: &[(&str, &str)]) -> Vec<String> {
-        let fake = Fake::jvm();
-        fake.set_own_status(own);
-        fake.set_status(theirs);
-        become_it(&fake).expect("permitted");
-        fake.calls()
-    }
-
-    fn refused(own: &[(&str, &str)], theirs: &[(&str, &str)]) -> Failure {
-        let fake = Fake::jvm();
-        fake.set_own_status(own);
-        fake.set_status(theirs);
-        let failure = become_it(&fake).expect_err("refused");
-        assert_eq!(fake.calls(), Vec::<String>::new(), "nothing is changed before everything is known to be permitted");
-        assert_eq!(failure.code, Code::WrongIdentity);
-        failure
-    }
-
-    #[test]
-    fn root_becomes_a_user_group_first_and_drops_every_capability() {
-        let own = [ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET), ("CapEff", DEFAULT_SET)];
-        let calls = calls_of(&own, &[USER, USERS_GROUP, ("Groups", "1001 2000")]);
-        assert_eq!(calls, ["setgroups [1001, 2000]", "setresgid 1001", "setresuid 1000", "capset 0", "dumpable"]);
-    }
-
-    #[test]
-    fn root_with_more_capabilities_than_roots_jvm_drops_the_rest() {
-        let own = [ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET), ("CapEff", DEFAULT_SET)];
-        let theirs = [ROOT, ROOTS_GROUP, ("CapPrm", "0000000000000400"), ("CapEff", "0000000000000400")];
-        assert_eq!(calls_of(&own, &theirs), ["capset 400", "dumpable"]);
-    }
-
-    #[test]
-    fn the_same_user_has_nothing_to_change() {
-        let same = [USER, USERS_GROUP];
-        assert_eq!(calls_of(&same, &same), ["dumpable"]);
-    }
-
-    #[test]
-    fn a_user_that_differs_in_the_group_alone_is_refused_with_what_would_fit() {
-        let failure = refused(&[USER, ROOTS_GROUP], &[USER, USERS_GROUP]);
-        assert_eq!(failure.identity, Some(Identity { uid: 1000, gid: 1001, capabilities: 0 }));
-        assert!(failure.evidence.contains("1000:1001") && failure.evidence.contains("1000:0"), "{failure}");
-    }
-
-    #[test]
-    fn one_capability_less_than_the_target_is_refused_with_its_whole_set() {
-        let own = [ROOT, ROOTS_GROUP, ("CapPrm", "00000000a80425fa"), ("CapEff", "00000000a80425fa")];
-        let failure = refused(&own, &[ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET)]);
-        assert_eq!(failure.identity.map(|fit| fit.capabilities), Some(0xa804_25fb));
-        assert!(failure.evidence.contains(DEFAULT_SET), "{failure}");
-    }
-
-    fn looks_of(own: &[(&str, &str)], theirs: &[(&str, &str)]) -> Vec<String> {
-        let fake = Fake::jvm();
-        fake.set_own_status(own);
-        fake.set_status(theirs);
-        with_file_access_of(&Target::open(&fake, PID).expect("opened"), || ());
-        fake.calls()
-    }
-
-    #[test]
-    fn root_looks_at_a_users_process_as_that_user_and_is_root_again() {
-        let own = [ROOT, ROOTS_GROUP, ("CapEff", DEFAULT_SET)];
-        assert_eq!(looks_of(&own, &[USER, USERS_GROUP]), ["setfsids 1000:1001", "setfsids 0:0"]);
-    }
-
-    #[test]
-    fn whom_it_serves_nothing_or_who_may_not_looks_as_what_it_is() {
-        let root = [ROOT, ROOTS_GROUP, ("CapEff", DEFAULT_SET)];
-        let without = [ROOT, ROOTS_GROUP, ("CapEff", "00000000a804253b")];
-        let user = [USER, USERS_GROUP, ("CapEff", DEFAULT_SET)];
-        for (own, theirs) in [(root, [ROOT, ROOTS_GROUP]), (without, [USER, USERS_GROUP]), (user, [ROOT, ROOTS_GROUP])]
-        {
-            assert_eq!(looks_of(&own, &theirs), [""; 0], "{own:?} {theirs:?}");
-        }
-    }
-
-    #[test]
-    fn a_kernel_that_refuses_a_permitted_step_is_explained() {
-        let fake = Fake::jvm();
-        fake.set_own_status(&[ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET), ("CapEff", DEFAULT_SET)]);
-        fake.set_status(&[USER, USERS_GROUP]);
-        fake.refuse("setresuid", Errno::EINVAL);
-        let failure = become_it(&fake).expect_err("no such user in this user namespace");
-        assert!(failure.evidence.contains("Invalid argument"), "{failure}");
-        assert!(!fake.calls().contains(&"dumpable".to_string()));
-    }
-}
+mod tests;

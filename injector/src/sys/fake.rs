@@ -14,6 +14,7 @@ use nix::unistd::{getegid, geteuid};
 use tempfile::TempDir;
 
 use super::{Kernel, Peer, Sys};
+use crate::process::Status;
 
 /// The pid of the process that a [`Fake`] has.
 pub(crate) const PID: u32 = 4711;
@@ -31,6 +32,8 @@ pub(crate) struct Fake {
     handler: Mutex<Option<Handler>>,
     /// Who listens on the socket.
     pub(crate) peer: Peer,
+    /// The process is closed to its own user: the files of its /proc directory are root's.
+    pub(crate) closed: bool,
 }
 
 impl Fake {
@@ -42,6 +45,7 @@ impl Fake {
             errors: Mutex::default(),
             handler: Mutex::default(),
             peer: Peer { pid: PID, uid: geteuid().as_raw(), gid: getegid().as_raw() },
+            closed: false,
         };
         for directory in ["proc/root/tmp", "proc/cwd", "proc/attr", "self"] {
             std::fs::create_dir_all(fake.directory.path().join(directory)).expect("created");
@@ -139,6 +143,12 @@ impl Sys for Fake {
 
     fn own_proc_dir(&self) -> Result<OwnedFd> {
         self.open("self")
+    }
+
+    fn owner(&self, _dir: BorrowedFd<'_>, _path: &[u8]) -> Result<u32> {
+        let status = std::fs::read(self.path("proc/status")).expect("written");
+        let its = Status::parse(&status).expect("a status").uid.effective;
+        Ok(if self.closed { 0 } else { its })
     }
 
     fn open_at(&self, dir: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use nix::Result;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::{self, Signal};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstatat};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid, setgroups, setresgid, setresuid};
 
@@ -38,6 +38,10 @@ impl Sys for Kernel {
 
     fn own_proc_dir(&self) -> Result<OwnedFd> {
         open_directory("/proc/self")
+    }
+
+    fn owner(&self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<u32> {
+        fstatat(dir, path, AtFlags::empty()).map(|seen| seen.st_uid)
     }
 
     fn open_at(&self, dir: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd> {

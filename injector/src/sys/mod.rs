@@ -46,6 +46,9 @@ pub(crate) trait Sys: Sync {
     /// The same of ourselves.
     fn own_proc_dir(&self) -> Result<OwnedFd>;
 
+    /// Whose a file is: fstatat(2).
+    fn owner(&self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<u32>;
+
     /// openat(2) with O_CLOEXEC, mode 0660 for what it creates.
     fn open_at(&self, dir: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> Result<OwnedFd>;
 

@@ -70,6 +70,22 @@ pub(crate) const ALMOST_POWERLESS: Shape = Shape {
     ..PLAIN
 };
 
+/// The machine's own JVM, run by a user who may execute the program and not read it: the kernel closes such a process to
+/// that very user (proc(5), "dumpable").
+pub(crate) const UNREADABLE: Shape = Shape {
+    java: r#"java=$(readlink -f "$(command -v java)") && cp "$java" "$0/Hoard-java" && chmod 0711 "$0/Hoard-java" &&
+        mount --bind "$0/Hoard-java" "$java" &&
+        exec unshare --root=/ --wd=/tmp --setuid 4242 --setgid 4242 java "$@""#,
+    ..PLAIN
+};
+
+/// The machine's own JVM, run by a user with an ambient capability (capabilities(7)).
+pub(crate) const CAPABLE: Shape = Shape {
+    java: r#"exec setpriv --reuid=4242 --regid=4242 --clear-groups --inh-caps=-all,+net_bind_service \
+        --ambient-caps=-all,+net_bind_service java "$@""#,
+    ..PLAIN
+};
+
 /// The JVM is a child of pid 1, which outlives it, as where the containers of a pod share their processes.
 pub(crate) const UNDER_INIT: Shape =
     Shape { java: r#"unshare --root="$root" --wd=/tmp java "$@" || test $? = 137 && read end"#, ..PLAIN };

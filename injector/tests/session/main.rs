@@ -14,7 +14,7 @@ mod rendezvous;
 mod resume;
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use client::{Client, attach, dump_heap};
 use container::{Container, child_of};
@@ -30,7 +30,11 @@ struct Hold {
 
 impl Hold {
     fn start(container: &Container) -> Hold {
-        let mut command = container.command(container.injector());
+        Hold::run(container.command(container.injector()))
+    }
+
+    /// The same by a command that ends in executing the injector.
+    fn run(mut command: Command) -> Hold {
         let mut nsenter = command.arg("hold").stderr(Stdio::piped()).spawn().expect("hold");
         let stderr = BufReader::new(nsenter.stderr.take().expect("piped"));
         Hold { nsenter, stderr }
