@@ -153,14 +153,17 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
         let evidence = format!("{}; {seen}", failure.evidence);
         return failure.evidence(evidence);
     }
-    let (own_label, label) = (Label::own(), target.label());
+    let (own_label, label) = (Label::own(target.sys()), target.label());
     if own_label != label {
         // Where the target's may not even be read, ours tells whose labels they are.
         let module = if label.is_empty() { own_label.module() } else { label.module() };
         let cause = format!("{module} keeps the injector from process {}", target.pid());
         return Failure::new(Code::Denied, cause)
             .evidence(format!("label of the target: {label}; of the injector: {own_label}; {seen}"))
-            .remedy("give the injector the security profile (AppArmor, SELinux) of the target's container");
+            .remedy(
+                "the injector's container takes over what the pod's spec says (appArmorProfile, seLinuxOptions): name there \
+                 what the target runs under",
+            );
     }
     Failure::new(Code::Denied, format!("the kernel refuses access to process {}", target.pid()))
         .evidence(format!("{seen}; ids, capabilities and security labels are the same"))

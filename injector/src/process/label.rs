@@ -1,5 +1,12 @@
 //! Security labels: what stands between two processes whose ids are the same.
 
+use std::os::fd::AsFd;
+
+use nix::fcntl::OFlag;
+
+use super::read_limited;
+use crate::sys::Sys;
+
 /// The content of `/proc/PID/attr/current`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Label(Vec<u8>);
@@ -14,8 +21,12 @@ impl Label {
     }
 
     /// Ours.
-    pub(crate) fn own() -> Label {
-        Label::of(super::read_own("/proc/self/attr/current").unwrap_or_default())
+    pub(crate) fn own(sys: &dyn Sys) -> Label {
+        let read = || {
+            let directory = sys.own_proc_dir()?;
+            read_limited(sys.open_at(directory.as_fd(), b"attr/current", OFlag::O_RDONLY)?, 1 << 16)
+        };
+        Label::of(read().unwrap_or_default())
     }
 
     /// Whether there is none, or it may not be read.
@@ -37,7 +48,10 @@ impl Label {
 
 impl std::fmt::Display for Label {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
+        match self.is_empty() {
+            true => f.write_str("not shown"),
+            false => f.write_str(&String::from_utf8_lossy(&self.0)),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Fake {
             peer: Peer { pid: PID, uid: geteuid().as_raw(), gid: getegid().as_raw() },
             closed: false,
         };
-        for directory in ["proc/root/tmp", "proc/cwd", "proc/attr", "self"] {
+        for directory in ["proc/root/tmp", "proc/cwd", "proc/attr", "self/attr"] {
             std::fs::create_dir_all(fake.directory.path().join(directory)).expect("created");
         }
         fake.write("proc/stat", "4711 (java) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 0");

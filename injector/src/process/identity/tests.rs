@@ -115,6 +115,57 @@ fn what_was_opened_of_a_process_is_taken_over_for_that_process_alone() {
     assert!(another.root().is_err() && another.libraries().is_ok_and(|libraries| libraries.libjvm.is_none()));
 }
 
+#[test]
+fn where_all_ids_fit_the_labels_are_compared_and_named_with_whose_they_are() {
+    let docker = "docker-default (enforce)\n";
+    let labels = [
+        (
+            "unconfined\n",
+            docker,
+            "AppArmor keeps",
+            "the target: unconfined; of the injector: docker-default (enforce);",
+        ),
+        (
+            "system_u:system_r:container_t:s0:c1,c2\0",
+            "system_u:system_r:container_t:s0:c3,c4\0",
+            "SELinux keeps",
+            "the target: system_u:system_r:container_t:s0:c1,c2; of the injector: system_u:system_r:container_t:s0:c3,c4;",
+        ),
+        ("", docker, "AppArmor keeps", "the target: not shown; of the injector: docker-default (enforce);"),
+    ];
+    for (its, own, cause, evidence) in labels {
+        let fake = Fake::jvm();
+        fake.write("proc/attr/current", its);
+        fake.write("self/attr/current", own);
+        let failure = explained(&fake);
+        assert_eq!((failure.code, failure.identity), (Code::Denied, None), "{failure}");
+        assert!(failure.cause.starts_with(cause) && failure.evidence.contains(evidence), "{failure}");
+        assert!(failure.evidence.ends_with("/proc/4711/root: Permission denied (os error 13)"), "{failure}");
+        assert!(failure.remedy.contains("appArmorProfile") && failure.remedy.contains("seLinuxOptions"), "{failure}");
+    }
+}
+
+#[test]
+fn the_same_label_is_not_accused() {
+    for label in ["docker-default (enforce)\n", ""] {
+        let fake = Fake::jvm();
+        fake.write("proc/attr/current", label);
+        fake.write("self/attr/current", label);
+        let failure = explained(&fake);
+        assert_eq!(failure.code, Code::Denied);
+        assert!(failure.evidence.ends_with("ids, capabilities and security labels are the same"), "{failure}");
+    }
+}
+
+#[test]
+fn an_identity_that_does_not_fit_goes_before_a_label_that_differs() {
+    let fake = Fake::jvm();
+    fake.set_own_status(&[USER, ROOTS_GROUP]);
+    fake.set_status(&[USER, USERS_GROUP]);
+    fake.write("proc/attr/current", "unconfined\n");
+    assert_eq!(explained(&fake).code, Code::WrongIdentity);
+}
+
 fn looks_of(own: &[(&str, &str)], theirs: &[(&str, &str)]) -> Vec<String> {
     let fake = Fake::jvm();
     fake.set_own_status(own);
