@@ -27,6 +27,7 @@ const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
 /// Packages of fuzz targets, which are no members of the workspace.
 const FUZZED: [&str; 2] = ["injector/protocol/fuzz/Cargo.toml", "plugin/fuzz/Cargo.toml"];
+const STATES: &str = "JVMs and other programs in every state";
 const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
 const OTHER_READER_PAIRS: &str = "heap dumps in two files, read by hprof-slurp too";
 /// The tests of that step: of the reader, and of what `inspect` makes of it.
@@ -44,7 +45,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<
     }
     let versions = jdks::versions(arguments.all_jdks);
     full(workspace, &mut steps, &versions, arguments.all_jdks, yes)?;
-    let matrix = jdks::matrix(&steps, &versions);
+    let own = jdk::installed().map(|jdk| jdk.version);
+    let matrix = jdks::matrix(&steps, &versions, own);
     println!("{}\n\n{matrix}", steps.finish()?);
     Ok(())
 }
@@ -64,16 +66,18 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         None => None,
     };
     let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
-        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END] {
+        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, STATES, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END] {
             steps.skip(name, "an earlier step failed");
         }
         jdks::skip(steps, versions, "an earlier step failed");
         return Ok(());
     };
     let runner = root::runner(&workspace.shell()?)?;
-    let of_injector = built.tests(|test| is(test, "jattach-injector", "test"))?;
+    let of_injector = built.tests(|test| is(test, "jattach-injector", "test") && test.name != jdks::STATES)?;
     steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
     steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
+    let bench = jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes };
+    steps.step(STATES, || jdks::in_states(&bench, jdk.variables()?))?;
     let readers = built.tests(|test| READERS.contains(&test.name.as_str()))?;
     steps.step(OTHER_READER, || other_reader(workspace, &readers, &jdk))?;
     match jdk::with_pairs() {
@@ -88,7 +92,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         dev_build::run_tests(runner, &built.tests(|test| is(test, "jattach-lab", "test"))?, &variables, &[])
     })?;
     steps.step(END_TO_END, || e2e::in_lab(workspace, &built, &images, &[], yes))?;
-    jdks::run(&jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes }, steps, versions, all)
+    jdks::run(&bench, steps, versions, all)
 }
 
 /// What needs neither root nor an installation.
@@ -108,6 +112,7 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
     steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
+    steps.skip(STATES, "namespaces need root: `cargo xtask test`");
     steps.skip(OTHER_READER, "it installs hprof-slurp: `cargo xtask test`");
     steps.skip(LAB, "containers need root: `cargo xtask test`");
     steps.skip(END_TO_END, "containers need root: `cargo xtask test`");

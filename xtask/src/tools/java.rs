@@ -1,6 +1,5 @@
 //! The JVM of a given version, from wherever it is to be had.
 
-use std::env;
 use std::ffi::OsString;
 
 use anyhow::Result;
@@ -37,11 +36,7 @@ impl Java {
     /// What has the session tests run this JVM.
     pub(crate) fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
         match self {
-            Java::Installed(jdk) => {
-                let path = env::var_os("PATH").unwrap_or_default();
-                let path = env::join_paths([jdk.home.join("bin")].into_iter().chain(env::split_paths(&path)))?;
-                Ok(vec![("PATH", path)])
-            }
+            Java::Installed(jdk) => jdk.variables(),
             Java::Fetched(jdk) => Ok(vec![("JATTACH_JDK_ROOT", jdk.root.clone().into_os_string())]),
         }
     }

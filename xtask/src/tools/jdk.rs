@@ -1,5 +1,7 @@
 //! The JDKs of this machine, which the JVM images and the fixtures can be made from.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,13 @@ impl Jdk {
 
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.home.join("bin").join(name)
+    }
+
+    /// What has tests take this one for the machine's own.
+    pub(crate) fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([self.home.join("bin")].into_iter().chain(env::split_paths(&path)))?;
+        Ok(vec![("PATH", path)])
     }
 }
 

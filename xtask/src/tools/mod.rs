@@ -5,6 +5,7 @@ pub(crate) mod java;
 pub(crate) mod jdk;
 pub(crate) mod jdk_root;
 pub(crate) mod kubectl;
+pub(crate) mod nginx;
 pub(crate) mod python;
 pub(crate) mod root;
 pub(crate) mod rust_src;

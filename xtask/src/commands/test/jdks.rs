@@ -1,4 +1,5 @@
-//! Heap dumps of other JVMs than the machine's own: what a dump is depends on who writes it.
+//! Other JVMs than the machine's own: attaching to them in every state, and their heap dumps, since what a dump is depends
+//! on who writes it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,11 +15,14 @@ use crate::steps::Steps;
 use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
 use crate::tools::suite::Unreachable;
-use crate::tools::{jdk_root, root, slurp};
+use crate::tools::{jdk_root, kubectl, nginx, root, slurp};
 use crate::workspace::Workspace;
 
-/// Those that differ most: 8 writes a file and comes back to it, 25 writes two.
-const DIFFERENT: [u32; 2] = [8, 25];
+/// Those that differ most, and the one between: 8 writes a file and comes back to it, 25 writes two.
+const DIFFERENT: [u32; 3] = [8, 17, 25];
+
+/// The test program that attaches to a JVM in every state.
+pub(super) const STATES: &str = "states";
 
 /// The session tests that are about heap dumps.
 const SESSION: [&str; 6] = ["a_heap_dump", "collectors::", "disk::", "killed::", "place::", "resume::"];
@@ -65,7 +69,7 @@ pub(super) fn versions(all: bool) -> Vec<u32> {
     jdk_root::versions().filter(|version| all || DIFFERENT.contains(version)).collect()
 }
 
-/// Two steps a version. They are skipped for one that cannot be had: where this machine is offline, or, as long as nobody has
+/// Three steps a version. They are skipped for one that cannot be had: where this machine is offline, or, as long as nobody has
 /// asked for `all`, for whatever reason. What Debian has today is no property of a change.
 pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32], all: bool) -> Result<()> {
     for &version in versions.iter().filter(|version| **version != bench.compiler.version) {
@@ -81,6 +85,7 @@ pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32], all: b
             skip(steps, &[version], "there is no such JVM");
             continue;
         };
+        steps.step(&states(version), || in_states(bench, java.variables()?))?;
         steps.step(&session(version), || in_sessions(bench, &java))?;
         steps.step(&end_to_end(version), || in_lab(bench, &java))?;
     }
@@ -90,21 +95,23 @@ pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32], all: b
 /// Notes that nothing is done with these versions.
 pub(super) fn skip(steps: &mut Steps, versions: &[u32], why: &str) {
     for version in versions {
+        steps.skip(&states(*version), why);
         steps.skip(&session(*version), why);
         steps.skip(&end_to_end(*version), why);
     }
 }
 
-/// What was run with which JVM, and what came of it.
-pub(super) fn matrix(steps: &Steps, versions: &[u32]) -> String {
-    let mut lines = vec![format!("{:<12}{:<14}{}", "JVM", "in sessions", "end to end")];
-    let mut line = |name: &str, session: &str, end_to_end: &str| {
-        let outcome = |step: &str| steps.outcome(step).unwrap_or("-");
-        lines.push(format!("{name:<12}{:<14}{}", outcome(session), outcome(end_to_end)));
+/// What was run with which JVM, and what came of it. `own` is the version of the machine's.
+pub(super) fn matrix(steps: &Steps, versions: &[u32], own: Option<u32>) -> String {
+    let mut lines = vec![format!("{:<16}{:<12}{:<14}{}", "JVM", "states", "in sessions", "end to end")];
+    let mut line = |name: &str, names: [&str; 3]| {
+        let [states, session, end_to_end] = names.map(|step| steps.outcome(step).unwrap_or("-"));
+        lines.push(format!("{name:<16}{states:<12}{session:<14}{end_to_end}"));
     };
-    line("machine's", CONFORMANCE_STATIC, END_TO_END);
-    for version in versions {
-        line(&format!("JDK {version}"), &session(*version), &end_to_end(*version));
+    let machines = own.map_or_else(|| "machine's".to_owned(), |own| format!("machine's, {own}"));
+    line(&machines, [super::STATES, CONFORMANCE_STATIC, END_TO_END]);
+    for version in versions.iter().filter(|version| Some(**version) != own) {
+        line(&format!("JDK {version}"), [&states(*version), &session(*version), &end_to_end(*version)]);
     }
     lines.join("\n")
 }
@@ -113,12 +120,29 @@ fn fetched(version: u32) -> String {
     format!("JDK {version}")
 }
 
+fn states(version: u32) -> String {
+    format!("JDK {version} in every state")
+}
+
 fn session(version: u32) -> String {
     format!("heap dumps of JDK {version} in sessions")
 }
 
 fn end_to_end(version: u32) -> String {
     format!("heap dumps of JDK {version} end to end")
+}
+
+/// With the JVM that these variables name.
+pub(super) fn in_states(bench: &Bench<'_>, mut variables: Vec<(&'static str, OsString)>) -> Result<()> {
+    let runner = root::runner(&bench.workspace.shell()?)?;
+    let tests = bench.built.tests(|test| test.package == "jattach-injector" && test.name == STATES)?;
+    variables.push(("JATTACH_INJECTOR", OsString::from(bench.injector)));
+    variables.push(("JATTACH_KUBECTL", kubectl::ensure(bench.workspace, bench.yes)?.into()));
+    match nginx::ensure(bench.workspace) {
+        Ok(nginx) => variables.push(("JATTACH_NGINX", nginx.into())),
+        Err(error) => eprintln!("without nginx: {error:#}"),
+    }
+    dev_build::run_tests(runner, &tests, &variables, &[])
 }
 
 fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
