@@ -43,7 +43,8 @@ pub fn allows(store: &Store, user: &User, asked: &Attributes<'_>) -> bool {
         return true;
     }
     // What system:basic-user grants.
-    let reviews_itself = asked.group == "authorization.k8s.io" && asked.resource.starts_with("selfsubject");
+    let reviews_itself = matches!(asked.group, "authentication.k8s.io" | "authorization.k8s.io")
+        && asked.resource.starts_with("selfsubject");
     if reviews_itself && asked.verb == "create" && user.groups.iter().any(|group| group == AUTHENTICATED) {
         return true;
     }

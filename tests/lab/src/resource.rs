@@ -105,6 +105,15 @@ pub static STATEFUL_SETS: Resource =
 pub static JOBS: Resource =
     Resource { group: "batch", plural: "jobs", singular: "job", kind: "Job", categories: &["all"], ..PLAIN };
 
+pub static SELF_SUBJECT_REVIEWS: Resource = Resource {
+    group: "authentication.k8s.io",
+    plural: "selfsubjectreviews",
+    singular: "selfsubjectreview",
+    kind: "SelfSubjectReview",
+    namespaced: false,
+    verbs: &["create"],
+    ..PLAIN
+};
 pub static SELF_SUBJECT_ACCESS_REVIEWS: Resource = Resource {
     group: "authorization.k8s.io",
     plural: "selfsubjectaccessreviews",
@@ -130,7 +139,7 @@ pub static ROLE_BINDINGS: Resource =
 pub static ROLES: Resource = Resource { plural: "roles", singular: "role", kind: "Role", ..RBAC };
 
 /// Every resource, ordered by group and name as discovery lists them.
-pub static ALL: [&Resource; 14] = [
+pub static ALL: [&Resource; 15] = [
     &EVENTS,
     &NAMESPACES,
     &PODS,
@@ -139,6 +148,7 @@ pub static ALL: [&Resource; 14] = [
     &DEPLOYMENTS,
     &REPLICA_SETS,
     &STATEFUL_SETS,
+    &SELF_SUBJECT_REVIEWS,
     &SELF_SUBJECT_ACCESS_REVIEWS,
     &JOBS,
     &CLUSTER_ROLE_BINDINGS,

@@ -1,4 +1,4 @@
-//! SelfSubjectAccessReview: "may I?".
+//! What users ask about themselves: SelfSubjectReview, "who am I?", and SelfSubjectAccessReview, "may I?".
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -12,7 +12,14 @@ use crate::{
     status::{Answer, Failure},
 };
 
-pub(super) async fn create(call: &Call, request: Request<Incoming>) -> Answer<Response<Body>> {
+pub(super) async fn who(call: &Call, request: Request<Incoming>) -> Answer<Response<Body>> {
+    let given = body::read_json(request).await?;
+    let mut review = typed::normalise(call.resource.kind, &call.resource.api_version(), given, &call.query)?;
+    review["status"] = json!({ "userInfo": { "username": call.user.name, "groups": call.user.groups } });
+    Ok(body::json(StatusCode::CREATED, &review))
+}
+
+pub(super) async fn access(call: &Call, request: Request<Incoming>) -> Answer<Response<Body>> {
     let given = body::read_json(request).await?;
     let mut review = typed::normalise(call.resource.kind, &call.resource.api_version(), given, &call.query)?;
     let spec = &review["spec"];

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
-    authentication::v1::TokenRequest,
+    authentication::v1::{SelfSubjectReview, TokenRequest},
     authorization::v1::SelfSubjectAccessReview,
     batch::v1::Job,
     core::v1::{Namespace, Pod, ServiceAccount},
@@ -33,6 +33,7 @@ pub(super) fn normalise(kind: &'static str, api_version: &str, object: Value, qu
         "ClusterRole" => through::<ClusterRole>(kind, api_version, object, query),
         "RoleBinding" => through::<RoleBinding>(kind, api_version, object, query),
         "ClusterRoleBinding" => through::<ClusterRoleBinding>(kind, api_version, object, query),
+        "SelfSubjectReview" => through::<SelfSubjectReview>(kind, api_version, object, query),
         "SelfSubjectAccessReview" => through::<SelfSubjectAccessReview>(kind, api_version, object, query),
         _ => Err(Failure::method_not_allowed()),
     }
