@@ -47,6 +47,95 @@ fn a_root_jvm_with_one_capability_less_is_served() {
 }
 
 #[test]
+fn a_root_jvm_with_more_capabilities_is_served_with_those() {
+    let namespace = Namespace::new();
+    let container = with_security(manifest::jvm("app"), json!({"capabilities": {"add": ["NET_ADMIN", "SYS_TIME"]}}));
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    serves(&pod);
+    let containers = pod.ephemeral_containers();
+    let added = |container: &Value| container["securityContext"]["capabilities"]["add"].clone();
+    assert!(containers.iter().any(|one| added(one) == json!(["NET_ADMIN", "SYS_TIME"])), "{containers:#?}");
+}
+
+#[test]
+fn a_privileged_jvm_is_served_by_a_container_that_is_not_privileged() {
+    let namespace = Namespace::new();
+    let container = with_security(manifest::jvm("app"), json!({"privileged": true}));
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    serves(&pod);
+    for container in pod.ephemeral_containers() {
+        assert!(!container["securityContext"]["privileged"].as_bool().unwrap_or(false), "{container:#}");
+    }
+}
+
+#[test]
+fn a_pod_whose_volumes_belong_to_a_group_is_served() {
+    let namespace = Namespace::enforcing("restricted");
+    let container = manifest::mounting(manifest::restricted(manifest::jvm("app")), "tmp", "/tmp");
+    let mut pod = manifest::with_volume(manifest::pod("x", &[container]), "tmp");
+    pod["spec"]["securityContext"] = json!({"fsGroup": 4711});
+    let pod = namespace.start(&pod);
+    serves(&pod);
+    assert_eq!(jvm::leftovers(&pod, "app"), [""; 0]);
+}
+
+#[test]
+fn the_level_baseline_takes_root_and_its_injector() {
+    let namespace = Namespace::enforcing("baseline");
+    serves(&namespace.start(&manifest::pod("x", &[manifest::jvm("app")])));
+}
+
+#[test]
+fn a_debug_container_of_somebody_else_is_left_alone() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let mut other = manifest::restricted(manifest::no_jvm("debugger-abcde"));
+    other["targetContainerName"] = "app".into();
+    let patch = json!({"spec": {"ephemeralContainers": [other]}}).to_string();
+    namespace.kubectl(["patch", "pod", "x", "--subresource=ephemeralcontainers", "--type=strategic", "-p", &patch]);
+    pod.wait_for("jsonpath={.status.ephemeralContainerStatuses[0].state.running}");
+    serves(&pod);
+    assert_eq!(pod.ephemeral_containers().len(), 2);
+    let _ = pod.jattach(["clean"]).succeeded();
+    let status = pod.ephemeral_status("debugger-abcde");
+    assert!(status["state"]["running"].is_object(), "{status:#}");
+}
+
+/// The shell image's application, run by a user who may execute java and not read it.
+fn unreadable_java(image: &str) -> Value {
+    let start = "java=$(busybox readlink -f \"$(busybox which java)\") && busybox chmod 0711 \"$java\" &&
+        exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
+    manifest::container("app", image, &["sh", "-c", start])
+}
+
+#[test]
+fn a_java_that_may_not_be_read_is_named_and_no_capability_is_asked_for() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[unreadable_java(image)]));
+    let refused = pod.jattach(["threaddump"]).ended_with(6).explains();
+    let _ = refused.says("closed to its own user").says("not dumpable").says("0711");
+    let containers = pod.ephemeral_containers();
+    assert_eq!(containers.len(), 1, "{containers:#?}");
+    assert_eq!(containers[0]["securityContext"]["capabilities"]["add"], Value::Null, "{containers:#?}");
+    jvm::answers(&pod, "app");
+}
+
+#[test]
+fn a_java_that_may_not_be_read_is_served_where_the_target_has_the_capability_to() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let context = json!({"runAsUser": 0, "runAsGroup": 0, "capabilities": {"add": ["SYS_PTRACE"]}});
+    let pod = namespace.start(&manifest::pod("x", &[with_security(unreadable_java(image), context)]));
+    for _ in 0..2 {
+        let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+    }
+    let containers = pod.ephemeral_containers();
+    assert_eq!(containers.len(), 1, "{containers:#?}");
+    jvm::answers(&pod, "app");
+}
+
+#[test]
 fn a_uid_without_a_name_and_with_another_gid_is_served() {
     let namespace = Namespace::new();
     let container = with_security(manifest::jvm("app"), json!({"runAsUser": 4242, "runAsGroup": 2424}));
