@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::harness::{Health, Subject};
+use crate::process::{has_pending_sigquit, send, settle, status, stop};
 
 /// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes, and
 /// $@ the program that is started, and its words. A root that is not the machine's is overlaid: as in a pod, and so that users
@@ -158,7 +158,7 @@ impl Jvm {
 
     /// Where its socket is, seen from outside.
     pub(crate) fn socket(&self) -> PathBuf {
-        let status = status_of(self.pid);
+        let status = status(self.pid).expect("it lives");
         let pids = status.lines().find_map(|line| line.strip_prefix("NStgid:")).expect("its pids");
         let inner = pids.split_ascii_whitespace().next_back().expect("its own");
         self.tmp.path().join(format!(".java_pid{inner}"))
@@ -187,8 +187,9 @@ impl Subject for Jvm {
             if has_pending_sigquit(self.pid) {
                 return Health::Signalled("SIGQUIT was sent to it while it stood still".to_string());
             }
-            kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGCONT).expect("it lives");
+            send(self.pid, Signal::SIGCONT);
         }
+        settle(self.pid);
         let mut input = self.unshare.stdin.take().expect("piped");
         // A JVM that is dead takes nothing; it has an exit status, too.
         let _ = input.write_all(b"are you well?\n");
@@ -210,26 +211,6 @@ impl Drop for Jvm {
         let _ = self.unshare.kill();
         let _ = self.unshare.wait();
     }
-}
-
-/// Stops a process, and waits until it stands still.
-pub(crate) fn stop(pid: u32) {
-    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGSTOP).expect("it lives");
-    while !status_of(pid).contains("\nState:\tT") {
-        std::thread::yield_now();
-    }
-}
-
-/// Whether SIGQUIT waits for a process to be continued.
-pub(crate) fn has_pending_sigquit(pid: u32) -> bool {
-    let status = status_of(pid);
-    let pending = status.lines().filter_map(|line| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")));
-    pending.map(|mask| u64::from_str_radix(mask.trim(), 16).expect("hex")).any(|mask| mask & 4 != 0)
-}
-
-fn status_of(pid: u32) -> String {
-    let status = fs::read(format!("/proc/{pid}/status")).expect("it was not waited for");
-    String::from_utf8_lossy(&status).into_owned()
 }
 
 /// The one child of a process that has forked.

@@ -1,16 +1,17 @@
 //! Programs that are no JVM: SIGQUIT ends most of them, and some tell of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::container::{has_pending_sigquit, stop};
 use crate::harness::{Expected, Health, State, Subject};
+use crate::process::{has_pending_sigquit, send, settle, stop};
 
 const NO_JVM: Expected = Expected::Refused("is no HotSpot JVM");
 
@@ -47,13 +48,16 @@ fn stopped_shell() -> Result<Box<dyn Subject>, String> {
     Ok(Box::new(shell))
 }
 
-/// kubectl, linked statically, that serves nobody.
+/// kubectl, linked statically, that serves on loopback. It is to be asked, and not only looked at: its runtime takes some
+/// milliseconds to end by SIGQUIT, sleeps in between, and answers nobody any more.
 fn go() -> Result<Box<dyn Subject>, String> {
     let kubectl = std::env::var_os("JATTACH_KUBECTL").ok_or("JATTACH_KUBECTL names no kubectl")?;
     let mut command = Command::new(kubectl);
     command.args(["proxy", "--port=0", "--kubeconfig=/dev/null"]);
-    let mut proxy = Program::start(&mut command);
-    proxy.answers = false;
+    // Where it is to die it tells all its goroutines.
+    let mut proxy = Program::start(command.stderr(Stdio::null()));
+    let address = proxy.first_line.trim_end().rsplit(' ').next().map(String::from);
+    proxy.address = Some(address.expect("it says where it serves"));
     Ok(Box::new(proxy))
 }
 
@@ -61,29 +65,46 @@ fn go() -> Result<Box<dyn Subject>, String> {
 struct Program {
     child: Child,
     lines: BufReader<ChildStdout>,
+    first_line: String,
     stopped: bool,
-    /// It repeats what it is told.
-    answers: bool,
+    /// Where it serves HTTP. Otherwise it repeats what it is told.
+    address: Option<String>,
 }
 
 impl Program {
     fn start(command: &mut Command) -> Program {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        lines.read_line(&mut line).expect("its output");
-        assert!(!line.is_empty(), "{command:?} ended at once");
-        Program { child, lines, stopped: false, answers: true }
+        let mut first_line = String::new();
+        lines.read_line(&mut first_line).expect("its output");
+        assert!(!first_line.is_empty(), "{command:?} ended at once");
+        Program { child, lines, first_line, stopped: false, address: None }
     }
 
     /// What it says up to the answer, or to its end.
     fn answer(&mut self) -> String {
+        if let Some(address) = &self.address {
+            return if serves(address) { ANSWER.to_string() } else { String::new() };
+        }
         // One that is dead takes nothing; it has an exit status, too.
-        let _ = self.child.stdin.as_mut().expect("piped").write_all(b"well?\n");
+        let _ = self.child.stdin.as_mut().expect("piped").write_all(ANSWER.as_bytes());
         let mut said = String::new();
-        while self.lines.read_line(&mut said).expect("its output") > 0 && !said.ends_with("well?\n") {}
+        while self.lines.read_line(&mut said).expect("its output") > 0 && !said.ends_with(ANSWER) {}
         said
     }
+}
+
+/// What a program is told that repeats it.
+const ANSWER: &str = "well?\n";
+
+/// Whether kubectl's proxy answers: what it has to refuse it does not ask any API server about.
+fn serves(address: &str) -> bool {
+    let mut answer = Vec::new();
+    let ask = |mut stream: TcpStream| {
+        stream.write_all(b"GET /api/v1/namespaces/n/pods/p/exec HTTP/1.0\r\n\r\n")?;
+        stream.read_to_end(&mut answer)
+    };
+    TcpStream::connect(address).and_then(ask).is_ok() && answer.starts_with(b"HTTP/")
 }
 
 impl Subject for Program {
@@ -91,24 +112,23 @@ impl Subject for Program {
         self.child.id()
     }
 
-    /// It is spoken to, and told to end. A signal that came before ends it in another way: of those that are pending the
-    /// kernel delivers the one with the lowest number first.
+    /// It is spoken to, and told to end. A signal that came before has ended it by then, or makes it say more.
     fn health(mut self: Box<Self>) -> Health {
         if self.stopped {
             if has_pending_sigquit(self.pid()) {
                 return Health::Signalled("SIGQUIT was sent to it while it stood still".to_string());
             }
-            send(&self.child, Signal::SIGCONT);
+            send(self.pid(), Signal::SIGCONT);
         }
-        let mut said = if self.answers { self.answer() } else { String::new() };
-        send(&self.child, Signal::SIGTERM);
+        settle(self.pid());
+        let mut said = self.answer();
+        send(self.pid(), Signal::SIGTERM);
         self.lines.read_to_string(&mut said).expect("its output");
         let status = self.child.wait().expect("a child");
-        let expected = if self.answers { "well?\n" } else { "" };
         if status.signal() != Some(Signal::SIGTERM as i32) {
             return Health::Dead(format!("{status}, and before that {said:?}"));
         }
-        if said == expected { Health::Well } else { Health::Signalled(format!("it said {said:?}")) }
+        if said == ANSWER { Health::Well } else { Health::Signalled(format!("it said {said:?}")) }
     }
 }
 
@@ -117,10 +137,6 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn send(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(child.id().cast_signed()), signal).expect("a child that was not waited for");
 }
 
 /// A process that has ended, and whose parent, this one, has not looked after it.
@@ -189,7 +205,8 @@ impl Subject for Nginx {
     }
 
     fn health(mut self: Box<Self>) -> Health {
-        send(&self.child, Signal::SIGTERM);
+        settle(self.pid());
+        send(self.pid(), Signal::SIGTERM);
         let mut log = String::new();
         self.log.read_to_string(&mut log).expect("its log");
         self.child.wait().expect("a child");
