@@ -205,8 +205,8 @@ pub(crate) enum Command {
     #[command(override_usage = "kubectl jattach [FLAGS] TARGET load [--upload] AGENT [OPTIONS]")]
     Load(Load),
     /// Check all that the commands need, from the API server to the JVM
-    #[command(override_usage = "kubectl jattach [FLAGS] TARGET doctor", after_help = OF_DOCTOR)]
-    Doctor,
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET doctor [--fix-rbac]", after_help = OF_DOCTOR)]
+    Doctor(Doctor),
     /// End the injectors that run in the pod
     #[command(override_usage = "kubectl jattach [FLAGS] TARGET clean")]
     Clean,
@@ -329,6 +329,14 @@ pub(crate) struct Load {
     /// AGENT is a file of this machine: place it in the injector and load it from there
     #[arg(long)]
     pub(crate) upload: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Look at nothing but your rights, and print the Role and the RoleBinding that are missing, for "kubectl apply -f -" by
+    /// somebody who may grant them
+    #[arg(long)]
+    pub(crate) fix_rbac: bool,
 }
 
 #[derive(Debug, Args)]

@@ -100,8 +100,10 @@ async fn on_target(
         let target = target::find(&cluster, wish, &notes).await?;
         return Ok(clean::run(&Context { cluster, target, options, notes, partings }).await?);
     }
-    if *action == Action::Doctor {
-        return doctor::run(cluster, wish, options, notes, partings).await;
+    match *action {
+        Action::Doctor { fix_rbac: true } => return doctor::fix_rbac(&cluster, wish, &options, &notes).await,
+        Action::Doctor { fix_rbac: false } => return doctor::run(cluster, wish, options, notes, partings).await,
+        _ => {}
     }
     let target = match (target::resolve(&cluster, wish, &notes).await, action) {
         (Err(gone), Action::DumpHeap(wanted)) if gone.exit == Exit::Target => {
@@ -228,7 +230,7 @@ fn changes_the_jvm(action: &Action) -> bool {
         | Action::Properties
         | Action::AgentProperties
         | Action::PrintFlag { .. }
-        | Action::Doctor
+        | Action::Doctor { .. }
         | Action::Clean => false,
     }
 }
@@ -292,7 +294,7 @@ fn text_operation(action: &Action) -> Option<Operation> {
         Action::Load { agent: Agent::Upload(_), .. }
         | Action::Ps
         | Action::DumpHeap(_)
-        | Action::Doctor
+        | Action::Doctor { .. }
         | Action::Clean => {
             return None;
         }

@@ -96,7 +96,7 @@ pub(crate) enum Action {
     SetFlag { name: String, value: String },
     PrintFlag { name: String },
     Load { agent: Agent, options: Option<String> },
-    Doctor,
+    Doctor { fix_rbac: bool },
     Clean,
 }
 
@@ -171,13 +171,15 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
         Kind::Here(command) => command,
         Kind::There(action) => {
             let is_data = match action {
-                Action::Ps | Action::Doctor => true,
+                Action::Ps | Action::Doctor { .. } => true,
                 Action::Clean => false,
                 _ => injector.dry_run.is_some(),
             };
             if output.format.is_some() && !is_data {
                 return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
-                    .remedy("leave it out; -o json|yaml goes with ps, doctor, verify, inspect, version and --dry-run"));
+                    .remedy(
+                        "leave it out; -o json|yaml goes with ps, doctor, verify, inspect, version and --dry-run",
+                    ));
             }
             let wish = Wish::new(target, raw.selector, set(raw.target.container), raw.target.pid)?;
             Command::On(wish, action)
@@ -213,7 +215,7 @@ fn kind(command: cli::Command) -> Result<Kind> {
         cli::Command::SetFlag(flag) => Action::SetFlag { name: flag.name, value: flag.value },
         cli::Command::PrintFlag(flag) => Action::PrintFlag { name: flag.name },
         cli::Command::Load(load) => Action::Load { agent: agent(load.agent, load.upload)?, options: load.options },
-        cli::Command::Doctor => Action::Doctor,
+        cli::Command::Doctor(doctor) => Action::Doctor { fix_rbac: doctor.fix_rbac },
         cli::Command::Clean => Action::Clean,
     }))
 }

@@ -256,6 +256,12 @@ fn a_format_is_refused_where_there_is_nothing_to_format() {
 }
 
 #[test]
+fn doctor_checks_everything_or_prints_what_is_missing() {
+    assert_eq!(action("x doctor"), Action::Doctor { fix_rbac: false });
+    assert_eq!(action("-l app=x --fix-rbac doctor"), Action::Doctor { fix_rbac: true });
+}
+
+#[test]
 fn what_counts_is_counted_from_one() {
     for line in [
         "x ps --pid 0",

@@ -3,6 +3,7 @@
 
 mod api_server;
 mod check;
+mod grant;
 mod inside;
 mod permissions;
 mod pod;
@@ -12,6 +13,7 @@ mod seen;
 use super::{Context, Shared};
 use crate::client::Cluster;
 use crate::debugger;
+use crate::error::Exit;
 use crate::options::DryRun;
 use crate::render::Notes;
 use crate::render::document::document;
@@ -61,9 +63,25 @@ async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, p
     report
 }
 
+/// Prints the Role and the RoleBinding that are missing.
+///
+/// # Errors
+/// 4 where the API server does not say who asks, or what they may.
+pub(super) async fn fix_rbac(cluster: &Cluster, wish: &Wish, options: &Shared, notes: &Notes) -> anyhow::Result<()> {
+    match grant::text(cluster, named_pod(wish), options.output.format).await? {
+        Some(text) => print(&text, &mut std::io::stdout())?,
+        None => notes.say("Nothing is missing."),
+    }
+    Ok(())
+}
+
+/// The pod's name, where it is known before anything is asked.
+fn named_pod(wish: &Wish) -> Option<&str> {
+    if let Name::Pod(name) = &wish.name { Some(name) } else { None }
+}
+
 async fn permissions(cluster: &Cluster, wish: &Wish) -> Verdict {
-    let pod = if let Name::Pod(name) = &wish.name { Some(name.as_str()) } else { None };
-    match permissions::missing(cluster, pod).await {
+    match permissions::missing(cluster, named_pod(wish)).await {
         Ok(missing) => missing.verdict(cluster.namespace()),
         Err(failure) => failure.into(),
     }
@@ -77,7 +95,9 @@ async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes, report: &mut Report
             Some(target)
         }
         Err(failure) => {
-            report.add(Check::Target, failure);
+            // Said once is enough.
+            let refused = report.because_of(Check::Permissions).filter(|_| failure.exit == Exit::Refused);
+            report.add(Check::Target, refused.map_or(Verdict::Fail(failure), Verdict::Skipped));
             None
         }
     }

@@ -93,8 +93,8 @@ impl Right {
 impl Missing {
     /// A failure if a right is missing that every command needs, a warning for any other.
     pub(super) fn verdict(&self, namespace: &str) -> Verdict {
-        const REMEDY: &str =
-            "deploy/role.yaml of this project has all of them: who administers the namespace can bind it";
+        const REMEDY: &str = "the same line with --fix-rbac prints the Role and the RoleBinding that are missing, for \
+                              who administers the namespace";
         let Missing(missing) = self;
         if missing.is_empty() {
             return Verdict::Ok(format!("all {} of the Role that this project publishes", RIGHTS.len()));
@@ -118,7 +118,10 @@ impl Missing {
                 None => all.push((resource, vec![verb])),
             }
         }
-        let words = all.into_iter().map(|(resource, verbs)| format!("{} {resource}", verbs.join(" and ")));
+        let words = all.into_iter().map(|(resource, verbs)| match &verbs[..] {
+            [verbs @ .., last] if !verbs.is_empty() => format!("{} and {last} {resource}", verbs.join(", ")),
+            verbs => format!("{} {resource}", verbs.concat()),
+        });
         words.collect::<Vec<_>>().join(", ")
     }
 }
@@ -172,8 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_in_the_words_of_rbac() {
-        let missing = Missing(vec![EXEC[0], EXEC[1], RIGHTS[6]]);
-        assert_eq!(missing.words(), "get and create pods/exec, get deployments.apps");
+        let words = Missing(vec![EXEC[0], EXEC[1], RIGHTS[6]]).words();
+        assert_eq!(words, "get and create pods/exec, get deployments.apps");
+        assert_eq!(Missing(vec![GET, RIGHTS[4], RIGHTS[5]]).words(), "get, list and watch pods");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn tmp(target: &Target) -> Verdict {
     };
     Failure::new(Exit::Attach, "the JVM cannot make its socket: /tmp is not writable")
         .evidence(evidence)
-        .remedy("mount an emptyDir at /tmp in the workload's pod template, which restarts the pod")
+        .remedy("mount an emptyDir at /tmp, in the workload's pod template")
         .into()
 }
 
@@ -77,8 +77,8 @@ pub(super) fn storage(target: &Target) -> Verdict {
     match storage_limit(&target.pod) {
         0 => Verdict::Ok("no container has a limit".to_owned()),
         limit if limit / 4 < DUMP_WINDOW => Verdict::warn(
-            format!("limited to {}: at most {} of a heap dump wait in the pod", size(limit), size(limit / 4)),
-            "what does not fit holds the JVM up, for --max-stall at the most: be close to the cluster, or raise the limit",
+            format!("{}, of which {} are for a dump: then the JVM waits", size(limit), size(limit / 4)),
+            "run dumpheap close to the cluster, or raise the limit",
         ),
         limit => Verdict::Ok(format!("limited to {}, of which a heap dump takes at most a quarter", size(limit))),
     }

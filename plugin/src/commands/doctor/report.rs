@@ -69,11 +69,11 @@ pub(super) struct Document<'a> {
 /// A terminal's width. A line that says that all is well is not worth a second one.
 const COLUMNS: usize = 80;
 
-/// The most characters of a cause, of its evidence and of its remedy, so that several of them leave room on the screen for the
-/// other checks. The document has them whole.
-const CAUSE: usize = 200;
-const EVIDENCE: usize = 240;
+/// The most characters of a cause and of its remedy, so that several of them leave room on the screen for the other checks;
+/// evidence has the rest of its line. The document has all of them whole, and so has the refusal of the command itself.
+const CAUSE: usize = 130;
 const REMEDY: usize = 600;
+const INDENT: &str = "      ";
 
 impl Report {
     /// Adds what a check has found.
@@ -83,12 +83,17 @@ impl Report {
 
     /// Why a check cannot be made: one that it needs has failed, or cannot be made itself.
     pub(super) fn obstacle(&self, check: Check) -> Option<String> {
-        check.needs().iter().find_map(|need| match self.verdicts.get(need) {
-            Some(Verdict::Fail(_)) => Some(format!("because \"{}\" failed", need.name())),
+        check.needs().iter().find_map(|need| self.because_of(*need))
+    }
+
+    /// How a check is the reason that another one is not made, if it is.
+    pub(super) fn because_of(&self, check: Check) -> Option<String> {
+        match self.verdicts.get(&check) {
+            Some(Verdict::Fail(_)) => Some(format!("because \"{}\" failed", check.name())),
             Some(Verdict::Skipped(why)) => Some(why.clone()),
             Some(Verdict::Ok(_) | Verdict::Warn { .. }) => None,
-            None => self.obstacle(*need),
-        })
+            None => self.obstacle(check),
+        }
     }
 
     /// Whether nothing stands in a check's way.
@@ -119,17 +124,18 @@ impl Report {
         let width = self.verdicts.keys().map(|check| check.name().len()).max().unwrap_or(0);
         let mut text = String::new();
         for row in self.rows() {
-            let cell = |text: &str| one_line(text, CAUSE);
             let mut line = format!("{:<4}  {:<width$}  ", row.result, row.check);
             let is_quiet = row.remedy.is_empty() && row.evidence.is_empty();
             let room = COLUMNS.saturating_sub(line.chars().count());
-            line.push_str(&if is_quiet { one_line(row.text, room) } else { cell(row.text) });
+            line.push_str(&if is_quiet { one_line(row.text, room) } else { one_line(row.text, CAUSE) });
             text.push_str(line.trim_end());
             text.push('\n');
-            for (label, part, most) in [("evidence", row.evidence, EVIDENCE), ("remedy", row.remedy, REMEDY)] {
-                if !part.is_empty() {
-                    text.push_str(&format!("      {label}: {}\n", indented(part, most)));
-                }
+            if !row.evidence.is_empty() {
+                let label = format!("{INDENT}evidence: ");
+                text.push_str(&format!("{label}{}\n", one_line(row.evidence, COLUMNS - label.len())));
+            }
+            if !row.remedy.is_empty() {
+                text.push_str(&format!("{INDENT}remedy: {}\n", indented(row.remedy, REMEDY)));
             }
         }
         text

@@ -87,8 +87,7 @@ fn attachable(meant: &[&Jvm]) -> Verdict {
     let refused: Vec<&&Jvm> = meant.iter().filter(|jvm| !jvm.obstacle.is_empty()).collect();
     let Some(first) = refused.first() else { return Verdict::Ok("yes".to_owned()) };
     let text = format!("pid {}: {}", first.pid, first.obstacle);
-    let remedy =
-        "threaddump is refused for the same reason, and tells what helps; nothing is done to the JVM before that";
+    let remedy = "threaddump is refused for the same reason, and tells what helps";
     if refused.len() < meant.len() {
         return Verdict::warn(text, remedy);
     }

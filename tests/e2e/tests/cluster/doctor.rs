@@ -17,6 +17,14 @@ fn result(ran: &Ran, check: &str) -> String {
     )
 }
 
+/// That it leaves a line of a terminal of 24 rows and 80 columns for the prompt.
+#[track_caller]
+fn fits_a_screen(ran: Ran) -> Ran {
+    let rows: usize = ran.text().lines().map(|line| line.chars().count().div_ceil(80).max(1)).sum();
+    assert!(rows < 24, "{rows} rows\n{ran}");
+    ran
+}
+
 /// The checks with another result than "ok".
 fn not_ok(document: &Value) -> Vec<&Value> {
     document["checks"].as_array().expect("a list").iter().filter(|check| check["result"] != "ok").collect()
@@ -28,7 +36,7 @@ fn a_pod_in_which_everything_works_passes_every_check() {
     let pod = namespace.start_jvm("x");
     let ran = pod.jattach(["doctor"]).succeeded();
     assert!(ran.text().lines().all(|line| line.starts_with("ok ")), "{ran}");
-    assert!(ran.text().lines().count() <= 24, "more than a screen\n{ran}");
+    let _ = fits_a_screen(ran);
     let document = pod.jattach(["doctor", "-o", "json"]).succeeded().json();
     assert_eq!(document["exitCode"], 0, "{document:#}");
     assert!(not_ok(&document).is_empty(), "{document:#}");
@@ -62,7 +70,19 @@ fn who_may_not_add_a_container_is_told_so_and_gets_none() {
     let ran = ran.prints("\nfail  permissions").prints("may not patch pods/ephemeralcontainers").prints("remedy: ");
     // What needs no right goes on, and what needs this one says so.
     let ran = ran.prints("\nok    target").prints("\nskip  JVM").prints("because \"permissions\" failed");
-    assert!(ran.text().lines().count() <= 24, "more than a screen\n{ran}");
+    let _ = fits_a_screen(ran);
+    assert!(pod.ephemeral_containers().is_empty());
+}
+
+#[test]
+fn who_may_do_nothing_is_told_once_and_on_one_screen() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let account = ServiceAccount::new(&namespace, "nobody");
+    let directory = tempdir().expect("a directory");
+    let config = account.kubeconfig().write(directory.path());
+    let ran = fits_a_screen(pod.plugin_by(&config, ["doctor"]).run().ended_with(4));
+    let _ = ran.prints("\nfail  permissions").prints("\nskip  target").prints("--fix-rbac");
     assert!(pod.ephemeral_containers().is_empty());
 }
 
@@ -108,7 +128,7 @@ fn what_admission_refuses_is_found_without_adding_anything() {
     namespace.kubectl(["label", "namespace", &namespace.name, "pod-security.kubernetes.io/enforce=restricted"]);
     let ran = pod.jattach(["doctor"]).ended_with(4).prints("\nfail  admission").prints("restricted");
     let ran = ran.prints("\nok    target").prints("because \"admission\" failed");
-    assert!(ran.text().lines().count() <= 24, "more than a screen\n{ran}");
+    let _ = fits_a_screen(ran);
     assert!(pod.ephemeral_containers().is_empty());
 }
 
@@ -119,7 +139,7 @@ fn a_tmp_that_is_not_writable_is_found_in_the_pods_spec() {
     container["securityContext"]["readOnlyRootFilesystem"] = true.into();
     let pod = namespace.start(&manifest::pod("x", &[container]));
     let ran = pod.jattach(["doctor"]).ended_with(6);
-    let _ = ran.prints("\nfail  /tmp writable").prints("emptyDir").prints("\nfail  attachable");
+    let _ = fits_a_screen(ran).prints("\nfail  /tmp writable").prints("emptyDir").prints("\nfail  attachable");
     let dry = pod.jattach(["doctor", "--dry-run=client"]).ended_with(6);
     let _ = dry.prints("\nfail  /tmp writable").prints("\nskip  admission").prints("\nskip  attachable");
 }
@@ -144,4 +164,22 @@ fn a_root_jvm_passes_and_one_whose_user_the_pod_does_not_tell_at_least_ends_well
     let containers = pod.ephemeral_containers().len();
     let _ = pod.jattach(["threaddump"]).succeeded();
     assert_eq!(pod.ephemeral_containers().len(), containers, "the next command takes what doctor has found to fit");
+}
+
+#[test]
+fn what_fix_rbac_prints_is_all_that_is_missing() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
+    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    let directory = tempdir().expect("a directory");
+    let config = account.kubeconfig().write(directory.path());
+    let joe = |words: &[&str]| pod.plugin_by(&config, words.iter().copied()).run();
+    let granted = joe(&["doctor", "--fix-rbac"]).succeeded().text();
+    assert!(pod.ephemeral_containers().is_empty(), "it only asks");
+    let create = ["create", "--validate=false", "-f", "-"];
+    let _ = namespace.kubectl_program().args(create).stdin(granted).run().succeeded();
+    let ran = joe(&["doctor"]).succeeded();
+    let _ = ran.prints("\nok    permissions");
+    let _ = joe(&["doctor", "--fix-rbac"]).succeeded().says("Nothing is missing.");
 }
