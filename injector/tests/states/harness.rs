@@ -41,7 +41,17 @@ pub(crate) enum Expected {
 pub(crate) struct State {
     pub(crate) name: &'static str,
     pub(crate) expected: Expected,
-    pub(crate) start: fn() -> Result<Box<dyn Subject>, String>,
+    pub(crate) start: Start,
+    /// It takes so much of the machine that it is tried a fifth as often.
+    pub(crate) is_heavy: bool,
+}
+
+pub(crate) type Start = fn() -> Result<Box<dyn Subject>, String>;
+
+impl State {
+    pub(crate) fn new(name: &'static str, expected: Expected, start: Start) -> State {
+        State { name, expected, start, is_heavy: false }
+    }
 }
 
 /// What came of a state.

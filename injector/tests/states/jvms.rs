@@ -8,15 +8,13 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::container::{Jvm, Launch, java};
-use crate::harness::{Expected, State, Subject};
+use crate::harness::{Expected, Start, State, Subject};
 use crate::{injector, safepoint};
-
-type Start = fn() -> Result<Box<dyn Subject>, String>;
 
 /// The states, by name.
 pub(crate) fn states() -> Vec<State> {
-    let attached = |name, start: Start| State { name, expected: Expected::Attached, start };
-    let refused = |name, words, start: Start| State { name, expected: Expected::Refused(words), start };
+    let attached = |name, start: Start| State::new(name, Expected::Attached, start);
+    let refused = |name, words, start: Start| State::new(name, Expected::Refused(words), start);
     vec![
         attached("normal", || started(&Launch::with(&[]))),
         attached("-UsePerfData", || started(&Launch::with(&["-XX:-UsePerfData"]))),
@@ -45,7 +43,7 @@ pub(crate) fn states() -> Vec<State> {
             drop(UnixListener::bind(jvm.socket()).expect("bound"));
             Ok(Box::new(jvm))
         }),
-        attached("10,000 threads", ten_thousand_threads),
+        State { is_heavy: true, ..attached("10,000 threads", ten_thousand_threads) },
         attached("out of memory", || started(&burden(&["memory"]))),
         attached("user without a name", || {
             started(&Launch { user: "--setuid 4242 --setgid 4242", ..Launch::with(&[]) })

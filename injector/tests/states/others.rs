@@ -23,13 +23,13 @@ const TELLTALE: &str = "trap 'echo SIGQUIT' QUIT; echo READY; while read line; d
 /// The states, by name.
 pub(crate) fn states() -> Vec<State> {
     vec![
-        State { name: "shell", expected: NO_JVM, start: || Ok(Box::new(shell(ECHO))) },
-        State { name: "shell that handles SIGQUIT", expected: NO_JVM, start: || Ok(Box::new(shell(TELLTALE))) },
-        State { name: "program called java", expected: NO_JVM, start: called_java },
-        State { name: "stopped shell", expected: Expected::Refused("is stopped"), start: stopped_shell },
-        State { name: "zombie", expected: Expected::Refused(" ended"), start: zombie },
-        State { name: "Go", expected: NO_JVM, start: go },
-        State { name: "nginx", expected: NO_JVM, start: Nginx::start },
+        State::new("shell", NO_JVM, || Ok(Box::new(shell(ECHO)))),
+        State::new("shell that handles SIGQUIT", NO_JVM, || Ok(Box::new(shell(TELLTALE)))),
+        State::new("program called java", NO_JVM, called_java),
+        State::new("stopped shell", Expected::Refused("is stopped"), stopped_shell),
+        State::new("zombie", Expected::Refused(" ended"), zombie),
+        State::new("Go", NO_JVM, go),
+        State::new("nginx", NO_JVM, Nginx::start),
     ]
 }
 
