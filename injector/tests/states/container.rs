@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::harness::{Health, Subject};
-use crate::process::{has_pending_sigquit, send, settle, status, stop};
+use crate::process::{has_pending_sigquit, mortal, send, settle, status, stop};
 
 /// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes, and
 /// $@ the program that is started, and its words. A root that is not the machine's is overlaid: as in a pod, and so that users
@@ -120,7 +120,7 @@ impl Jvm {
     /// Starts it in that folder and waits for nothing.
     pub(crate) fn launch_in(tmp: TempDir, launch: &Launch) -> Jvm {
         let java = java();
-        let mut unshare = Command::new("unshare")
+        let mut unshare = mortal("unshare")
             .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", SCRIPT])
             .arg(tmp.path())
             .arg(launch.program.as_ref().unwrap_or(&java))

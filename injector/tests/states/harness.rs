@@ -3,8 +3,6 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use crate::process;
-
 /// A process in some state.
 pub(crate) trait Subject {
     /// Its pid as we see it.
@@ -94,7 +92,6 @@ pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command)
         deaths: 0,
         remarks: Vec::new(),
     };
-    process::heed_wrong_signals();
     for _ in 0..rounds {
         match (state.start)() {
             Ok(subject) => round(&mut row, subject, injector),

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::harness::{Expected, Health, State, Subject};
-use crate::process::{has_pending_sigquit, send, settle, stop};
+use crate::process::{has_pending_sigquit, mortal, send, settle, stop};
 
 const NO_JVM: Expected = Expected::Refused("is no HotSpot JVM");
 
@@ -34,11 +34,12 @@ pub(crate) fn states() -> Vec<State> {
 }
 
 fn shell(script: &str) -> Program {
-    Program::start(Command::new("sh").args(["-c", script]))
+    Program::start(mortal("sh").args(["-c", script]))
 }
 
 fn called_java() -> Result<Box<dyn Subject>, String> {
-    Ok(Box::new(Program::start(Command::new("sh").arg0("/opt/jdk/bin/java").args(["-c", ECHO]))))
+    let called_so = r#"exec -a /opt/jdk/bin/java sh -c "$0""#;
+    Ok(Box::new(Program::start(mortal("bash").args(["-c", called_so, ECHO]))))
 }
 
 fn stopped_shell() -> Result<Box<dyn Subject>, String> {
@@ -52,7 +53,7 @@ fn stopped_shell() -> Result<Box<dyn Subject>, String> {
 /// milliseconds to end by SIGQUIT, sleeps in between, and answers nobody any more.
 fn go() -> Result<Box<dyn Subject>, String> {
     let kubectl = std::env::var_os("JATTACH_KUBECTL").ok_or("JATTACH_KUBECTL names no kubectl")?;
-    let mut command = Command::new(kubectl);
+    let mut command = mortal(kubectl);
     command.args(["proxy", "--port=0", "--kubeconfig=/dev/null"]);
     // Where it is to die it tells all its goroutines.
     let mut proxy = Program::start(command.stderr(Stdio::null()));
@@ -181,7 +182,7 @@ impl Nginx {
              http {{ access_log off; {temporary} server {{ listen unix:{path}/socket; }} }}\n"
         );
         std::fs::write(&configuration, text).expect("written");
-        let mut child = Command::new(nginx)
+        let mut child = mortal(nginx)
             .args(["-e", "stderr", "-p"])
             .arg(folder.path())
             .arg("-c")

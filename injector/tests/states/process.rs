@@ -1,20 +1,22 @@
 //! What is done to any process, and seen of it from outside.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::process::Command;
 
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 pub(crate) fn send(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.cast_signed()), signal).expect("a process that was not waited for");
 }
 
-/// Has what is started from here on die of SIGQUIT where it does not handle it: a test that a shell has started in the
-/// background ignores that signal, and so would all that it starts.
-pub(crate) fn heed_wrong_signals() {
-    #[expect(unsafe_code, reason = "a handler could do anything; this is none")]
-    // SAFETY: no code of ours runs at the signal.
-    unsafe { signal(Signal::SIGQUIT, SigHandler::SigDfl) }.expect("a signal");
+/// A program that dies of SIGQUIT where it does not handle it: a test that a shell has started in the background ignores that
+/// signal, and so would all that it starts.
+pub(crate) fn mortal(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=QUIT").arg(program);
+    command
 }
 
 /// Stops a process, and waits until it stands still.
