@@ -227,8 +227,10 @@ impl Artefact {
         self.state().stopped.clone()
     }
 
+    /// Whether the dump is to go on.
+    ///
     /// # Errors
-    /// Why it does not, where the dump is to be stopped.
+    /// Why it is to be stopped.
     pub(crate) fn goes_on(&self) -> Result<(), Failure> {
         self.stopped().map_or(Ok(()), Err)
     }

@@ -38,7 +38,7 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
     let progress = |progress| desk.progress(progress);
     let order =
         Order { target: &job.target, live: wanted.live, redact: wanted.redact, survey: &survey, progress: &progress };
-    let outcome = artefact.stopped().map_or_else(|| dump::dump(&order, &artefact), Err);
+    let outcome = artefact.goes_on().and_then(|()| dump::dump(&order, &artefact));
     let outcome = outcome.map_err(|failure| job.explained(failure));
     if outcome.is_ok() {
         desk.progress(artefact.progress(Progress { phase: Phase::Sending, done: 0, total: 0, stalled: 0 }));
