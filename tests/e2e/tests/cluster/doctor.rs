@@ -5,6 +5,8 @@ use jattach_e2e::{Namespace, Ran, manifest};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
+use crate::targets::ended;
+
 /// The result of a check, by its name.
 #[track_caller]
 fn result(ran: &Ran, check: &str) -> String {
@@ -100,12 +102,7 @@ fn a_container_without_a_jvm_fails_at_the_jvm_and_nowhere_before() {
 #[test]
 fn a_pod_that_has_ended_is_a_finding_and_no_error() {
     let namespace = Namespace::new();
-    let mut pod = manifest::pod("x", &[manifest::restricted(manifest::java("app", &["-version"]))]);
-    pod["spec"]["restartPolicy"] = "Never".into();
-    namespace.create(&pod);
-    let pod = namespace.pod("x");
-    pod.wait_for("jsonpath={.status.phase}=Succeeded");
-    let ran = pod.jattach(["doctor"]).ended_with(3).prints("\nfail  target").prints("has ended");
+    let ran = ended(&namespace).jattach(["doctor"]).ended_with(3).prints("\nfail  target").prints("has ended");
     let _ = ran.prints("\nok    permissions").prints("because \"target\" failed");
     let _ = namespace.jattach(["pod/nobody", "doctor"]).ended_with(3).prints("\nfail  target").prints("not found");
 }

@@ -1,6 +1,6 @@
 //! TARGET and the selector.
 
-use jattach_e2e::{Namespace, manifest};
+use jattach_e2e::{Namespace, Pod, manifest};
 
 #[test]
 fn a_pod_may_be_named_in_three_ways() {
@@ -90,15 +90,20 @@ fn what_is_not_found_says_where_it_was_looked_for() {
     let _ = namespace.jattach(["svc/x", "ps"]).ended_with(2).says("\"svc\" is no kind of target");
 }
 
-#[test]
-fn a_pod_that_has_ended_is_no_target() {
-    let namespace = Namespace::new();
+/// A pod whose container has done what it was for.
+pub(crate) fn ended(namespace: &Namespace) -> Pod<'_> {
     let mut pod = manifest::pod("x", &[manifest::restricted(manifest::java("app", &["-version"]))]);
     pod["spec"]["restartPolicy"] = "Never".into();
     namespace.create(&pod);
     let pod = namespace.pod("x");
     pod.wait_for("jsonpath={.status.phase}=Succeeded");
-    let _ = pod.jattach(["threaddump"]).ended_with(3).explains().says("has ended");
+    pod
+}
+
+#[test]
+fn a_pod_that_has_ended_is_no_target() {
+    let namespace = Namespace::new();
+    let _ = ended(&namespace).jattach(["threaddump"]).ended_with(3).explains().says("has ended");
 }
 
 #[test]
