@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub(crate) use crate::cli::{DryRun, OutputFormat, PullPolicy};
+pub(crate) use crate::cli::flags::{DryRun, OutputFormat, PullPolicy};
 
 use crate::cli::{self, Raw, words};
 use crate::error::{Failure, Result};

@@ -24,7 +24,7 @@ pub use request::{Operation, Request};
 use request::{read_request, write_request};
 
 /// The version of this protocol. Two sides that differ do not talk: the client starts an injector of its own version.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// The most artefact bytes in one block, before compression.
 pub const MAX_BLOCK: usize = 1 << 20;
