@@ -1,0 +1,108 @@
+//! The flags that every command takes, in the groups in which the help shows them.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum};
+
+use super::positive;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub(crate) struct TargetFlags {
+    /// The target's namespace (default: the context's)
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The target's container (default: as kubectl chooses it)
+    #[arg(short, long, global = true, value_name = "CONTAINER")]
+    pub(crate) container: Option<String>,
+    /// The JVM's process id as the container sees it, where there are several
+    #[arg(long, global = true, value_name = "PID", value_parser = positive)]
+    pub(crate) pid: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionFlags {
+    /// The kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then the pod's service account)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<OsString>,
+    /// The kubeconfig context
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig cluster
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// The kubeconfig user
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The user, or system:serviceaccount:NAMESPACE:NAME, to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub(crate) impersonate: Option<String>,
+    /// A group to impersonate; may be given several times
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    pub(crate) impersonate_groups: Vec<String>,
+    /// The limit for a single API request: 5, 5s, 2m; 0 is none (default: 60s). The session with the JVM is not one
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) request_timeout: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Injector")]
+pub(crate) struct InjectorFlags {
+    /// The injector's image
+    #[arg(long, global = true, value_name = "REFERENCE", env = "KUBECTL_JATTACH_IMAGE", hide_env_values = true,
+          default_value = env!("JATTACH_IMAGE"))]
+    pub(crate) image: String,
+    /// When the node pulls it: Always, IfNotPresent, Never (default: the server's choice)
+    #[arg(long, global = true, value_name = "POLICY", hide_possible_values = true)]
+    pub(crate) image_pull_policy: Option<PullPolicy>,
+    /// Print the patch and send nothing (client), or have the server check it (server)
+    #[arg(long, global = true, value_name = "WHERE", require_equals = true)]
+    pub(crate) dry_run: Option<DryRun>,
+    /// How long the injector stays after its last job (default: 10m)
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) ttl: Option<String>,
+    /// Wait while the injector is busy with another job, instead of ending with exit code 9
+    #[arg(long, global = true)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputFlags {
+    /// json or yaml, for ps, doctor, verify, inspect, version and --dry-run
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) output: Option<OutputFormat>,
+    /// Say nothing on stderr but failures
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what is done, on stderr: kubectl's level (-v=6), or alone
+    #[arg(short, long = "v", global = true, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "4")]
+    pub(crate) verbosity: Option<u8>,
+    /// The limit for the whole command: 30s, 10m; 0 is none (default: none)
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullPolicy {
+    #[value(name = "Always")]
+    Always,
+    #[value(name = "IfNotPresent")]
+    IfNotPresent,
+    #[value(name = "Never")]
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Json,
+    Yaml,
+}
