@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// Show what a heap dump file holds: its classes, largest arrays and threads; needs no cluster
     #[command(override_usage = "kubectl jattach inspect [--top N] [-o json|yaml] FILE")]
     Inspect(Inspect),
+    /// Tell what an error's id means, and what helps; needs no cluster
+    #[command(override_usage = "kubectl jattach explain [-o json|yaml] [JAT-nnn]")]
+    Explain(Explain),
     /// Print the versions of the plugin and of its injector image
     #[command(override_usage = "kubectl jattach version [-o json|yaml]")]
     Version,
@@ -256,6 +259,13 @@ pub(crate) struct Inspect {
     /// How many classes, arrays and stacks to show
     #[arg(long, value_name = "N", value_parser = positive, default_value = "20")]
     pub(crate) top: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The id as an error shows it: JAT-012, or 12 (default: a list of all)
+    #[arg(value_name = "JAT-nnn")]
+    pub(crate) id: Option<String>,
 }
 
 fn positive(text: &str) -> Result<u32, &'static str> {

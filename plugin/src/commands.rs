@@ -4,6 +4,7 @@ mod answer;
 mod clean;
 mod doctor;
 mod dumpheap;
+mod explain;
 mod flags;
 mod inspect;
 mod inspectheap;
@@ -19,8 +20,9 @@ mod version;
 
 use jattach_protocol::message::{Operation, Request};
 
+use crate::catalogue::Id;
 use crate::client::Cluster;
-use crate::debugger::{self, Basis, Debugger};
+use crate::debugger::{self, Debugger};
 use crate::error::{Exit, Failure};
 use crate::options::{Action, Agent, Command, Options, OutputFormat};
 use crate::render::Notes;
@@ -57,6 +59,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let work = async {
         match command {
             Command::Version => version::run(&injector.image, output.format),
+            Command::Explain { id } => explain::run(id, output.format),
             Command::Verify { dump } => verify::run(dump, output).await,
             Command::Inspect { dump, top } => inspect::run(dump, top, output).await,
             Command::On(wish, action) => {
@@ -69,7 +72,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         match timeout {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-                Err(Failure::new(Exit::Other, format!("not done within {} s", limit.as_secs_f64()))
+                Err(Failure::new(Id::TimedOut, format!("not done within {} s", limit.as_secs_f64()))
                     .remedy("allow more with --timeout; what the JVM has begun goes on meanwhile")
                     .into())
             }),
@@ -156,13 +159,9 @@ async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
     }
     let (first, session) = open(context, &mut local).await?;
     let Err(error) = perform(context, &first, session, action, &mut local).await else { return Ok(()) };
-    let Some(identity) = session::fitting_identity(&error).filter(|_| first.basis != Basis::Exact) else {
+    let Some(identity) = session::fitting_identity(&error).filter(|_| !first.basis.is_final()) else {
         return Err(local.ended(explained(context, &first, action, error).await).into());
     };
-    notes.say(&format!(
-        "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
-        identity.uid, identity.gid
-    ));
     let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &first, notes).await?;
     let session = Session::open(cluster, &exact).await;
     match perform(context, &exact, session, action, &mut local).await {

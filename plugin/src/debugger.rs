@@ -56,7 +56,7 @@ pub(crate) async fn ensure(
     gone: &[String],
     notes: &Notes,
 ) -> Result<Debugger> {
-    let derived = security::derive(&target.pod, &target.container);
+    let derived = security::first(&target.pod, &target.container, injector)?;
     let mut candidates = reuse::candidates(&target.pod);
     candidates.retain(|candidate| !gone.contains(&candidate.name));
     ensure_as(cluster, target, candidates, injector, derived, notes).await
@@ -82,7 +82,7 @@ pub(crate) async fn ensure_exact(
     unfit: &Debugger,
     notes: &Notes,
 ) -> Result<Debugger> {
-    let exact = security::exact(&target.pod, &target.container, identity)?;
+    let exact = security::second(&target.pod, &target.container, identity, injector)?;
     // It has changed since it was resolved, by our own first container at least.
     let pod = target::pod(cluster, target.pod_name()).await?;
     if let Some(gone) = target::vanished(&pod, &target.container) {
@@ -96,6 +96,10 @@ pub(crate) async fn ensure_exact(
     let misled = candidates.iter().any(|candidate| is_unfit(candidate) && is_root(candidate.security_context.as_ref()));
     let usable = !(misled && is_root(Some(&exact.context)));
     candidates.retain(|candidate| usable && !is_unfit(candidate));
+    notes.say(&format!(
+        "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
+        identity.uid, identity.gid
+    ));
     ensure_as(cluster, target, candidates, injector, exact, notes).await
 }
 
@@ -107,7 +111,7 @@ async fn ensure_as(
     derived: security::Derived,
     notes: &Notes,
 ) -> Result<Debugger> {
-    let wanted = spec::container(injector, target, &derived.context);
+    let wanted = spec::container(injector, target, &derived.context)?;
     let debugger = |container: &EphemeralContainer, reused| Debugger {
         pod: target.pod_name().to_owned(),
         container: container.name.clone(),
@@ -115,14 +119,25 @@ async fn ensure_as(
         reused,
     };
     tracing::trace!(basis = ?derived.basis, context = ?derived.context, "security context");
-    if let Some(running) = reuse::find(cluster, target, &candidates, &wanted, derived.basis).await {
+    if let Some(running) = reuse::find(cluster, target, injector, &candidates, &wanted, derived.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
         return Ok(debugger(&running, true));
+    }
+    if let Some(excess) = security::excess(&target.pod, &target.container, &wanted) {
+        notes.say(&for_good(target.pod_name(), &excess));
     }
     let created = create::create(cluster, target, &wanted).await?;
     tracing::info!(container = %wanted.name, image = ?wanted.image, "created the injector's container");
     wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
     Ok(debugger(&wanted, false))
+}
+
+/// What a container that may do more than the target's means for its pod, whatever becomes of the command.
+fn for_good(pod: &str, excess: &str) -> String {
+    format!(
+        "The injector's container {excess}: asked for by name. It stays in pod/{pod}'s spec for as long as the pod lives, and \
+         Pod Security judges the whole pod: under a level that does not take it, no ephemeral container is admitted after it."
+    )
 }
 
 /// The pod's ephemeral containers.

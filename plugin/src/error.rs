@@ -7,6 +7,7 @@ use std::fmt;
 
 use jattach_protocol::Code;
 
+use crate::catalogue::Id;
 use crate::render::terminal;
 
 /// The exit codes of `kubectl jattach` (README, "Exit codes").
@@ -36,15 +37,6 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The exit code of that number; a number that is none of ours is [`Exit::Other`].
-    pub(crate) fn from_number(number: u8) -> Exit {
-        use Exit::{Attach, Busy, Injector, Interrupted, Jvm, Refused, Target, Transfer, Usage};
-        [Usage, Target, Refused, Injector, Attach, Jvm, Transfer, Busy, Interrupted]
-            .into_iter()
-            .find(|exit| *exit as u8 == number)
-            .unwrap_or(Exit::Other)
-    }
-
     /// How bad it is where several targets have failed, the worst first.
     pub(crate) fn rank(self) -> usize {
         use Exit::{Attach, Busy, Injector, Interrupted, Jvm, Other, Refused, Target, Transfer, Usage};
@@ -61,6 +53,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 /// A failure as a person reads it.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// By what docs/errors.md and `explain` know it.
+    pub(crate) id: Id,
     /// What the process ends with.
     pub(crate) exit: Exit,
     /// One sentence: what went wrong.
@@ -72,9 +66,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure with a cause alone.
-    pub(crate) fn new(exit: Exit, cause: impl Into<String>) -> Failure {
-        Failure { exit, cause: cause.into(), evidence: String::new(), remedy: String::new() }
+    /// A failure with a cause alone, of a kind or, where it has none of its own, with an exit code.
+    pub(crate) fn new(id: impl Into<Id>, cause: impl Into<String>) -> Failure {
+        let id = id.into();
+        Failure { id, exit: id.exit(), cause: cause.into(), evidence: String::new(), remedy: String::new() }
     }
 
     /// A command line that makes no sense.
@@ -107,8 +102,7 @@ impl From<jattach_protocol::Failure> for Failure {
             Code::TargetEnded if failure.remedy.is_empty() => ENDED.to_owned(),
             _ => failure.remedy,
         };
-        let exit = Exit::from_number(failure.code.exit_code());
-        Failure { exit, cause: failure.cause, evidence: failure.evidence, remedy }
+        Failure::new(failure.code, failure.cause).evidence(failure.evidence).remedy(remedy)
     }
 }
 
@@ -119,7 +113,7 @@ const ROWS: usize = 23;
 const CAUSE_ROWS: usize = 5;
 const REMEDY_ROWS: usize = 10;
 /// What stands before the first line of each part, and before the lines that follow it.
-const ERROR: &str = "error: ";
+const ERROR: &str = "error[JAT-000]: ";
 const EVIDENCE: &str = "  evidence: ";
 const REMEDY: &str = "  remedy: ";
 const INDENT: &str = "    ";
@@ -213,7 +207,7 @@ mod tests {
 
     /// How many rows a terminal of 80 columns needs for it.
     fn rows(failure: &Failure) -> usize {
-        let text = format!("error: {failure}");
+        let text = format!("{ERROR}{failure}");
         text.lines().map(|line| line.chars().count().div_ceil(80).max(1)).sum()
     }
 

@@ -1,5 +1,6 @@
 //! `kubectl jattach`: heap dumps, thread dumps and jcmd for a JVM in a pod that has no JDK.
 
+mod catalogue;
 mod census;
 mod cli;
 mod client;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
 
+use catalogue::Id;
 use error::{Exit, Failure};
 use options::Parsed;
 
@@ -73,12 +75,12 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(Silent(exit)) = error.downcast_ref() {
         return ExitCode::from(*exit as u8);
     }
-    let (text, exit) = match error.downcast_ref::<Failure>() {
-        Some(failure) => (failure.to_string(), failure.exit),
-        None => (render::terminal::printable(&format!("{error:#}")), Exit::Other),
+    let (text, id, exit) = match error.downcast_ref::<Failure>() {
+        Some(failure) => (failure.to_string(), failure.id, failure.exit),
+        None => (render::terminal::printable(&format!("{error:#}")), Id::Other, Exit::Other),
     };
     // A stderr that is gone leaves the exit code to speak.
-    let _ = writeln!(io::stderr(), "error: {text}");
+    let _ = writeln!(io::stderr(), "error[{id}]: {text}");
     ExitCode::from(exit as u8)
 }
 

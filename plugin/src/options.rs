@@ -2,6 +2,7 @@
 //! the rest of the plugin thinks in.
 
 mod dumpheap;
+mod injector;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,12 +10,14 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub(crate) use crate::cli::flags::{DryRun, OutputFormat, PullPolicy};
+pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy};
 
+use crate::catalogue::Id;
 use crate::cli::{self, Raw, words};
 use crate::error::{Failure, Result};
 use crate::target::{Wish, name};
 pub(crate) use dumpheap::{Destination, DumpHeap};
+pub(crate) use injector::Injector;
 
 /// A checked command line.
 #[derive(Debug)]
@@ -45,18 +48,6 @@ pub(crate) struct Connection {
     pub(crate) request_timeout: Option<Duration>,
 }
 
-/// Which injector, and how it behaves.
-#[derive(Clone, Debug)]
-pub(crate) struct Injector {
-    pub(crate) image: String,
-    pub(crate) pull_policy: Option<PullPolicy>,
-    pub(crate) dry_run: Option<DryRun>,
-    /// How long it stays after its last job.
-    pub(crate) ttl: Duration,
-    /// Whether to wait for another job's end.
-    pub(crate) wait: bool,
-}
-
 /// What is printed, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -70,8 +61,17 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) enum Command {
     Version,
-    Verify { dump: Input },
-    Inspect { dump: Input, top: usize },
+    /// One error of the catalogue, or `None` for all of them.
+    Explain {
+        id: Option<Id>,
+    },
+    Verify {
+        dump: Input,
+    },
+    Inspect {
+        dump: Input,
+        top: usize,
+    },
     On(Wish, Action),
 }
 
@@ -111,7 +111,6 @@ pub(crate) enum Agent {
     Upload(PathBuf),
 }
 
-const DEFAULT_TTL: Duration = Duration::from_secs(600);
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What became of the command line.
@@ -150,22 +149,14 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
     if let Some(namespace) = &connection.namespace {
         name::check("namespace", namespace)?;
     }
-    let injector = Injector {
-        image: image(raw.injector.image)?,
-        pull_policy: raw.injector.image_pull_policy,
-        dry_run: raw.injector.dry_run,
-        ttl: limit("--ttl", raw.injector.ttl, Some(DEFAULT_TTL))?.ok_or_else(|| {
-            Failure::usage("--ttl 0 would leave the injector for good").remedy("give a limit: --ttl 1h")
-        })?,
-        wait: raw.injector.wait,
-    };
+    let injector = Injector::check(raw.injector)?;
     let output =
         Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
     let timeout = limit("--timeout", raw.output.timeout, None)?;
     let is_aimed = target.is_some() || raw.selector.is_some();
     let command = match kind(raw.command)? {
-        Kind::Here(Command::Verify { .. } | Command::Inspect { .. }) if is_aimed => {
-            return Err(Failure::usage("verify and inspect read a file of this machine, and take no TARGET")
+        Kind::Here(Command::Verify { .. } | Command::Inspect { .. } | Command::Explain { .. }) if is_aimed => {
+            return Err(Failure::usage("verify, inspect and explain need no cluster, and take no TARGET")
                 .remedy(format!("{} verify FILE", cli::NAME)));
         }
         Kind::Here(command) => command,
@@ -178,7 +169,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
             if output.format.is_some() && !is_data {
                 return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
                     .remedy(
-                        "leave it out; -o json|yaml goes with ps, doctor, verify, inspect, version and --dry-run",
+                        "leave it out; -o json|yaml goes with ps, doctor, verify, inspect, explain, version and --dry-run",
                     ));
             }
             let wish = Wish::new(target, raw.selector, set(raw.target.container), raw.target.pid)?;
@@ -199,6 +190,10 @@ enum Kind {
 fn kind(command: cli::Command) -> Result<Kind> {
     Ok(Kind::There(match command {
         cli::Command::Version => return Ok(Kind::Here(Command::Version)),
+        cli::Command::Explain(explain) => {
+            let id = explain.id.as_deref().map(error_id).transpose()?;
+            return Ok(Kind::Here(Command::Explain { id }));
+        }
         cli::Command::Verify(verify) => return Ok(Kind::Here(Command::Verify { dump: input(verify.file) })),
         cli::Command::Inspect(inspect) => {
             let top = usize::try_from(inspect.top).unwrap_or(usize::MAX);
@@ -218,6 +213,13 @@ fn kind(command: cli::Command) -> Result<Kind> {
         cli::Command::Doctor(doctor) => Action::Doctor { fix_rbac: doctor.fix_rbac },
         cli::Command::Clean => Action::Clean,
     }))
+}
+
+fn error_id(id: &str) -> Result<Id> {
+    Id::parse(id).ok_or_else(|| {
+        Failure::usage(format!("there is no error {id}"))
+            .remedy(format!("{} explain lists them; an id looks like JAT-012", cli::NAME))
+    })
 }
 
 fn input(file: PathBuf) -> Input {
@@ -240,15 +242,6 @@ fn agent(agent: OsString, upload: bool) -> Result<Agent> {
     } else {
         Ok(Agent::Library(agent))
     }
-}
-
-fn image(image: String) -> Result<String> {
-    if image.trim().is_empty() || image.chars().any(char::is_whitespace) {
-        return Err(Failure::usage(format!("\"{image}\" is no image reference"))
-            .evidence("from --image or KUBECTL_JATTACH_IMAGE")
-            .remedy("give it as REGISTRY/NAME:TAG"));
-    }
-    Ok(image)
 }
 
 /// As for kubectl, an empty value is none: `-n "$NAMESPACE"` in a script counts only where the variable does.

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf, SimplexStream};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
+use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::debugger::{self, Debugger, SESSION};
 use crate::error::{Exit, Failure};
@@ -285,7 +286,7 @@ fn greet(hello: &Hello, container: &str) -> Result<(), Failure> {
     if hello.version == VERSION {
         return Ok(());
     }
-    Err(Failure::new(Exit::Injector, "the running injector is of another version")
+    Err(Failure::new(Id::Version, "the running injector is of another version")
         .evidence(format!("{container} is {}, protocol {}; we speak {VERSION}", hello.software, hello.version))
         .remedy("use the --image of this plugin's version (kubectl jattach version names it)"))
 }

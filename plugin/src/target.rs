@@ -1,6 +1,7 @@
 //! TARGET or a selector made into one pod and one container that an injector can join, or the reason why not.
 
 mod container;
+mod many;
 pub(crate) mod name;
 mod probes;
 mod refuse;
@@ -10,6 +11,7 @@ mod workload;
 use k8s_openapi::api::core::v1::Pod;
 
 pub(crate) use container::{candidates, identity_of, spec_of, status_of};
+pub(crate) use many::names;
 pub(crate) use probes::Budgets;
 pub(crate) use refuse::{refuses_other_os, refuses_static, vanished};
 pub(crate) use storage::{quantity, storage_limit};
@@ -139,7 +141,7 @@ pub(crate) async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes) -> Resul
         Name::Pod(name) => pod(cluster, name).await?,
         Name::Workload { kind, name } => workload::newest(cluster, *kind, name, notes).await?,
         Name::Selector(selector) => {
-            let what = format!("selector {selector}");
+            let what = workload::selected_by(selector);
             workload::choose(workload::list(cluster, selector).await?, &what, &namespace, notes)?
         }
     };

@@ -1,6 +1,7 @@
 //! The flags that every command takes, in the groups in which the help shows them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -65,12 +66,25 @@ pub(crate) struct InjectorFlags {
     /// Wait while the injector is busy with another job, instead of ending with exit code 9
     #[arg(long, global = true)]
     pub(crate) wait: bool,
+    /// What the injector may do: auto (what the target may), restricted, baseline (what these Pod Security levels take),
+    /// general (auto and SYS_PTRACE), sysadmin (privileged) (default: auto)
+    #[arg(long, global = true, value_name = "PROFILE", hide_possible_values = true)]
+    pub(crate) profile: Option<Profile>,
+    /// The user that the injector runs as (default: the target's)
+    #[arg(long, global = true, value_name = "UID")]
+    pub(crate) run_as_user: Option<u32>,
+    /// The group that the injector runs as (default: the target's)
+    #[arg(long, global = true, value_name = "GID")]
+    pub(crate) run_as_group: Option<u32>,
+    /// A partial container in YAML or JSON to merge over the injector's, as for kubectl debug
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) custom: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputFlags {
-    /// json or yaml, for ps, doctor, verify, inspect, version and --dry-run
+    /// json or yaml, for ps, doctor, verify, inspect, explain, version and --dry-run
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Option<OutputFormat>,
     /// Say nothing on stderr but failures
@@ -93,6 +107,18 @@ pub(crate) enum PullPolicy {
     IfNotPresent,
     #[value(name = "Never")]
     Never,
+}
+
+/// What the injector's container may do; the names are those of `kubectl debug`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// What the target may, and no more.
+    #[default]
+    Auto,
+    Restricted,
+    Baseline,
+    General,
+    Sysadmin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

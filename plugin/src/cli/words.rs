@@ -256,13 +256,14 @@ impl Scan {
         };
         match first {
             "help" => match self.plain.get(1) {
-                Some(topic) if !self.flags.is_command(topic) => {
-                    Err(Failure::usage(format!("no help on \"{}\"", topic.to_string_lossy()))
-                        .remedy(format!("the commands are {}, verify, inspect, version", self.flags.on_targets())))
-                }
+                Some(topic) if !self.flags.is_command(topic) => Err(Failure::usage(format!(
+                    "no help on \"{}\"",
+                    topic.to_string_lossy()
+                ))
+                .remedy(format!("the commands are {}, verify, inspect, explain, version", self.flags.on_targets()))),
                 topic => Ok(Some(help(topic.cloned()))),
             },
-            "version" | "verify" | "inspect" => {
+            "version" | "verify" | "inspect" | "explain" => {
                 self.plain.remove(0);
                 Ok(Some(std::mem::take(self).without_target(first)))
             }

@@ -102,7 +102,7 @@ orders! {
     version_flag: "--version" => " | version";
     a_dump_of_this_machine: "verify x.hprof -o json" => " | verify --output=json -- x.hprof";
     a_dump_from_a_pipe: "inspect --top 3 -" => " | inspect --top=3 -- -";
-    a_reserved_word_of_a_later_version: "explain x" => "\"explain\" is no command of this version";
+    a_reserved_word_of_a_later_version: "image x" => "\"image\" is no command of this version";
     a_reserved_word_with_a_selector_is_left_to_clap: "-l a=b verify" => " | --selector=a=b verify";
 
     flags_without_a_target: "-n shop" => "no TARGET";

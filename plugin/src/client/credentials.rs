@@ -3,7 +3,8 @@
 use kube::config::{AuthInfo, AuthProviderConfig, ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 use crate::options::Connection;
 
 /// Makes kube send what kubectl would send. `terminal`: whether a person can be asked on stdin.
@@ -106,7 +107,7 @@ pub(super) fn impersonate(user: &mut AuthInfo, connection: &Connection) -> Resul
 }
 
 fn unusable(cause: String) -> Failure {
-    Failure::new(Exit::Other, cause)
+    Failure::new(Id::NoCredentials, cause)
 }
 
 #[cfg(test)]

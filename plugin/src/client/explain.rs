@@ -11,7 +11,8 @@ use std::time::Duration;
 use kube::core::Status;
 
 use super::Place;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 pub(crate) use transport::no_client;
 
@@ -83,11 +84,12 @@ impl CallError {
                 kube::Error::Api(status) => refusal(status, call, place),
                 other => transport::failure(other, &place.server),
             },
-            CallError::TimedOut(limit) => {
-                Failure::new(Exit::Other, format!("the API server did not answer within {} s", limit.as_secs_f64()))
-                    .evidence(format!("{call} at {}", place.server))
-                    .remedy("check the connection, or allow more with --request-timeout")
-            }
+            CallError::TimedOut(limit) => Failure::new(
+                Id::RequestTimedOut,
+                format!("the API server did not answer within {} s", limit.as_secs_f64()),
+            )
+            .evidence(format!("{call} at {}", place.server))
+            .remedy("check the connection, or allow more with --request-timeout"),
         }
     }
 }
@@ -97,28 +99,28 @@ fn refusal(status: &Status, call: &Call, place: &Place) -> Failure {
     let Call { verb, resource, name } = call;
     let Place { namespace, server } = place;
     match status.code {
-        401 => Failure::new(Exit::Refused, "the API server does not accept these credentials")
+        401 => Failure::new(Id::NoLogin, "the API server does not accept these credentials")
             .evidence(format!("{server} answered 401 {}", status.message))
             .remedy("log in again as for kubectl (kubectl auth whoami shows as whom), or choose another --user or --context"),
         403 => forbidden(status, call, namespace),
         404 if status.message.contains("could not find the requested resource") => {
-            Failure::new(Exit::Other, format!("this cluster knows no {resource}"))
+            Failure::new(Id::NoSuchResource, format!("this cluster knows no {resource}"))
                 .evidence(format!("{server} answered 404 {}", status.message))
                 .remedy("Kubernetes 1.25 or newer is needed")
         }
-        404 => Failure::new(Exit::Target, format!("{} \"{name}\" not found in namespace \"{namespace}\"", singular(resource)))
+        404 => Failure::new(Id::NotFound, format!("{} \"{name}\" not found in namespace \"{namespace}\"", singular(resource)))
             .evidence(format!("the API server says: {}", status.message))
             .remedy("look for it in another namespace (-n) or cluster (--context)"),
-        429 | 503 | 504 => Failure::new(Exit::Other, "the API server is overloaded or not ready")
+        429 | 503 | 504 => Failure::new(Id::Overloaded, "the API server is overloaded or not ready")
             .evidence(answer(status))
             .remedy("try again in a while"),
-        500.. => Failure::new(Exit::Other, format!("the API server failed to {verb} {resource}"))
+        500.. => Failure::new(Id::ServerFailed, format!("the API server failed to {verb} {resource}"))
             .evidence(answer(status))
             .remedy(format!(
                 "try again; if it stays so, kubectl -n {namespace} describe pod and the logs of the API server and of the \
                  node's kubelet tell more"
             )),
-        _ => Failure::new(Exit::Other, format!("the API server refuses to {verb} {resource}"))
+        _ => Failure::new(Id::ServerRefused, format!("the API server refuses to {verb} {resource}"))
             .evidence(answer(status))
             .remedy("add -v=6 to see the request; kubectl version shows whether the server is 1.25 or newer"),
     }
@@ -130,13 +132,16 @@ fn forbidden(status: &Status, call: &Call, namespace: &str) -> Failure {
     }
     let message = &status.message;
     if let Some((_, quota)) = message.split_once("exceeded quota: ") {
-        return Failure::new(Exit::Refused, format!("a quota of namespace \"{namespace}\" is used up"))
+        return Failure::new(Id::Quota, format!("a quota of namespace \"{namespace}\" is used up"))
             .evidence(quota)
             .remedy(format!("kubectl -n {namespace} describe quota; ask for more, or free some"));
     }
-    Failure::new(Exit::Refused, format!("an admission rule of the cluster refuses to {} {}", call.verb, call.resource))
-        .evidence(message)
-        .remedy("show this to whoever runs the cluster")
+    Failure::new(
+        Id::AdmissionRule,
+        format!("an admission rule of the cluster refuses to {} {}", call.verb, call.resource),
+    )
+    .evidence(message)
+    .remedy("show this to whoever runs the cluster")
 }
 
 /// `422 Invalid: Pod "x" is invalid: …`.

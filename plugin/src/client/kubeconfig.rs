@@ -9,7 +9,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext}
 use secrecy::ExposeSecret;
 
 use super::{credentials, proxy};
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 use crate::options::Connection;
 
 /// What makes a container one with a service account, for kubectl.
@@ -229,7 +230,7 @@ fn names_of(files: &[PathBuf]) -> String {
 }
 
 fn broken(cause: String) -> Failure {
-    Failure::new(Exit::Other, cause)
+    Failure::new(Id::Kubeconfig, cause)
 }
 
 #[cfg(test)]

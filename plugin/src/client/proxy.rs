@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 use http::Uri;
 
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 
 /// The proxy for a server, given the cluster's `proxy-url` and a way to read the environment.
 pub(super) fn for_server(
@@ -33,8 +34,7 @@ pub(super) fn for_server(
 }
 
 fn parse(text: &str, from: &str) -> Result<Uri> {
-    let unusable =
-        |cause: String| Failure::new(Exit::Other, cause).evidence(format!("{from} is {}", without_user(text)));
+    let unusable = |cause: String| Failure::new(Id::Proxy, cause).evidence(format!("{from} is {}", without_user(text)));
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     // socks5h resolves names at the proxy, which is what this client does for socks5 too.
     let with_scheme = with_scheme.replacen("socks5h://", "socks5://", 1);

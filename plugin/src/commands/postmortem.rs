@@ -7,6 +7,7 @@ use jattach_protocol::message::TOLD_TO_END;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::Context;
+use crate::catalogue::Id;
 use crate::debugger::Debugger;
 use crate::error::{ENDED, Exit, Failure};
 use crate::target;
@@ -87,7 +88,7 @@ fn restarted(status: &ContainerStatus) -> String {
 /// How the stream broke tells nothing then that the target's end does not.
 fn ended(failure: &Failure, fate: &str) -> Failure {
     tracing::info!(%failure, "the stream broke");
-    Failure::new(Exit::Target, "the target ended").evidence(fate).remedy(ENDED)
+    Failure::new(Id::TargetEnded, "the target ended").evidence(fate).remedy(ENDED)
 }
 
 /// How the injector's own container ended, if it did.

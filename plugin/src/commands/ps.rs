@@ -6,7 +6,8 @@ use jattach_protocol::message::{Jvm, Operation};
 use serde::Serialize;
 
 use super::Context;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::options::OutputFormat;
 use crate::receive;
 use crate::render::document::document;
@@ -53,7 +54,7 @@ fn show(jvms: &[Jvm], format: Option<OutputFormat>, target: &Target, to: &mut im
         None => print(&table(&rows), to)?,
     }
     if rows.is_empty() {
-        return Err(Failure::new(Exit::Target, format!("no JVM runs in container \"{}\"", target.container))
+        return Err(Failure::new(Id::NoJvm, format!("no JVM runs in container \"{}\"", target.container))
             .evidence(candidates(&target.pod))
             .remedy("name the container that runs it with -c"));
     }
@@ -89,6 +90,7 @@ fn table(rows: &[Row<'_>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     fn target() -> Target {
         let pod =

@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::EphemeralContainer;
 use kube::core::Status;
 
+use crate::catalogue::Id;
 use crate::client::explain::answer;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::target::Target;
 
 /// The refusal, if it is one of these.
@@ -29,27 +30,26 @@ fn pod_security(violation: &str, target: &Target, container: &EphemeralContainer
     let found = found.replace("), ", ")\n");
     let level = level.trim_matches('"');
     let namespace = &target.namespace;
-    let remedy = if found.contains(&format!("\"{}\"", container.name)) {
-        format!(
+    let (id, remedy) = if found.contains(&format!("\"{}\"", container.name)) {
+        let remedy = format!(
             "the target itself asks for more than {level} allows: run in a namespace whose level fits it, or have \
                  its label pod-security.kubernetes.io/enforce changed (kubectl get namespace {namespace} --show-labels)"
-        )
+        );
+        (Id::PodSecurity, remedy)
     } else {
-        "an earlier debug container of this pod breaks the level, and none can be removed: attach to another replica, or \
-         restart the pod".to_owned()
+        let remedy = "an earlier debug container of this pod breaks the level, and none can be removed: attach to another replica, or \
+         restart the pod".to_owned();
+        (Id::OlderContainer, remedy)
     };
-    Failure::new(
-        Exit::Refused,
-        format!("Pod Security \"{level}\" of namespace \"{namespace}\" refuses the injector's container"),
-    )
-    .evidence(found)
-    .remedy(remedy)
+    Failure::new(id, format!("Pod Security \"{level}\" of namespace \"{namespace}\" refuses the injector's container"))
+        .evidence(found)
+        .remedy(remedy)
 }
 
 /// `"name" denied the request: why`.
 fn webhook_denial(webhook: &str, target: &Target) -> Failure {
     let (name, why) = webhook.split_once(" denied the request: ").unwrap_or((webhook, ""));
-    Failure::new(Exit::Refused, format!("the cluster's admission webhook {name} refuses the injector's container"))
+    Failure::new(Id::Webhook, format!("the cluster's admission webhook {name} refuses the injector's container"))
         .evidence(why)
         .remedy(format!(
             "show it to whoever runs the cluster, with: kubectl jattach -n {} pod/{} ps --dry-run=client -o yaml",
@@ -65,16 +65,19 @@ fn invalid(status: &Status, target: &Target) -> Failure {
     let causes: Vec<String> = causes.map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
     let evidence = if causes.is_empty() { answer(status) } else { causes.join("\n") };
     if status.message.contains("static pods") {
-        return Failure::new(Exit::Target, format!("pod/{pod} is a static pod, which takes no ephemeral containers"))
+        return Failure::new(Id::StaticPod, format!("pod/{pod} is a static pod, which takes no ephemeral containers"))
             .evidence(evidence)
             .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)");
     }
     if evidence.contains("targetContainerName") {
-        return Failure::new(Exit::Target, format!("pod/{pod} has no container \"{}\" any more", target.container))
-            .evidence(evidence)
-            .remedy("name one of its containers with -c");
+        return Failure::new(
+            Id::NoContainerAnyMore,
+            format!("pod/{pod} has no container \"{}\" any more", target.container),
+        )
+        .evidence(evidence)
+        .remedy("name one of its containers with -c");
     }
-    Failure::new(Exit::Injector, format!("pod/{pod} cannot take the injector's container"))
+    Failure::new(Id::InvalidContainer, format!("pod/{pod} cannot take the injector's container"))
         .evidence(evidence)
         .remedy("check --image and the pod's security context; --dry-run=client -o yaml shows what is sent")
 }

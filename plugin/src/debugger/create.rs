@@ -32,8 +32,8 @@ pub(crate) async fn dry_run(
     injector: &Injector,
     answered_by: DryRun,
 ) -> Result<Value> {
-    let derived = security::derive(&target.pod, &target.container);
-    let mut container = spec::container(injector, target, &derived.context);
+    let derived = security::first(&target.pod, &target.container, injector)?;
+    let mut container = spec::container(injector, target, &derived.context)?;
     if answered_by == DryRun::Server {
         let pod = send(cluster, target, &container, true).await?;
         if let Some(made) = super::ephemeral(&pod).find(|made| made.name == container.name) {

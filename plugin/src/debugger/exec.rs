@@ -3,9 +3,10 @@
 use kube::api::{AttachParams, AttachedProcess};
 
 use super::Debugger;
+use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError, answer};
 use crate::client::{Cluster, Place};
-use crate::error::{Exit, Failure, Result};
+use crate::error::{Failure, Result};
 
 /// kube's pipes hold 1 KiB unless told otherwise. The server sends at most 32 KiB a frame; a pipe that takes many keeps
 /// the socket read while a block is being written to disk.
@@ -44,11 +45,11 @@ pub(super) fn explain(error: &CallError, call: &Call, container: &str, place: &P
         Some(status)
             if status.message.contains("container not found") || status.message.contains("is not valid for pod") =>
         {
-            Failure::new(Exit::Injector, format!("the injector \"{container}\" of pod/{pod} has ended"))
+            Failure::new(Id::InjectorEnded, format!("the injector \"{container}\" of pod/{pod} has ended"))
                 .evidence(answer(status))
                 .remedy("try again: a new one is started")
         }
-        None if upgrade(error) => Failure::new(Exit::Other, "the way to the API server does not take WebSockets")
+        None if upgrade(error) => Failure::new(Id::NoWebSockets, "the way to the API server does not take WebSockets")
             .evidence(error_chain(error))
             .remedy("a proxy or load balancer before it has to pass Upgrade: websocket on"),
         _ => error.explain(call, place),

@@ -5,7 +5,7 @@ use kube::core::Status;
 use serde_json::{Value, json};
 
 use crate::client::explain::CallError;
-use crate::options::Injector;
+use crate::options::{Injector, Profile};
 use crate::target::Target;
 
 /// A recording by its name.
@@ -64,5 +64,15 @@ pub(super) fn patched(recording: &Value) -> EphemeralContainer {
 /// The options that name an injector.
 pub(super) fn injector(image: &str) -> Injector {
     let ttl = std::time::Duration::from_secs(600);
-    Injector { image: image.to_owned(), pull_policy: None, dry_run: None, ttl, wait: false }
+    Injector {
+        image: image.to_owned(),
+        pull_policy: None,
+        dry_run: None,
+        ttl,
+        wait: false,
+        profile: Profile::Auto,
+        run_as_user: None,
+        run_as_group: None,
+        custom: None,
+    }
 }

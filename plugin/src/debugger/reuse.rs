@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Basis, create, ephemeral, security, spec};
 use crate::client::Cluster;
+use crate::options::Injector;
 use crate::target::{Target, status_of};
 
 /// The names of the pod's running injectors, ours by name and command whatever their image.
@@ -29,11 +30,12 @@ pub(super) fn candidates(pod: &Pod) -> Vec<&EphemeralContainer> {
 pub(super) async fn find(
     cluster: &Cluster,
     target: &Target,
+    injector: &Injector,
     candidates: &[&EphemeralContainer],
     wanted: &EphemeralContainer,
     basis: Basis,
 ) -> Option<EphemeralContainer> {
-    if let Some(found) = match_any(candidates, wanted, target, basis) {
+    if let Some(found) = match_any(candidates, wanted, target, injector, basis) {
         return Some(found);
     }
     if candidates.is_empty() {
@@ -48,16 +50,17 @@ fn match_any(
     candidates: &[&EphemeralContainer],
     wanted: &EphemeralContainer,
     target: &Target,
+    injector: &Injector,
     basis: Basis,
 ) -> Option<EphemeralContainer> {
-    let exact = candidates.iter().find(|candidate| is_exact(candidate, wanted, target));
+    let exact = candidates.iter().find(|candidate| is_exact(candidate, target, injector));
     let first = candidates.iter().find(|candidate| equal(candidate, wanted));
-    // Where the wanted one is exact itself, another exact one belongs to another JVM.
-    exact.filter(|_| basis != Basis::Exact).or(first).map(|found| (*found).clone())
+    // Where the wanted one is exact itself, or has ids that the user chose, another exact one belongs to another JVM.
+    exact.filter(|_| !basis.is_final()).or(first).map(|found| (*found).clone())
 }
 
-/// Whether the candidate is what [`security::exact`] gives for the non-root ids that it runs as itself.
-fn is_exact(candidate: &EphemeralContainer, wanted: &EphemeralContainer, target: &Target) -> bool {
+/// Whether the candidate is what [`security::second`] gives for the non-root ids that it runs as itself.
+fn is_exact(candidate: &EphemeralContainer, target: &Target, injector: &Injector) -> bool {
     let context = candidate.security_context.as_ref();
     let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
     let (Some(uid), Some(gid)) =
@@ -66,8 +69,9 @@ fn is_exact(candidate: &EphemeralContainer, wanted: &EphemeralContainer, target:
         return false;
     };
     let identity = Identity { uid, gid, capabilities: 0 };
-    let Ok(exact) = security::exact(&target.pod, &target.container, identity) else { return false };
-    uid != 0 && equal(candidate, &EphemeralContainer { security_context: Some(exact.context), ..wanted.clone() })
+    let exact = security::second(&target.pod, &target.container, identity, injector)
+        .and_then(|exact| spec::container(injector, target, &exact.context));
+    uid != 0 && exact.is_ok_and(|exact| equal(candidate, &exact))
 }
 
 /// Whether the two are the same but for their names.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::debugger::recorded::{injector, target};
+use crate::options::Profile;
 use serde_json::json;
 
 const IMAGE: &str = "ghcr.io/kubectl-jattach/injector:0.1.0";
@@ -25,13 +26,23 @@ fn with(target: &Target, containers: &[(EphemeralContainer, bool)]) -> Pod {
 }
 
 fn wanted(target: &Target) -> EphemeralContainer {
-    let context = security::derive(&target.pod, &target.container).context;
-    spec::container(&injector(IMAGE), target, &context)
+    wanted_by(&injector(IMAGE), target)
+}
+
+fn wanted_by(injector: &Injector, target: &Target) -> EphemeralContainer {
+    let context = security::first(&target.pod, &target.container, injector).unwrap().context;
+    spec::container(injector, target, &context).unwrap()
+}
+
+/// The container for a JVM that runs as what the pod does not tell.
+fn exact(target: &Target, identity: Identity) -> EphemeralContainer {
+    let context = security::second(&target.pod, "app", identity, &injector(IMAGE)).unwrap().context;
+    spec::container(&injector(IMAGE), target, &context).unwrap()
 }
 
 /// The name of what would be reused without asking the server.
 fn found(target: &Target, pod: &Pod, wanted: &EphemeralContainer) -> Option<String> {
-    match_any(&candidates(pod), wanted, target, Basis::Reported).map(|container| container.name)
+    match_any(&candidates(pod), wanted, target, &injector(IMAGE), Basis::Reported).map(|container| container.name)
 }
 
 fn planted(change: impl FnOnce(&mut EphemeralContainer)) -> Option<String> {
@@ -121,8 +132,7 @@ fn the_exact_container_for_another_uid_goes_before_the_first_that_did_not_fit() 
     let target = target("pod-get-root");
     let first = wanted(&target);
     let identity = Identity { uid: 1000, gid: 1000, capabilities: 0 };
-    let context = security::exact(&target.pod, "app", identity).unwrap().context;
-    let exact = spec::container(&injector(IMAGE), &target, &context);
+    let exact = exact(&target, identity);
     let pod = with(&target, &[(first, true), (exact.clone(), true)]);
     assert_eq!(found(&target, &pod, &wanted(&target)), Some(exact.name));
 }
@@ -130,12 +140,22 @@ fn the_exact_container_for_another_uid_goes_before_the_first_that_did_not_fit() 
 #[test]
 fn an_exact_container_of_another_jvm_is_not_taken_for_the_exact_one_that_is_wanted() {
     let target = target("pod-get-root");
-    let of = |uid| {
-        let identity = Identity { uid, gid: uid, capabilities: 0 };
-        spec::container(&injector(IMAGE), &target, &security::exact(&target.pod, "app", identity).unwrap().context)
-    };
+    let of = |uid| exact(&target, Identity { uid, gid: uid, capabilities: 0 });
     let other = of(1000);
-    let candidates = [&other];
-    assert!(match_any(&candidates, &of(2000), &target, Basis::Exact).is_none());
-    assert_eq!(match_any(&candidates, &of(1000), &target, Basis::Exact).unwrap().name, other.name);
+    let found = |wanted: &EphemeralContainer, basis| match_any(&[&other], wanted, &target, &injector(IMAGE), basis);
+    assert!(found(&of(2000), Basis::Exact).is_none());
+    assert_eq!(found(&of(1000), Basis::Exact).unwrap().name, other.name);
+    // Nor for the one whose ids the user has chosen.
+    assert!(found(&wanted(&target), Basis::Asked).is_none());
+}
+
+#[test]
+fn one_of_another_profile_is_not_taken() {
+    let target = target("pod-get-user");
+    let of = |profile| wanted_by(&Injector { profile, ..injector(IMAGE) }, &target);
+    let profiles = [Profile::Auto, Profile::General, Profile::Sysadmin];
+    for (running, wanted) in profiles.iter().flat_map(|one| profiles.map(|other| (*one, other))) {
+        let pod = with(&target, &[(of(running), true)]);
+        assert_eq!(found(&target, &pod, &of(wanted)).is_some(), running == wanted, "{running:?} {wanted:?}");
+    }
 }

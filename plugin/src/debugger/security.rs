@@ -1,5 +1,6 @@
 //! The injector's security context: no more than the target has, and no less than it takes to attach to it. Pure
-//! functions of the pod, and of what the injector has read of the JVM ([`exact`]).
+//! functions of the pod, of what the injector has read of the JVM ([`exact`]), and of what its user asks for by name
+//! ([`profile`]).
 //!
 //! The kernel lets the injector look into the JVM's process only if uid and gid are the same and the JVM's permitted
 //! capabilities are a subset of the injector's (`ptrace(2)`, "Ptrace access mode checking"); the JVM takes requests only
@@ -7,6 +8,7 @@
 
 mod capabilities;
 mod exact;
+mod profile;
 
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, Capabilities, Container, Pod, PodSecurityContext, SELinuxOptions, SeccompProfile, SecurityContext,
@@ -14,7 +16,8 @@ use k8s_openapi::api::core::v1::{
 
 use crate::target::{identity_of, spec_of};
 use capabilities::Set;
-pub(crate) use exact::exact;
+use exact::exact;
+pub(crate) use profile::{excess, first, second};
 
 /// A uid that no image is likely to run as: for a first look where the API shows no uid. It may read /proc/PID/status.
 const UNKNOWN_UID: i64 = 65532;
@@ -30,6 +33,15 @@ pub(crate) enum Basis {
     Unknown,
     /// The injector read them from the JVM's process.
     Exact,
+    /// The user has given them.
+    Asked,
+}
+
+impl Basis {
+    /// Whether no other ids are to be tried, whatever the injector finds.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Basis::Exact | Basis::Asked)
+    }
 }
 
 /// A security context, and how sure it is that it fits.
@@ -40,7 +52,7 @@ pub(crate) struct Derived {
 }
 
 /// The security context for a container of a pod, by what the API shows of it.
-pub(crate) fn derive(pod: &Pod, container: &str) -> Derived {
+fn derive(pod: &Pod, container: &str) -> Derived {
     let view = View::of(pod, container);
     if let Some(user) = identity_of(pod, container) {
         return Derived { context: view.context(user.uid, user.gid), basis: Basis::Reported };

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use k8s_openapi::api::core::v1::{EphemeralContainer, SecurityContext};
 
+use crate::error::Result;
 use crate::options::{Injector, PullPolicy};
 use crate::target::Target;
 
@@ -20,13 +21,16 @@ const RANDOM: usize = 5;
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// The container, with a new name.
-pub(super) fn container(injector: &Injector, target: &Target, context: &SecurityContext) -> EphemeralContainer {
+///
+/// # Errors
+/// A usage failure where the user's part of it does not go with ours.
+pub(super) fn container(injector: &Injector, target: &Target, context: &SecurityContext) -> Result<EphemeralContainer> {
     let policy = |policy| match policy {
         PullPolicy::Always => "Always",
         PullPolicy::IfNotPresent => "IfNotPresent",
         PullPolicy::Never => "Never",
     };
-    EphemeralContainer {
+    let container = EphemeralContainer {
         name: new_name(),
         image: Some(injector.image.clone()),
         image_pull_policy: injector.pull_policy.map(|wanted| policy(wanted).to_owned()),
@@ -34,6 +38,10 @@ pub(super) fn container(injector: &Injector, target: &Target, context: &Security
         target_container_name: Some(target.container.clone()),
         security_context: Some(context.clone()),
         ..EphemeralContainer::default()
+    };
+    match &injector.custom {
+        Some(custom) => custom.over(&container),
+        None => Ok(container),
     }
 }
 

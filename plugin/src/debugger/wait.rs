@@ -10,6 +10,7 @@ use kube::api::{WatchEvent, WatchParams};
 use tokio::time::Instant;
 
 use super::events;
+use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError};
 use crate::client::{Cluster, Place};
 use crate::error::{Exit, Failure, Result};
@@ -152,7 +153,8 @@ impl Waiting<'_> {
     async fn too_late(&self, limit: Duration) -> Failure {
         let name = self.target.pod_name();
         let node = self.target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node");
-        let failure = Failure::new(Exit::Injector, format!("the injector did not start within {} s", limit.as_secs()));
+        let failure =
+            Failure::new(Id::StartTimedOut, format!("the injector did not start within {} s", limit.as_secs()));
         let evidence = match &self.doubt {
             Some(doubt) => doubt.text(),
             None => events::warnings(self.cluster, self.target, self.container).await,

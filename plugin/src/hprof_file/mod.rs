@@ -15,7 +15,8 @@ use flate2::bufread::MultiGzDecoder;
 
 pub(crate) use pass::{Broken, Pass, read};
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::options::Input;
 
 /// How a dump is packed.
@@ -163,7 +164,7 @@ fn head(from: &mut impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Other, format!("{name} cannot be read"))
+    Failure::new(Id::CannotRead, format!("{name} cannot be read"))
         .evidence(error.to_string())
         .remedy("name the file of a heap dump, or - for stdin")
 }
@@ -171,6 +172,7 @@ fn unreadable(name: &str, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     #[test]
     fn how_a_dump_is_packed_is_told_from_its_first_bytes() {

@@ -21,10 +21,13 @@ pub(crate) fn document(value: &impl Serialize, format: OutputFormat) -> Result<S
     })
 }
 
-/// What a YAML document holds.
-#[cfg(test)]
-pub(crate) fn read<T: serde::de::DeserializeOwned>(yaml: &str) -> std::result::Result<T, String> {
-    serde_yaml::from_str(yaml).map_err(|error| error.to_string())
+/// What a document in JSON or YAML holds.
+///
+/// # Errors
+/// The parser's words.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    // YAML holds nearly all of JSON, and not the tabs that it may be indented with.
+    serde_json::from_str(text).or_else(|_| serde_yaml::from_str(text)).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

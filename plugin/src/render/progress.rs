@@ -15,14 +15,16 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     template: Cell<&'static str>,
     shown: bool,
+    /// Whether the line is one among others, which stays when this is dropped.
+    among_others: bool,
 }
 
-const TICK: Duration = Duration::from_millis(120);
+pub(super) const TICK: Duration = Duration::from_millis(120);
 
 // The phase takes what is left of the line and is cut there: a line that wraps is drawn anew below itself at each tick.
-const KNOWN: &str = "{spinner} {wide_msg}  {bytes} of about {total_bytes}  {rate}  {elapsed}{room}";
-const UNKNOWN: &str = "{spinner} {wide_msg}  {bytes}  {rate}  {elapsed}{room}";
-const PHASE: &str = "{spinner} {wide_msg}  {elapsed}{room}";
+const KNOWN: &str = "{spinner} {prefix}{wide_msg}  {bytes} of about {total_bytes}  {rate}  {elapsed}{room}";
+const UNKNOWN: &str = "{spinner} {prefix}{wide_msg}  {bytes}  {rate}  {elapsed}{room}";
+const PHASE: &str = "{spinner} {prefix}{wide_msg}  {elapsed}{room}";
 
 /// What stands for `{room}`: two columns, and the cursor before them. The terminal writes its `^C` there; behind the last
 /// column that would begin a new line, and the one above could not be taken away any more.
@@ -43,7 +45,13 @@ impl Progress {
     fn on(target: ProgressDrawTarget, shown: bool) -> Progress {
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(style(PHASE));
-        Progress { bar, template: Cell::new(PHASE), shown }
+        Progress { bar, template: Cell::new(PHASE), shown, among_others: false }
+    }
+
+    /// On a line of a board.
+    pub(super) fn of_line(bar: ProgressBar) -> Progress {
+        bar.set_style(style(PHASE));
+        Progress { bar, template: Cell::new(PHASE), shown: false, among_others: true }
     }
 
     /// What happens now. It may come from the injector: control characters are shown. A phase counts its own bytes.
@@ -63,22 +71,27 @@ impl Progress {
         self.bar.set_message(one_line(message));
     }
 
-    /// Takes the line away, for who asks something.
+    /// Takes the line away, for who asks something. A board takes its lines away itself.
     pub(crate) fn leave(&self) {
-        self.bar.finish_and_clear();
+        if !self.among_others {
+            self.bar.finish_and_clear();
+        }
     }
 
     /// Brings the line back.
     pub(crate) fn come_back(&self) {
+        if self.among_others {
+            return;
+        }
         self.bar.reset();
         if self.shown {
             self.bar.enable_steady_tick(TICK);
         }
     }
 
-    /// Writes something else to the terminal without tearing the line.
+    /// Writes something else to the terminal without tearing the line; the notes of a board see to that themselves.
     pub(crate) fn aside(&self, write: impl FnOnce()) {
-        self.bar.suspend(write);
+        if self.among_others { write() } else { self.bar.suspend(write) }
     }
 
     /// How many bytes have arrived in this phase, and how many are expected, where that is known: 0 is not.
@@ -114,8 +127,17 @@ pub(crate) fn size(bytes: u64) -> String {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if !self.among_others {
+            self.bar.finish_and_clear();
+        }
     }
+}
+
+/// A line for a board that begins with `name`.
+pub(super) fn bar(name: &str) -> ProgressBar {
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+        .with_style(style(PHASE))
+        .with_prefix(printable(name))
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -2,7 +2,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 
 /// Writes a whole text to `to`, which is standard output except in tests.
 ///
@@ -20,7 +21,7 @@ pub(crate) fn heard(written: io::Result<()>) -> Result<bool> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(Exit::Other, "cannot write to standard output")
+        Err(error) => Err(Failure::new(Id::CannotWrite, "cannot write to standard output")
             .evidence(error.to_string())
             .remedy("see that there is space where it goes, or send it elsewhere")),
     }

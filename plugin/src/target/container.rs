@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, LinuxContainerUser, Pod};
 
-use super::no_target;
-use crate::error::Result;
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 use crate::render::Notes;
 
 /// kubectl reads it for logs and exec, too.
@@ -21,7 +21,9 @@ pub(crate) enum Kind {
 pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<String> {
     let names = names(pod);
     if let Some(wanted) = wanted {
-        let refused = |cause| no_target(cause).evidence(candidates(pod)).remedy("name one of them with -c");
+        let refused = |cause: String| {
+            Failure::new(Id::NoSuchContainer, cause).evidence(candidates(pod)).remedy("name one of them with -c")
+        };
         return match names.iter().find(|(name, _)| *name == wanted) {
             Some((_, Kind::Ephemeral)) => Err(refused(format!("container \"{wanted}\" is an ephemeral container"))),
             Some(_) => Ok(wanted.to_owned()),
@@ -36,10 +38,11 @@ pub(super) fn choose(pod: &Pod, wanted: Option<&str>, notes: &Notes) -> Result<S
         notes.say(&format!("Default container name \"{named}\" not found in pod {}", name_of(pod)));
     }
     let Some((first, _)) = names.iter().find(|(_, kind)| *kind == Kind::Main) else {
-        return Err(no_target(format!("pod/{} has no containers", name_of(pod))).remedy("name another pod"));
+        return Err(Failure::new(Id::NoSuchContainer, format!("pod/{} has no containers", name_of(pod)))
+            .remedy("name another pod"));
     };
     if names.iter().filter(|(_, kind)| *kind != Kind::Ephemeral).count() > 1 {
-        notes.say(&format!("Defaulted container \"{first}\" out of: {}", list(&names)));
+        notes.say_once(&format!("Defaulted container \"{first}\" out of: {}", list(&names)));
     }
     Ok((*first).to_owned())
 }

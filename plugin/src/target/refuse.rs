@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::container::{name_of, status_of};
-use super::no_target;
+use crate::catalogue::Id;
 use crate::error::{Failure, Result};
 
 /// The kubelet marks the pods that it reads from files with it; the API server calls them mirror pods.
@@ -13,7 +13,7 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 pub(super) fn pod(pod: &Pod) -> Result<()> {
     let name = name_of(pod);
     if let Some(since) = &pod.metadata.deletion_timestamp {
-        return Err(no_target(format!("pod/{name} is being deleted"))
+        return Err(Failure::new(Id::PodDeleted, format!("pod/{name} is being deleted"))
             .evidence(format!("metadata.deletionTimestamp is {}", since.0))
             .remedy("name a pod that stays"));
     }
@@ -24,11 +24,11 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
     if phase == "Running" || (phase == "Pending" && init_runs(pod)) {
         return Ok(());
     }
-    let cause = match phase {
-        "Succeeded" | "Failed" => format!("pod/{name} has ended: it runs no JVM any more"),
-        _ => format!("pod/{name} is not running yet"),
+    let (id, cause) = match phase {
+        "Succeeded" | "Failed" => (Id::PodEnded, format!("pod/{name} has ended: it runs no JVM any more")),
+        _ => (Id::PodNotRunning, format!("pod/{name} is not running yet")),
     };
-    Err(no_target(cause)
+    Err(Failure::new(id, cause)
         .evidence(phase_evidence(pod, phase))
         .remedy(format!("kubectl -n {} describe pod {name} says why", namespace_of(pod))))
 }
@@ -37,9 +37,12 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
 pub(crate) fn refuses_static(pod: &Pod) -> Option<Failure> {
     let is_static = pod.metadata.annotations.iter().flatten().any(|(key, _)| key == MIRROR);
     is_static.then(|| {
-        no_target(format!("pod/{} is a static pod, which takes no ephemeral containers", name_of(pod)))
-            .evidence(format!("annotation {MIRROR}"))
-            .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)")
+        Failure::new(
+            Id::StaticPod,
+            format!("pod/{} is a static pod, which takes no ephemeral containers", name_of(pod)),
+        )
+        .evidence(format!("annotation {MIRROR}"))
+        .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)")
     })
 }
 
@@ -47,7 +50,7 @@ pub(crate) fn refuses_static(pod: &Pod) -> Option<Failure> {
 pub(crate) fn refuses_other_os(pod: &Pod) -> Option<Failure> {
     let evidence = windows(pod)?;
     Some(
-        no_target(format!("pod/{} runs on Windows; the injector is a Linux program", name_of(pod)))
+        Failure::new(Id::Windows, format!("pod/{} runs on Windows; the injector is a Linux program", name_of(pod)))
             .evidence(evidence)
             .remedy("use jcmd inside the container"),
     )
@@ -73,11 +76,12 @@ fn is_crashing(status: &ContainerStatus) -> bool {
 
 fn not_running(pod: &Pod, container: &str, crashing: bool, evidence: String) -> Failure {
     let name = name_of(pod);
-    let failure = no_target(if crashing {
-        format!("container \"{container}\" of pod/{name} is crashing: it waits for its next start")
+    let (id, cause) = if crashing {
+        (Id::Crashing, format!("container \"{container}\" of pod/{name} is crashing: it waits for its next start"))
     } else {
-        format!("container \"{container}\" of pod/{name} does not run")
-    });
+        (Id::ContainerNotRunning, format!("container \"{container}\" of pod/{name} does not run"))
+    };
+    let failure = Failure::new(id, cause);
     let logs = format!("kubectl -n {} logs {name} -c {container}", namespace_of(pod));
     let remedy = if crashing {
         format!("{logs} --previous says why; attach while it is up")

@@ -68,6 +68,35 @@ impl Kind {
 
 /// The newest ready pod of a workload.
 pub(super) async fn newest(cluster: &Cluster, kind: Kind, name: &str, notes: &Notes) -> Result<Pod> {
+    let Owner { what, selector, ended } = owner(cluster, kind, name).await?;
+    let pods = list(cluster, &selector).await?;
+    if let Some(end) = ended
+        && !pods.iter().any(is_running)
+    {
+        return Err(no_target(format!("{what} has ended: its pods run no JVM any more"))
+            .evidence(end)
+            .remedy("start the job again and name it while it runs"));
+    }
+    choose(pods, &what, cluster.namespace(), notes)
+}
+
+/// All pods of a workload, and what it is, for a person.
+pub(super) async fn pods(cluster: &Cluster, kind: Kind, name: &str) -> Result<(String, Vec<Pod>)> {
+    let Owner { what, selector, .. } = owner(cluster, kind, name).await?;
+    Ok((what, list(cluster, &selector).await?))
+}
+
+/// What the API server says of a workload.
+struct Owner {
+    /// `deployment/x`.
+    what: String,
+    /// What selects its pods.
+    selector: String,
+    /// How it has ended, if it is a job that has.
+    ended: Option<String>,
+}
+
+async fn owner(cluster: &Cluster, kind: Kind, name: &str) -> Result<Owner> {
     let what = format!("{}/{name}", kind.singular());
     let call = Call::get(kind.resource(), name);
     let mut ended = None;
@@ -84,19 +113,15 @@ pub(super) async fn newest(cluster: &Cluster, kind: Kind, name: &str, notes: &No
             job.spec.and_then(|spec| spec.selector)
         }
     };
-    let selector = selector.as_ref().map(selector_text).filter(|selector| !selector.is_empty());
-    let Some(selector) = selector else {
-        return Err(no_target(format!("{what} selects no pods")).remedy("name a pod: pod/x"));
-    };
-    let pods = list(cluster, &selector).await?;
-    if let Some(end) = ended
-        && !pods.iter().any(is_running)
-    {
-        return Err(no_target(format!("{what} has ended: its pods run no JVM any more"))
-            .evidence(end)
-            .remedy("start the job again and name it while it runs"));
+    match selector.as_ref().map(selector_text).filter(|selector| !selector.is_empty()) {
+        Some(selector) => Ok(Owner { what, selector, ended }),
+        None => Err(no_target(format!("{what} selects no pods")).remedy("name a pod: pod/x")),
     }
-    choose(pods, &what, cluster.namespace(), notes)
+}
+
+/// How a selector is named to a person.
+pub(super) fn selected_by(selector: &str) -> String {
+    format!("selector {selector}")
 }
 
 /// The pods that a selector selects.
@@ -135,7 +160,7 @@ pub(super) fn choose(pods: Vec<Pod>, what: &str, namespace: &str, notes: &Notes)
     Ok(pod)
 }
 
-fn none_running(what: &str, namespace: &str, seen: &[String]) -> Failure {
+pub(super) fn none_running(what: &str, namespace: &str, seen: &[String]) -> Failure {
     if seen.is_empty() {
         return no_target(format!("{what} has no pods in namespace \"{namespace}\""))
             .remedy("look for it in another namespace (-n) or cluster (--context)");

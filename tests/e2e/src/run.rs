@@ -326,7 +326,7 @@ impl Ran {
     /// If it does not.
     #[track_caller]
     pub fn explains(self) -> Ran {
-        let places = ["error: ", "evidence: ", "remedy: "].map(|label| self.stderr.find(label));
+        let places = ["error[JAT-", "evidence: ", "remedy: "].map(|label| self.stderr.find(label));
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{self}");
         assert!(self.stderr.lines().count() <= 24, "more than a screen\n{self}");
         assert!(!self.stderr.contains("ErrorResponse") && !self.stderr.contains("Some("), "{self}");

@@ -3,7 +3,8 @@
 use kube::core::Status;
 
 use super::Call;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 /// Everything that the plugin may need, as one Role.
 const ROLE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/deploy/role.yaml");
@@ -78,7 +79,7 @@ impl Missing {
         let who = if user.is_empty() { "your user".to_owned() } else { format!("\"{user}\"") };
         let verbs_text = verbs.replace(',', " and ");
         let place = if *cluster_wide { "the cluster".to_owned() } else { format!("namespace \"{namespace}\"") };
-        Failure::new(Exit::Refused, format!("{who} may not {verbs_text} {resource} in {place}"))
+        Failure::new(Id::NoPermission, format!("{who} may not {verbs_text} {resource} in {place}"))
             .evidence(format!("the API server says: {}", message.trim()))
             .remedy(self.remedy())
     }

@@ -5,7 +5,8 @@ use std::error::Error;
 use kube::client::AuthError;
 use kube::config::ExecConfig;
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 const INSTALL: &str = "install it, and see that it is on the PATH";
 
@@ -13,13 +14,13 @@ const INSTALL: &str = "install it, and see that it is on the PATH";
 pub(crate) fn no_client(error: &kube::Error, server: &str, plugin: Option<&ExecConfig>) -> Failure {
     if let (Some(AuthError::AuthExecStart(error)), Some(plugin)) = (find(error), plugin) {
         let command = plugin.command.as_deref().unwrap_or_default();
-        return Failure::new(Exit::Other, "no credentials for the API server")
+        return Failure::new(Id::NoCredentials, "no credentials for the API server")
             .evidence(format!("the credential plugin {command} cannot be started: {error}"))
             .remedy(plugin.install_hint.as_deref().unwrap_or(INSTALL));
     }
     match error {
         kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) => {
-            Failure::new(Exit::Other, "the certificates or the key in the kubeconfig cannot be used")
+            Failure::new(Id::Kubeconfig, "the certificates or the key in the kubeconfig cannot be used")
                 .evidence(root_cause(error))
                 .remedy("a key has to be PEM without a passphrase (PKCS#8, PKCS#1 or SEC1), beside its certificate")
         }
@@ -34,30 +35,30 @@ pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
     }
     let chain = root_cause(error);
     let lower = chain.to_ascii_lowercase();
-    let other = |cause: &str| Failure::new(Exit::Other, cause).evidence(format!("{server}: {chain}"));
+    let of = |id: Id, cause: &str| Failure::new(id, cause).evidence(format!("{server}: {chain}"));
     if let Some((_, alert)) = lower.split_once("received fatal alert: ") {
         return ended_by_alert(alert).evidence(format!("{server}: {chain}"));
     }
     if lower.contains("certificate") || lower.contains("unknownissuer") {
-        return other("the API server's certificate is not trusted").remedy(
+        return of(Id::ServerCertificate, "the API server's certificate is not trusted").remedy(
             "check certificate-authority and tls-server-name of the kubeconfig's cluster; kubectl version shows whether \
              kubectl trusts it",
         );
     }
     if lower.contains("dns error") || lower.contains("lookup") {
-        return other("the API server's name is not known")
+        return of(Id::UnknownHost, "the API server's name is not known")
             .remedy("check the network, the VPN and the cluster's server address");
     }
     if lower.contains("tunnel") || lower.contains("proxy") || lower.contains("socks") {
-        return other("the proxy does not lead to the API server")
+        return of(Id::Proxy, "the proxy does not lead to the API server")
             .remedy("check proxy-url of the kubeconfig's cluster, HTTPS_PROXY and NO_PROXY");
     }
     if matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) {
-        return Failure::new(Exit::Other, "what answers is no Kubernetes API server")
+        return Failure::new(Id::NoApiServer, "what answers is no Kubernetes API server")
             .evidence(server)
             .remedy("check the cluster's server address, and that no login page stands before it");
     }
-    other("the API server cannot be reached").remedy("kubectl version shows whether kubectl reaches it")
+    of(Id::Unreachable, "the API server cannot be reached").remedy("kubectl version shows whether kubectl reaches it")
 }
 
 /// The server ends the handshake and says why, with an alert of RFC 8446, section 6.2, in lower case. rustls writes them
@@ -65,12 +66,12 @@ pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
 fn ended_by_alert(alert: &str) -> Failure {
     let of_certificate = ["unknownca", "accessdenied", "decrypterror"];
     if alert.contains("certificate") || of_certificate.iter().any(|known| alert.starts_with(known)) {
-        return Failure::new(Exit::Refused, "the server does not accept the client certificate").remedy(
+        return Failure::new(Id::ClientCertificate, "the server does not accept the client certificate").remedy(
             "renew client-certificate and client-key of the kubeconfig's user (log in again as for kubectl); a load \
              balancer that asks for certificates of its own needs one it knows",
         );
     }
-    Failure::new(Exit::Other, "the server ends the TLS handshake").remedy(
+    Failure::new(Id::Handshake, "the server ends the TLS handshake").remedy(
         "check the cluster's server address and tls-server-name, that TLS 1.2 or newer is spoken there, and whether \
              the server wants a client certificate: some end it so without one",
     )
@@ -78,7 +79,7 @@ fn ended_by_alert(alert: &str) -> Failure {
 
 /// kube's own texts for these hold the plugin's output, and so a token: only its stderr is shown.
 fn credentials(error: &AuthError) -> Failure {
-    let failure = Failure::new(Exit::Other, "no credentials for the API server");
+    let failure = Failure::new(Id::NoCredentials, "no credentials for the API server");
     match error {
         AuthError::AuthExecRun { out, .. } => failure
             .evidence(format!(
@@ -130,6 +131,7 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
     use std::io;
 
     #[test]

@@ -3,9 +3,10 @@
 use k8s_openapi::apimachinery::pkg::version::Info;
 
 use super::report::Verdict;
+use crate::catalogue::Id;
 use crate::client::Place;
 use crate::client::explain::{Call, CallError};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 /// Ephemeral containers are stable from here on.
 const OLDEST: u32 = 25;
@@ -27,7 +28,7 @@ fn known(info: &Info, server: &str) -> Verdict {
     let version = &info.git_version;
     match minor(info) {
         Some(minor) if info.major == "1" && minor < OLDEST => {
-            Failure::new(Exit::Other, format!("{server} is {version}, and too old for ephemeral containers"))
+            Failure::new(Id::NoSuchResource, format!("{server} is {version}, and too old for ephemeral containers"))
                 .remedy(format!("Kubernetes 1.{OLDEST} or newer is needed"))
                 .into()
         }
@@ -43,6 +44,7 @@ fn minor(info: &Info) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
     use kube::core::Status;
 
     fn place() -> Place {

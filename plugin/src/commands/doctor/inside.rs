@@ -6,7 +6,7 @@ use jattach_protocol::Identity;
 use jattach_protocol::message::{Jvm, Operation};
 
 use super::super::{Context, Local, open, postmortem};
-use crate::debugger::{self, Basis, Debugger};
+use crate::debugger::{self, Debugger};
 use crate::error::{Exit, Failure};
 use crate::receive;
 use crate::session::{self, Session};
@@ -43,7 +43,7 @@ pub(super) async fn look(context: &Context) -> Result<Seen, Unseen> {
         Ok(seen) => return Ok(seen),
         Err(failed) => failed,
     };
-    let Some(identity) = session::fitting_identity(&error).filter(|_| first.basis != Basis::Exact) else {
+    let Some(identity) = session::fitting_identity(&error).filter(|_| !first.basis.is_final()) else {
         return Err(explained(context, &first, error).await);
     };
     let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &first, notes).await;

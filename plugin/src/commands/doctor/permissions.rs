@@ -5,9 +5,10 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::PostParams;
 
 use super::report::Verdict;
+use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::client::explain::Call;
-use crate::error::{Exit, Failure, Result};
+use crate::error::{Failure, Result};
 
 /// A verb on a resource of the target's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,7 +104,7 @@ impl Missing {
         // Servers differ in which of the two they ask for.
         let cannot_exec = EXEC.iter().all(|right| missing.contains(right));
         if missing.contains(&GET) || missing.contains(&PATCH) || cannot_exec {
-            return Failure::new(Exit::Refused, text).remedy(REMEDY).into();
+            return Failure::new(Id::NoPermission, text).remedy(REMEDY).into();
         }
         Verdict::warn(text, REMEDY)
     }
@@ -129,6 +130,7 @@ impl Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
     use crate::render::document::read;
     use serde_json::Value;
 

@@ -5,6 +5,7 @@ use jattach_protocol::message::Jvm;
 use super::check::Check;
 use super::inside::Seen;
 use super::report::{Report, Verdict};
+use crate::catalogue::Id;
 use crate::error::{Exit, Failure};
 use crate::target::{Target, candidates};
 
@@ -60,11 +61,11 @@ fn identity(seen: &Seen, meant: &[&Jvm]) -> Verdict {
 fn jvm(meant: &[&Jvm], target: &Target) -> Verdict {
     match meant {
         [] if target.pid.is_some() => {
-            Failure::new(Exit::Target, format!("process {} is no JVM", target.pid.unwrap_or_default()))
+            Failure::new(Id::NoJvm, format!("process {} is no JVM", target.pid.unwrap_or_default()))
                 .remedy("leave --pid out to see the JVMs of the container")
                 .into()
         }
-        [] => Failure::new(Exit::Target, format!("no JVM runs in container \"{}\"", target.container))
+        [] => Failure::new(Id::NoJvm, format!("no JVM runs in container \"{}\"", target.container))
             .evidence(candidates(&target.pod))
             .remedy("name the container that runs it with -c")
             .into(),

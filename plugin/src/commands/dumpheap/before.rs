@@ -10,6 +10,7 @@ use jattach_protocol::message::{Form, Operation, Redact, Request, Survey};
 
 use super::blocking;
 use super::fetch::Errand;
+use crate::catalogue::Id;
 use crate::commands::waiting;
 use crate::error::{Exit, Failure};
 use crate::receive::dump::{self, Room};
@@ -133,7 +134,7 @@ impl Outlook {
     fn objection(&self) -> Option<Failure> {
         if let Some(room) = self.room.filter(|room| !room.is_enough()) {
             return Some(
-                Failure::new(Exit::Other, "there may be too little room here for the heap dump")
+                Failure::new(Id::NoRoomHere, "there may be too little room here for the heap dump")
                     .evidence(format!("it may take {}, and {} are free", size(room.needed), size(room.free)))
                     .remedy("give a FILE on a disk with more room, or --yes to try it all the same"),
             );
@@ -141,7 +142,7 @@ impl Outlook {
         // Whatever --max-pause is: a JVM that is told to stop goes on walking its heap.
         let limit = self.budgets.liveness.filter(|limit| self.pause > *limit)?;
         Some(
-            Failure::new(Exit::Other, "the pause may last until the kubelet kills the container")
+            Failure::new(Id::TooLongPause, "the pause may last until the kubelet kills the container")
                 .evidence(format!("about {}, and its liveness probe allows {} s", seconds(self.pause), limit.as_secs()))
                 .remedy(if self.live {
                     "--yes to go ahead, --all to do without a garbage collection; or raise the probe's failureThreshold"

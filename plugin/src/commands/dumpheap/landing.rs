@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::blocking;
 use super::kept::Kept;
+use crate::catalogue::Id;
 use crate::commands::Context;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::options::{Destination, DumpHeap};
 use crate::receive::dump::{self, DumpFile, Files, Record, Source, Wanted};
 use crate::render::Notes;
@@ -75,7 +76,7 @@ impl<'c> To<'c> {
             }
             Earlier::WholeOfAnother(record, why) => {
                 complete(file, *record, &path, &context.notes).await?;
-                return Err(Failure::new(Exit::Usage, format!("{} exists", path.display()))
+                return Err(Failure::new(Id::FileExists, format!("{} exists", path.display()))
                     .evidence(format!("it was an earlier dump's that was all here: {why}"))
                     .remedy("give another FILE, or --force to replace it"));
             }
@@ -241,6 +242,7 @@ mod tests {
     use jattach_protocol::message::{Form, Redact};
 
     use super::*;
+    use crate::error::Exit;
     use crate::receive::dump::Format;
     use crate::receive::dump::tests::sealed;
 

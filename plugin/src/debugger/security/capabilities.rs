@@ -105,6 +105,10 @@ impl Set {
         Set(self.0 & !other.0)
     }
 
+    pub(super) fn has(self, name: &str) -> bool {
+        self.with(name) == self
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }

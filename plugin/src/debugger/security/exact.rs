@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::capabilities::Set;
 use super::{Basis, Derived, View};
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 use crate::target::identity_of;
 
 /// What there is to do where the injector says what cannot be.
@@ -17,14 +18,14 @@ const DISTRUST: &str = "trust nothing that runs in this container: it may speak 
 /// # Errors
 /// Exit code 6 for an identity that nothing in the container can have, and for one that takes capabilities which the
 /// container has not by the pod's spec.
-pub(crate) fn exact(pod: &Pod, container: &str, identity: Identity) -> Result<Derived> {
+pub(super) fn exact(pod: &Pod, container: &str, identity: Identity) -> Result<Derived> {
     let view = View::of(pod, container);
     let (uid, gid) = (i64::from(identity.uid), i64::from(identity.gid));
     let permitted = Set::from_bits(identity.capabilities);
     if (uid == 0 || !permitted.is_empty())
         && let Some(confined) = confined(&view, identity_of(pod, container).map(|user| user.uid))
     {
-        return Err(Failure::new(Exit::Attach, "the injector says that the JVM runs as what it cannot be")
+        return Err(Failure::new(Id::MoreThanTarget, "the injector says that the JVM runs as what it cannot be")
             .evidence(format!("uid {uid} with {permitted}, in a container {confined}"))
             .remedy(DISTRUST));
     }
@@ -77,10 +78,13 @@ fn refuse_more(view: &View<'_>, container: &str, identity: Identity, needed: Set
         )
     };
     let Identity { uid, gid, .. } = identity;
-    Err(Failure::new(Exit::Attach, format!("the injector would need what the target's container has not: {lacking}"))
-        .evidence(format!(
-            "the injector says that the JVM runs as {uid}:{gid} with {permitted}; by the pod's spec container {container} \
+    Err(Failure::new(
+        Id::MoreThanTarget,
+        format!("the injector would need what the target's container has not: {lacking}"),
+    )
+    .evidence(format!(
+        "the injector says that the JVM runs as {uid}:{gid} with {permitted}; by the pod's spec container {container} \
              has {bound}"
-        ))
-        .remedy(remedy))
+    ))
+    .remedy(remedy))
 }

@@ -3,7 +3,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting, Pod};
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::target::{self, Target, status_of};
 
 /// What is to be done about a container.
@@ -50,8 +51,8 @@ pub(super) fn judge(pod: &Pod, target: &Target, container: &str, image: &str) ->
 fn waiting_for(waiting: &ContainerStateWaiting, target: &Target, image: &str) -> Verdict {
     let reason = waiting.reason.as_deref().unwrap_or_default();
     let message = waiting.message.as_deref().unwrap_or_default();
-    let failed = |cause: String, remedy: String| {
-        Verdict::Failed(Failure::new(Exit::Injector, cause).evidence(evidence(reason, message)).remedy(remedy))
+    let failed = |id: Id, cause: String, remedy: String| {
+        Verdict::Failed(Failure::new(id, cause).evidence(evidence(reason, message)).remedy(remedy))
     };
     match reason {
         "" | "ContainerCreating" | "PodInitializing" => Verdict::Wait,
@@ -59,17 +60,20 @@ fn waiting_for(waiting: &ContainerStateWaiting, target: &Target, image: &str) ->
             Verdict::Doubt(Doubt { reason: reason.to_owned(), message: message.to_owned() })
         }
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
-            failed(format!("the node cannot pull the injector's image {image}"), pull_remedy(message))
+            failed(Id::ImagePull, format!("the node cannot pull the injector's image {image}"), pull_remedy(message))
         }
         "ErrImageNeverPull" => failed(
+            Id::ImageNeverPull,
             format!("the injector's image {image} is not on the node, and the pull policy is Never"),
             "load it onto the node, or allow pulling: --image-pull-policy IfNotPresent".to_owned(),
         ),
         "InvalidImageName" | "ImageInspectError" => failed(
+            Id::ImageInvalid,
             format!("the injector's image {image} is no image that the node can use"),
             "give another reference with --image".to_owned(),
         ),
         "CreateContainerConfigError" => failed(
+            Id::ContainerConfig,
             "the node refuses the injector container's configuration".to_owned(),
             "--dry-run=client -o yaml shows what was sent; the pod's own securityContext is inherited".to_owned(),
         ),
@@ -77,6 +81,7 @@ fn waiting_for(waiting: &ContainerStateWaiting, target: &Target, image: &str) ->
             Verdict::Failed(target_gone(target, evidence(reason, message)))
         }
         "CreateContainerError" | "RunContainerError" | "StartError" => failed(
+            Id::ContainerStart,
             "the node cannot start the injector's container".to_owned(),
             format!("check that {image} is the injector's image, and made for the node's architecture"),
         ),
@@ -123,7 +128,7 @@ fn is_target_gone(message: &str) -> bool {
 
 fn target_gone(target: &Target, evidence: String) -> Failure {
     let (pod, container) = (target.pod_name(), &target.container);
-    Failure::new(Exit::Target, format!("container \"{container}\" of pod/{pod} ended while the injector started"))
+    Failure::new(Id::TargetEnded, format!("container \"{container}\" of pod/{pod} ended while the injector started"))
         .evidence(evidence)
         .remedy(format!(
             "kubectl -n {} logs {pod} -c {container} --previous says why; try again when it runs",
@@ -142,7 +147,7 @@ fn ended_at_once(pod: &Pod, target: &Target, ended: &ContainerStateTerminated) -
     if restarted || target::vanished(pod, &target.container).is_some() {
         return target_gone(target, evidence);
     }
-    Failure::new(Exit::Injector, "the injector ended as soon as it had started")
+    Failure::new(Id::InjectorEndedAtOnce, "the injector ended as soon as it had started")
         .evidence(evidence)
         .remedy("check that --image is the injector's image and of this plugin's version (kubectl jattach version)")
 }

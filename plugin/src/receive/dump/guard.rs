@@ -6,7 +6,8 @@ use std::path::Path;
 use jattach_protocol::message::Form;
 
 use super::format::Format;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 /// How often it is looked, in bytes of the dump.
 const LOOK: u64 = 256 << 20;
@@ -103,7 +104,7 @@ impl Guard {
     }
 
     fn full(&self, free: u64, total: u64) -> Failure {
-        Failure::new(Exit::Other, "the heap dump would fill the disk")
+        Failure::new(Id::NoRoomHere, "the heap dump would fill the disk")
             .evidence(format!(
                 "{} MiB have come, and {} MiB of {} MiB are free",
                 self.written >> 20,

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::record::Record;
+use crate::catalogue::Id;
 use crate::error::{Exit, Failure};
 
 /// What follows on FILE.part: the record, the second stream, and a dump that is being compressed as a whole.
@@ -279,7 +280,7 @@ fn link(part: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn exists(path: &Path) -> Failure {
-    Failure::new(Exit::Usage, format!("{} exists", path.display()))
+    Failure::new(Id::FileExists, format!("{} exists", path.display()))
         .remedy("give another FILE, or --force to replace it")
 }
 
@@ -291,7 +292,7 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
         }
         _ => "give a FILE on a disk with room for the dump, or `-` to stream it to stdout",
     };
-    Failure::new(Exit::Other, format!("cannot write {}", path.display())).evidence(error.to_string()).remedy(remedy)
+    Failure::new(Id::CannotWrite, format!("cannot write {}", path.display())).evidence(error.to_string()).remedy(remedy)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::guard::Guard;
 use super::join;
 use super::record::patches;
 use super::tail::{self, END};
+use crate::catalogue::Id;
 use crate::error::{Exit, Failure};
 
 /// Standard output, or what stands for it in a test.
@@ -130,13 +131,13 @@ impl<W: Write + Send + 'static> Place for Pipe<W> {
 }
 
 fn refused(error: &io::Error) -> Failure {
-    Failure::new(Exit::Other, "cannot write to standard output")
+    Failure::new(Id::CannotWrite, "cannot write to standard output")
         .evidence(error.to_string())
         .remedy("see that its reader takes all of it, or give a FILE")
 }
 
 fn full(error: &io::Error) -> Failure {
-    Failure::new(Exit::Other, "no room for what has to wait before it goes to standard output")
+    Failure::new(Id::NoRoomHere, "no room for what has to wait before it goes to standard output")
         .evidence(format!("{}: {error}", std::env::temp_dir().display()))
         .remedy("name a directory with room for the dump in TMPDIR, or give a FILE")
 }

@@ -1,0 +1,174 @@
+//! What the user asks for instead of what the target has: a profile and ids. Pure functions of the pod and of the options.
+//! The profiles are those of `kubectl debug` (`pkg/cmd/debug/profiles.go` of kubectl), over what [`derive`] gives.
+
+use jattach_protocol::Identity;
+use k8s_openapi::api::core::v1::{AppArmorProfile, Capabilities, EphemeralContainer, Pod, SecurityContext};
+
+use super::capabilities::{Set, bare};
+use super::{Basis, Derived, View, derive, exact};
+use crate::error::{Exit, Failure, Result};
+use crate::options::{Injector, Profile};
+
+/// What the Pod Security level `baseline` lets a container add.
+const BASELINE: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// The first container's security context: by what the API shows of the target, the user's ids, and the profile.
+///
+/// # Errors
+/// Exit code 6 where the profile rules out what the target runs as.
+pub(crate) fn first(pod: &Pod, container: &str, injector: &Injector) -> Result<Derived> {
+    let view = View::of(pod, container);
+    let derived = with_ids(&view, derive(pod, container), injector);
+    let shaped = shape(&view, derived.context, injector.profile).ok_or_else(|| no_root(container))?;
+    let basis = if injector.has_own_ids() { Basis::Asked } else { derived.basis };
+    Ok(Derived { context: shaped, basis })
+}
+
+/// The second container's: for what the injector has read of the JVM, and the profile.
+///
+/// # Errors
+/// Those of [`exact`], and exit code 6 where the profile rules out what the JVM runs as.
+pub(crate) fn second(pod: &Pod, container: &str, identity: Identity, injector: &Injector) -> Result<Derived> {
+    let view = View::of(pod, container);
+    let derived = exact(pod, container, identity)?;
+    let context = shape(&view, derived.context, injector.profile).ok_or_else(|| no_root(container))?;
+    let lacking = Set::from_bits(identity.capabilities).without(given(&context));
+    if lacking.is_empty() {
+        return Ok(Derived { context, basis: derived.basis });
+    }
+    Err(Failure::new(Exit::Attach, format!("the JVM has capabilities that the profile leaves out: {lacking}"))
+        .evidence(format!("the injector says that it runs as {}:{}", identity.uid, identity.gid))
+        .remedy("leave --profile out: then the injector has what the target has"))
+}
+
+/// What the container may do that no process of the target's may, in words; `None` if it is no more.
+pub(crate) fn excess(pod: &Pod, target: &str, container: &EphemeralContainer) -> Option<String> {
+    let context = container.security_context.as_ref()?;
+    let view = View::of(pod, target);
+    if context.privileged == Some(true) {
+        return (!view.is_privileged()).then(|| "is privileged".to_owned());
+    }
+    let more = given(context).without(view.bound());
+    let root = context.run_as_user == Some(0);
+    (root && !more.is_empty()).then(|| format!("has what the target's container has not: {more}"))
+}
+
+fn with_ids(view: &View<'_>, derived: Derived, injector: &Injector) -> Derived {
+    let (user, group) = (injector.run_as_user.map(i64::from), injector.run_as_group.map(i64::from));
+    if user.or(group).is_none() {
+        return derived;
+    }
+    let (own_user, own_group) = (derived.context.run_as_user, derived.context.run_as_group);
+    let uid = user.or(own_user).unwrap_or_default();
+    // As for a uid that the pod's spec asks for: most images give a user a group of the same number.
+    let gid = group.or(own_group.filter(|_| user.is_none() || user == own_user)).unwrap_or(uid);
+    Derived { context: view.context(uid, gid), ..derived }
+}
+
+/// The context by the profile; `None` if that has no place for it.
+fn shape(view: &View<'_>, context: SecurityContext, profile: Profile) -> Option<SecurityContext> {
+    match profile {
+        Profile::Auto => Some(context),
+        Profile::Restricted => (context.run_as_user != Some(0)).then(|| baseline(context)),
+        Profile::Baseline => Some(baseline(context)),
+        Profile::General => Some(general(view, context)),
+        Profile::Sysadmin => Some(sysadmin(view)),
+    }
+}
+
+/// Without what the Pod Security level `baseline` forbids.
+fn baseline(context: SecurityContext) -> SecurityContext {
+    let mut context = context;
+    if let Some(capabilities) = &mut context.capabilities {
+        let allowed = |name: &String| BASELINE.contains(&bare(&name.to_ascii_uppercase()));
+        capabilities.add = capabilities.add.take().map(|add| add.into_iter().filter(allowed).collect());
+        capabilities.add = capabilities.add.take().filter(|add: &Vec<String>| !add.is_empty());
+    }
+    context.capabilities = context.capabilities.filter(|left| *left != Capabilities::default());
+    if context.run_as_user == Some(0) {
+        context.allow_privilege_escalation = Some(false);
+    }
+    context.app_armor_profile = context.app_armor_profile.filter(|profile| profile.type_ != "Unconfined");
+    let types = ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    context.se_linux_options = context.se_linux_options.filter(|options| {
+        let usual = options.type_.as_deref().is_none_or(|own| types.contains(&own));
+        usual && options.user.is_none() && options.role.is_none()
+    });
+    context
+}
+
+/// With SYS_PTRACE, which opens a process that is closed to its own user. Kubernetes gives it to root alone: so root takes
+/// the JVM's ids on, once it has opened what they do not open.
+fn general(view: &View<'_>, context: SecurityContext) -> SecurityContext {
+    if context.run_as_user != Some(0) {
+        let add = ["SETGID", "SETUID", "SYS_PTRACE"].map(str::to_owned).to_vec();
+        let capabilities = Capabilities { drop: Some(vec!["ALL".to_owned()]), add: Some(add) };
+        let rooted = view.root(0);
+        // The other parts are those of a user's container; only root's answer to runAsNonRoot is another.
+        return SecurityContext {
+            run_as_user: Some(0),
+            run_as_group: Some(0),
+            run_as_non_root: rooted.run_as_non_root,
+            capabilities: Some(capabilities),
+            ..context
+        };
+    }
+    let mut context = context;
+    if given(&context).has("SYS_PTRACE") {
+        return context;
+    }
+    let capabilities = context.capabilities.get_or_insert_default();
+    capabilities.add.get_or_insert_default().push("SYS_PTRACE".to_owned());
+    context
+}
+
+/// Privileged root.
+fn sysadmin(view: &View<'_>) -> SecurityContext {
+    let in_pod = view.pod.and_then(|context| context.app_armor_profile.as_ref());
+    let confined = in_pod.is_some() || view.apparmor().is_some();
+    SecurityContext {
+        privileged: Some(true),
+        run_as_user: Some(0),
+        run_as_group: Some(0),
+        run_as_non_root: view.root(0).run_as_non_root,
+        // A privileged container has none unless a profile is named, as the pod may do.
+        app_armor_profile: confined
+            .then(|| AppArmorProfile { type_: "Unconfined".to_owned(), localhost_profile: None }),
+        ..SecurityContext::default()
+    }
+}
+
+/// What root has with that context.
+fn given(context: &SecurityContext) -> Set {
+    if context.privileged == Some(true) {
+        return Set::ALL;
+    }
+    Set::of_container(context.capabilities.as_ref())
+}
+
+fn no_root(container: &str) -> Failure {
+    Failure::new(Exit::Attach, "--profile=restricted has no root, and the target is root's")
+        .evidence(format!("container {container} runs as uid 0"))
+        .remedy(
+            "leave --profile out, or take --profile=baseline; where the JVM itself runs as another user than its container's \
+             first process, name that: --run-as-user UID",
+        )
+}
+
+#[cfg(test)]
+#[path = "profile_tests.rs"]
+mod tests;
