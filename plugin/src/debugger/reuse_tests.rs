@@ -152,10 +152,12 @@ fn an_exact_container_of_another_jvm_is_not_taken_for_the_exact_one_that_is_want
 #[test]
 fn one_of_another_profile_is_not_taken() {
     let target = target("pod-get-user");
-    let of = |profile| wanted_by(&Injector { profile, ..injector(IMAGE) }, &target);
+    let asking = |profile| Injector { profile, ..injector(IMAGE) };
     let profiles = [Profile::Auto, Profile::General, Profile::Sysadmin];
     for (running, wanted) in profiles.iter().flat_map(|one| profiles.map(|other| (*one, other))) {
-        let pod = with(&target, &[(of(running), true)]);
-        assert_eq!(found(&target, &pod, &of(wanted)).is_some(), running == wanted, "{running:?} {wanted:?}");
+        let pod = with(&target, &[(wanted_by(&asking(running), &target), true)]);
+        let (asking, new) = (asking(wanted), wanted_by(&asking(wanted), &target));
+        let found = match_any(&candidates(&pod), &new, &target, &asking, Basis::Reported);
+        assert_eq!(found.is_some(), running == wanted, "{running:?} {wanted:?}");
     }
 }

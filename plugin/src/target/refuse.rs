@@ -9,7 +9,7 @@ use crate::error::{Failure, Result};
 /// The kubelet marks the pods that it reads from files with it; the API server calls them mirror pods.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// Refuses a pod that is leaving, has ended, has not started, or takes no ephemeral container.
+/// Refuses a pod that is leaving, has ended, or has not started, and one without Linux.
 pub(super) fn pod(pod: &Pod) -> Result<()> {
     let name = name_of(pod);
     if let Some(since) = &pod.metadata.deletion_timestamp {
@@ -17,7 +17,7 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
             .evidence(format!("metadata.deletionTimestamp is {}", since.0))
             .remedy("name a pod that stays"));
     }
-    if let Some(refused) = refuses_static(pod).or_else(|| refuses_other_os(pod)) {
+    if let Some(refused) = refuses_other_os(pod) {
         return Err(refused);
     }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Unknown");
@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_static_pod_is_refused() {
-        let text = refusal(|pod| pod["metadata"]["annotations"] = json!({MIRROR: "abc"}));
+        let pod = running(|pod| pod["metadata"]["annotations"] = json!({MIRROR: "abc"}));
+        let text = refuses_static(&pod).expect("refused").to_string();
         assert!(text.contains("is a static pod") && text.contains("remedy: "), "{text}");
     }
 

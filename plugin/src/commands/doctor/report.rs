@@ -51,6 +51,8 @@ pub(super) struct Report {
 struct Row<'a> {
     check: &'a str,
     result: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     text: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     evidence: &'a str,
@@ -128,6 +130,7 @@ impl Report {
             let is_quiet = row.remedy.is_empty() && row.evidence.is_empty();
             let room = COLUMNS.saturating_sub(line.chars().count());
             line.push_str(&if is_quiet { one_line(row.text, room) } else { one_line(row.text, CAUSE) });
+            line.extend(row.id.iter().map(|id| format!(" ({id})")));
             text.push_str(line.trim_end());
             text.push('\n');
             if !row.evidence.is_empty() {
@@ -148,13 +151,14 @@ impl Report {
 
     fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.verdicts.iter().map(|(check, verdict)| {
+            let id = if let Verdict::Fail(failure) = verdict { Some(failure.id.to_string()) } else { None };
             let (result, text, evidence, remedy) = match verdict {
                 Verdict::Ok(text) => ("ok", text, "", ""),
                 Verdict::Warn { text, remedy } => ("warn", text, "", remedy.as_str()),
                 Verdict::Fail(failure) => ("fail", &failure.cause, failure.evidence.as_str(), failure.remedy.as_str()),
                 Verdict::Skipped(why) => ("skip", why, "", ""),
             };
-            Row { check: check.name(), result, text, evidence, remedy }
+            Row { check: check.name(), result, id, text, evidence, remedy }
         })
     }
 }
@@ -203,7 +207,7 @@ mod tests {
 ok    API server       fine
 warn  permissions      not so fine
       remedy: look at it
-fail  target           a cause
+fail  target           a cause (JAT-170)
       evidence: what was seen
       remedy: what to do
         and then
@@ -229,7 +233,7 @@ fail  target           a cause
         assert_eq!(document["exitCode"], 3);
         assert_eq!(document["checks"][0], json!({"check": "API server", "result": "ok", "text": "fine"}));
         let target = json!({
-            "check": "target", "result": "fail", "text": "a cause", "evidence": "what was seen",
+            "check": "target", "result": "fail", "id": "JAT-170", "text": "a cause", "evidence": "what was seen",
             "remedy": "what to do\nand then",
         });
         assert_eq!(document["checks"][2], target);

@@ -154,7 +154,7 @@ mod tests {
     fn a_container_without_a_jvm_fails_as_ps_does() {
         let report = judged_as(&seen(&[]), None);
         assert_eq!(report.exit(), Some(Exit::Target));
-        says(&report, "fail JVM no JVM runs in container \"app\"");
+        says(&report, "fail JVM no JVM runs in container \"app\" (JAT-004)");
         says(&report, "skip attachable because \"JVM\" failed");
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let report = judged_as(&seen(&[deaf(7)]), None);
         assert_eq!(report.exit(), Some(Exit::Attach));
         says(&report, "ok JVM HotSpot 17.0.19, App");
-        says(&report, "fail attachable pid 7: the JVM is deaf (it says so)");
+        says(&report, "fail attachable pid 7: the JVM is deaf (it says so) (JAT-009)");
         says(&report, "skip labels because \"attachable\" failed");
         says(&report, "skip /tmp writable not looked at");
     }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(judged_as(&both, Some(7)).exit(), Some(Exit::Attach));
         let report = judged_as(&both, Some(8));
         assert_eq!(report.exit(), Some(Exit::Target));
-        says(&report, "fail JVM process 8 is no JVM");
+        says(&report, "fail JVM process 8 is no JVM (JAT-004)");
         assert_eq!(judged_as(&seen(&[deaf(1), deaf(7)]), None).exit(), Some(Exit::Attach));
     }
 

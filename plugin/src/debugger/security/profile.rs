@@ -1,5 +1,6 @@
 //! What the user asks for instead of what the target has: a profile and ids. Pure functions of the pod and of the options.
-//! The profiles are those of `kubectl debug` (`pkg/cmd/debug/profiles.go` of kubectl), over what [`derive`] gives.
+//! The profiles are those of `kubectl debug` (`pkg/cmd/debug/profiles.go` of kubectl), over what [`derive`] gives; but the
+//! privileges of `sysadmin` go to a container of their own ([`privileged`]), never to the injector.
 
 use jattach_protocol::Identity;
 use k8s_openapi::api::core::v1::{AppArmorProfile, Capabilities, EphemeralContainer, Pod, SecurityContext};
@@ -85,8 +86,9 @@ fn shape(view: &View<'_>, context: SecurityContext, profile: Profile) -> Option<
         Profile::Auto => Some(context),
         Profile::Restricted => (context.run_as_user != Some(0)).then(|| baseline(context)),
         Profile::Baseline => Some(baseline(context)),
-        Profile::General => Some(general(view, context)),
-        Profile::Sysadmin => Some(sysadmin(view)),
+        // Whoever takes hold over, a hostile JVM of root's for one, would have the node with a privileged container: that is
+        // another one, which speaks to nobody.
+        Profile::General | Profile::Sysadmin => Some(general(view, context)),
     }
 }
 
@@ -136,8 +138,9 @@ fn general(view: &View<'_>, context: SecurityContext) -> SecurityContext {
     context
 }
 
-/// Privileged root.
-fn sysadmin(view: &View<'_>) -> SecurityContext {
+/// Privileged root, in a pod that may name something else for all its containers.
+pub(crate) fn privileged(pod: &Pod, container: &str) -> SecurityContext {
+    let view = View::of(pod, container);
     let in_pod = view.pod.and_then(|context| context.app_armor_profile.as_ref());
     let confined = in_pod.is_some() || view.apparmor().is_some();
     SecurityContext {

@@ -101,15 +101,36 @@ fn restricted_has_no_root() {
 }
 
 #[test]
-fn sysadmin_is_privileged_and_confined_by_nothing_that_the_pod_names() {
-    let privileged = json!({"privileged": true, "runAsUser": 0, "runAsGroup": 0});
+fn sysadmin_gives_the_injector_no_more_than_general() {
     for uid in [0, 10001] {
-        let sealed = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
-        assert_eq!(of(Profile::Sysadmin, &pod(Value::Null, sealed, uid)), privileged);
+        let pod = pod(Value::Null, Value::Null, uid);
+        assert_eq!(of(Profile::Sysadmin, &pod), of(Profile::General, &pod));
     }
+}
+
+#[test]
+fn a_privileged_container_is_confined_by_nothing_that_the_pod_names() {
+    let of = |pod: &Pod| serde_json::to_value(privileged(pod, "app")).unwrap();
+    let sealed = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    let plain = json!({"privileged": true, "runAsUser": 0, "runAsGroup": 0});
+    assert_eq!(of(&pod(Value::Null, sealed, 10001)), plain);
     let confined = json!({"runAsNonRoot": true, "appArmorProfile": {"type": "RuntimeDefault"}});
-    let got = of(Profile::Sysadmin, &pod(confined, Value::Null, 10001));
+    let got = of(&pod(confined, Value::Null, 10001));
     assert_eq!((&got["runAsNonRoot"], &got["appArmorProfile"]["type"]), (&json!(false), &json!("Unconfined")));
+}
+
+#[test]
+fn what_a_part_of_the_users_own_adds_is_told_too() {
+    let pod = pod(Value::Null, Value::Null, 0);
+    let told = |context| {
+        let context = serde_json::from_value(context).unwrap();
+        let container = EphemeralContainer { security_context: Some(context), ..EphemeralContainer::default() };
+        excess(&pod, "app", &container)
+    };
+    assert_eq!(told(json!({"privileged": true})).as_deref(), Some("is privileged"));
+    let added = told(json!({"runAsUser": 0, "capabilities": {"add": ["SYS_ADMIN"]}}));
+    assert_eq!(added.as_deref(), Some("has what the target's container has not: SYS_ADMIN"));
+    assert_eq!(told(json!({"runAsUser": 0, "capabilities": {"drop": ["ALL"]}})), None);
 }
 
 #[test]

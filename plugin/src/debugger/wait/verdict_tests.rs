@@ -1,7 +1,7 @@
 //! The recorded watch streams, event by event.
 
 use super::*;
-use crate::debugger::recorded::{pod_at, recording, target};
+use crate::debugger::recorded::{assert_seen, pod_at, recording, target};
 use serde_json::{Value, json};
 
 /// What each event of a recording says of a container, the last word of it as the failure's whole text.
@@ -68,6 +68,25 @@ fn an_image_without_the_injector_is_told_at_once() {
     let verdicts = verdicts("watch-ephemeral-bad-command", "jattach-nocmd");
     assert!(verdicts[3].starts_with("5 the node cannot start the injector's container"), "{}", verdicts[3]);
     assert!(verdicts[3].contains("stat /no/such: no such file or directory"), "{}", verdicts[3]);
+}
+
+/// The recorded starts that fail, as a person reads them: tests/errors.
+#[test]
+fn what_a_person_sees_of_a_start_that_fails() {
+    for (name, container, at) in [
+        ("watch-ephemeral-ok", "jattach-a", 4),
+        ("watch-ephemeral-image-pull-failure", "jattach-pull", 3),
+        ("watch-ephemeral-image-never-present", "jattach-never", 3),
+        ("watch-ephemeral-runasnonroot-rootimage", "jattach-nr", 3),
+        ("watch-ephemeral-bad-command", "jattach-nocmd", 3),
+    ] {
+        let target = target("pod-get-user");
+        let pod = pod_at(&recording(name)["events"][at], &target);
+        let Verdict::Failed(failure) = judge(&pod, &target, container, "r.example/injector:1") else {
+            panic!("{name}: it has not failed");
+        };
+        assert_seen(name, &failure);
+    }
 }
 
 fn waiting(reason: &str, message: &str) -> String {
