@@ -17,8 +17,8 @@ pub(crate) const NAME: &str = "kubectl jattach";
 const ABOUT: &str = "Heap dumps, thread dumps and jcmd for a JVM in a pod that has no JDK.
 
 TARGET is a pod (x, pod/x) or a workload (deploy/x, sts/x, ds/x, rs/x, job/x), of which the newest \
-ready pod is taken; -l SELECTOR in its place takes the newest ready pod with these labels. The flags \
-stand anywhere, except that everything after \"jcmd\" belongs to the JVM.";
+ready pod is taken, or with --all-pods every one; -l SELECTOR in its place takes the pods with these \
+labels. The flags stand anywhere, except that everything after \"jcmd\" belongs to the JVM.";
 
 /// A command line whose words stand in clap's order.
 #[derive(Debug, Parser)]
@@ -59,6 +59,7 @@ pub(crate) struct Raw {
 const EXAMPLES: &str = "Examples:
   kubectl jattach pod/x dumpheap                    a verified heap dump in this directory
   kubectl jattach deploy/api threaddump --locks     stack traces of the newest ready pod
+  kubectl jattach deploy/api --all-pods threaddump  of all its pods
   kubectl jattach -n shop x -c app jcmd VM.flags    any jcmd; the rest of the line is the JVM's
   kubectl jattach help dumpheap                     all about one command";
 
@@ -77,7 +78,7 @@ pub(crate) enum Command {
     #[command(name = "dumpheap", override_usage = "kubectl jattach [FLAGS] TARGET dumpheap [--live|--all] [FILE]")]
     DumpHeap(DumpHeap),
     /// Print the stack traces of all threads
-    #[command(name = "threaddump", override_usage = "kubectl jattach [FLAGS] TARGET threaddump [--locks]")]
+    #[command(name = "threaddump", override_usage = "kubectl jattach [FLAGS] TARGET threaddump [--locks|--via-log]")]
     ThreadDump(ThreadDump),
     /// Print the number and size of the objects of each class
     #[command(
@@ -128,7 +129,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct DumpHeap {
-    /// Where to: a new file, or - for stdout (default: POD-CONTAINER-UTC.hprof)
+    /// Where to: a new file, or - for stdout; with --all-pods a directory (default: POD-CONTAINER-UTC.hprof)
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
@@ -191,6 +192,10 @@ pub(crate) struct ThreadDump {
     /// With the locks of java.util.concurrent
     #[arg(short = 'l', long)]
     pub(crate) locks: bool,
+    /// Have a signal make the JVM print its threads, and read them from the container's log: for a JVM that cannot be attached
+    /// to, for want of a writable /tmp for instance
+    #[arg(long, conflicts_with = "locks")]
+    pub(crate) via_log: bool,
 }
 
 #[derive(Debug, Args)]

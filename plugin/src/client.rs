@@ -3,6 +3,7 @@
 mod credentials;
 pub(crate) mod explain;
 mod kubeconfig;
+pub(crate) mod log;
 mod proxy;
 
 use std::fmt;
@@ -18,7 +19,8 @@ use crate::options::Connection;
 use crate::target::name;
 use explain::{Call, CallError};
 
-/// A cluster, and the namespace that all calls go to.
+/// A cluster, and the namespace that all calls go to. Clones share one connection.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     client: Client,
     place: Place,

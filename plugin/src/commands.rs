@@ -6,6 +6,7 @@ mod doctor;
 mod dumpheap;
 mod explain;
 mod flags;
+mod fleet;
 mod inspect;
 mod inspectheap;
 mod jcmd;
@@ -17,8 +18,11 @@ mod ps;
 mod threaddump;
 mod verify;
 mod version;
+mod vialog;
 
-use jattach_protocol::message::{Operation, Request};
+use std::rc::Rc;
+
+use jattach_protocol::message::{Jvm, Operation, Request};
 
 use crate::catalogue::Id;
 use crate::client::Cluster;
@@ -27,6 +31,7 @@ use crate::error::{Exit, Failure};
 use crate::options::{Action, Agent, Command, Options, OutputFormat};
 use crate::render::Notes;
 use crate::render::document::document;
+use crate::render::out::Out;
 use crate::render::stdout;
 use crate::session::{self, Partings, Session};
 use crate::target::{self, Target, Wish};
@@ -39,9 +44,28 @@ pub(crate) struct Context {
     pub(crate) notes: Notes,
     /// Conversations that it has broken off.
     pub(crate) partings: Partings,
+    /// Where its answer goes.
+    pub(crate) out: Out,
+    /// The agent that is brought along, where that was read already.
+    agent: Option<Rc<[u8]>>,
+}
+
+/// What a command has found, where it does not print that itself.
+enum Answer {
+    /// All has been said.
+    Told,
+    Jvms(Vec<Jvm>),
+    /// What `--dry-run` would send.
+    Patch(serde_json::Value),
+    /// Doctor's, for a list; and the exit code of the first check that has failed.
+    Report {
+        document: Option<serde_json::Value>,
+        exit: Option<Exit>,
+    },
 }
 
 /// The options that concern all commands.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) injector: crate::options::Injector,
     pub(crate) output: crate::options::Output,
@@ -65,6 +89,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             Command::On(wish, action) => {
                 let cluster = Cluster::connect(&connection).await?;
                 on_target(cluster, &wish, &action, Shared { injector, output, flags }, partings.clone()).await
+            }
+            Command::OnAll(wish, action, fleet) => {
+                let cluster = Cluster::connect(&connection).await?;
+                fleet::run(cluster, &wish, &action, fleet, Shared { injector, output, flags }, partings.clone()).await
             }
         }
     };
@@ -101,7 +129,7 @@ async fn on_target(
     if *action == Action::Clean {
         // The injectors run beside whatever else does not.
         let target = target::find(&cluster, wish, &notes).await?;
-        return Ok(clean::run(&Context { cluster, target, options, notes, partings }).await?);
+        return Ok(clean::run(&Context::new(cluster, target, options, notes, partings)).await?);
     }
     match *action {
         Action::Doctor { fix_rbac: true } => return doctor::fix_rbac(&cluster, wish, &options, &notes).await,
@@ -114,14 +142,23 @@ async fn on_target(
         }
         (found, _) => found?,
     };
-    let context = Context { cluster, target, options, notes, partings };
-    if let Some(answered_by) = context.options.injector.dry_run {
-        let Context { cluster, target, options, .. } = &context;
-        let patch = debugger::dry_run(cluster, target, &options.injector, answered_by).await?;
-        let text = document(&patch, options.output.format.unwrap_or(OutputFormat::Yaml))?;
-        return Ok(stdout::print(&text, &mut std::io::stdout())?);
+    let context = Context::new(cluster, target, options, notes, partings);
+    let (format, to) = (context.options.output.format, &mut std::io::stdout());
+    match ask(&context, action).await? {
+        Answer::Jvms(jvms) => ps::show(&jvms, format, &context.target, to)?,
+        Answer::Patch(patch) => stdout::print(&document(&patch, format.unwrap_or(OutputFormat::Yaml))?, to)?,
+        Answer::Told | Answer::Report { .. } => {}
     }
-    act(&context, action).await
+    Ok(())
+}
+
+/// Does what is asked of a running target, or tells what it would begin with.
+async fn ask(context: &Context, action: &Action) -> Result<Answer, Failure> {
+    let Context { cluster, target, options, .. } = context;
+    match options.injector.dry_run {
+        Some(by) => debugger::dry_run(cluster, target, &options.injector, by).await.map(Answer::Patch),
+        None => act(context, action).await,
+    }
 }
 
 /// What a command needs of this machine, looked at before anything is done in the cluster: an ephemeral container cannot be
@@ -129,14 +166,17 @@ async fn on_target(
 enum Local<'c> {
     Nothing,
     Dump(dumpheap::To<'c>),
-    Agent(Vec<u8>),
+    Agent(Rc<[u8]>),
 }
 
 impl<'c> Local<'c> {
     async fn prepare(context: &'c Context, action: &Action) -> Result<Local<'c>, Failure> {
         match action {
             Action::DumpHeap(wanted) => dumpheap::To::open(context, wanted).await.map(Local::Dump),
-            Action::Load { agent: Agent::Upload(path), .. } => load::read(path).map(Local::Agent),
+            Action::Load { agent: Agent::Upload(path), .. } => match &context.agent {
+                Some(agent) => Ok(Local::Agent(Rc::clone(agent))),
+                None => load::read(path).map(|agent| Local::Agent(agent.into())),
+            },
             _ => Ok(Local::Nothing),
         }
     }
@@ -151,22 +191,27 @@ impl<'c> Local<'c> {
 }
 
 /// Finds or starts the injector and has it do the work; a second time where its first identity does not fit the JVM.
-async fn act(context: &Context, action: &Action) -> anyhow::Result<()> {
+async fn act(context: &Context, action: &Action) -> Result<Answer, Failure> {
     let Context { cluster, target, options, notes, .. } = context;
     let mut local = Local::prepare(context, action).await?;
     if matches!(local, Local::Dump(dumpheap::To::Done)) {
-        return Ok(());
+        return Ok(Answer::Told);
     }
+    notes.phase("looking for an injector");
     let (first, session) = open(context, &mut local).await?;
-    let Err(error) = perform(context, &first, session, action, &mut local).await else { return Ok(()) };
+    notes.phase("asking the JVM");
+    let error = match perform(context, &first, session, action, &mut local).await {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
     let Some(identity) = session::fitting_identity(&error).filter(|_| !first.basis.is_final()) else {
-        return Err(local.ended(explained(context, &first, action, error).await).into());
+        return Err(local.ended(explained(context, &first, action, error).await));
     };
     let exact = debugger::ensure_exact(cluster, target, &options.injector, identity, &first, notes).await?;
     let session = Session::open(cluster, &exact).await;
     match perform(context, &exact, session, action, &mut local).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(local.ended(explained(context, &exact, action, error).await).into()),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(local.ended(explained(context, &exact, action, error).await)),
     }
 }
 
@@ -225,6 +270,7 @@ fn changes_the_jvm(action: &Action) -> bool {
         Action::Ps
         | Action::DumpHeap(_)
         | Action::ThreadDump { .. }
+        | Action::PrintThreads
         | Action::InspectHeap { .. }
         | Action::Properties
         | Action::AgentProperties
@@ -241,16 +287,18 @@ async fn perform(
     session: Result<Session, session::Error>,
     action: &Action,
     local: &mut Local<'_>,
-) -> Result<(), session::Error> {
+) -> Result<Answer, session::Error> {
     let mut session = session?;
+    let mut answer = Answer::Told;
     match (action, local) {
-        (Action::Ps, _) => ps::run(context, &mut session).await?,
+        (Action::Ps, _) => answer = Answer::Jvms(ps::run(context, &mut session).await?),
         (Action::DumpHeap(wanted), Local::Dump(to)) => {
-            return dumpheap::run(context, debugger, session, wanted, to).await;
+            return dumpheap::run(context, debugger, session, wanted, to).await.map(|()| answer);
         }
         (Action::Load { agent: Agent::Upload(path), options }, Local::Agent(agent)) => {
             load::upload(context, &mut session, path, agent, options.as_deref()).await?;
         }
+        (Action::PrintThreads, _) => vialog::run(context, &mut session).await?,
         (action, _) => {
             let operation = text_operation(action).ok_or_else(|| {
                 Failure::usage("this command is done in another way").remedy("report it: the plugin has a mistake")
@@ -259,10 +307,16 @@ async fn perform(
             answer::run(context, &mut session, operation, top).await?;
         }
     }
-    Ok(session.finish().await?)
+    session.finish().await?;
+    Ok(answer)
 }
 
 impl Context {
+    /// For a command alone, whose answer goes to standard output.
+    fn new(cluster: Cluster, target: Target, options: Shared, notes: Notes, partings: Partings) -> Context {
+        Context { cluster, target, options, notes, partings, out: Out::Stdout, agent: None }
+    }
+
     /// A request for the target's JVM.
     fn request(&self, operation: Operation) -> Request {
         let id = self.target.container_id().unwrap_or_default();
@@ -291,6 +345,7 @@ fn text_operation(action: &Action) -> Option<Operation> {
         Action::Load { agent: Agent::Path(path), options } => load::path(path, options.as_deref()),
         Action::Load { agent: Agent::Library(name), options } => load::library(name, options.as_deref()),
         Action::Load { agent: Agent::Upload(_), .. }
+        | Action::PrintThreads
         | Action::Ps
         | Action::DumpHeap(_)
         | Action::Doctor { .. }

@@ -2,6 +2,7 @@
 //! the rest of the plugin thinks in.
 
 mod dumpheap;
+mod fleet;
 mod injector;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use crate::cli::{self, Raw, words};
 use crate::error::{Failure, Result};
 use crate::target::{Wish, name};
 pub(crate) use dumpheap::{Destination, DumpHeap};
+pub(crate) use fleet::Fleet;
 pub(crate) use injector::Injector;
 
 /// A checked command line.
@@ -73,6 +75,8 @@ pub(crate) enum Command {
         top: usize,
     },
     On(Wish, Action),
+    /// All pods of a target.
+    OnAll(Wish, Action, Fleet),
 }
 
 /// A heap dump on this machine.
@@ -88,6 +92,8 @@ pub(crate) enum Action {
     Ps,
     DumpHeap(DumpHeap),
     ThreadDump { locks: bool },
+    /// The same by a signal, read from the log.
+    PrintThreads,
     InspectHeap { live: bool, top: Option<u32> },
     Jcmd { words: Vec<String> },
     Properties,
@@ -143,7 +149,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
         user: set(raw.connection.user),
         impersonate: set(raw.connection.impersonate),
         impersonate_groups: raw.connection.impersonate_groups,
-        namespace: set(raw.target.namespace),
+        namespace: set(raw.target.namespace.clone()),
         request_timeout: limit("--request-timeout", raw.connection.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
     };
     if let Some(namespace) = &connection.namespace {
@@ -160,7 +166,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
                 .remedy(format!("{} verify FILE", cli::NAME)));
         }
         Kind::Here(command) => command,
-        Kind::There(action) => {
+        Kind::There(mut action) => {
             let is_data = match action {
                 Action::Ps | Action::Doctor { .. } => true,
                 Action::Clean => false,
@@ -172,8 +178,11 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
                         "leave it out; -o json|yaml goes with ps, doctor, verify, inspect, explain, version and --dry-run",
                     ));
             }
-            let wish = Wish::new(target, raw.selector, set(raw.target.container), raw.target.pid)?;
-            Command::On(wish, action)
+            let wish = Wish::new(target, raw.selector, set(raw.target.container.clone()), raw.target.pid)?;
+            match Fleet::check(&raw.target, &wish, &mut action)? {
+                Some(fleet) => Command::OnAll(wish, action, fleet),
+                None => Command::On(wish, action),
+            }
         }
     };
     Ok(Options { command, connection, injector, output, timeout, flags: Vec::new() })
@@ -201,6 +210,7 @@ fn kind(command: cli::Command) -> Result<Kind> {
         }
         cli::Command::Ps => Action::Ps,
         cli::Command::DumpHeap(dump) => Action::DumpHeap(DumpHeap::check(dump)?),
+        cli::Command::ThreadDump(dump) if dump.via_log => Action::PrintThreads,
         cli::Command::ThreadDump(dump) => Action::ThreadDump { locks: dump.locks },
         cli::Command::InspectHeap(heap) => Action::InspectHeap { live: !heap.objects.all, top: heap.top },
         cli::Command::Jcmd(jcmd) => Action::Jcmd { words: jcmd.words },

@@ -19,6 +19,15 @@ pub(crate) struct TargetFlags {
     /// The JVM's process id as the container sees it, where there are several
     #[arg(long, global = true, value_name = "PID", value_parser = positive)]
     pub(crate) pid: Option<u32>,
+    /// Every pod of the workload or the selector, not the newest ready one: the answers come in the order of the pods' names,
+    /// each under a line that names its pod, and with ps and -o in one list. One that fails stops no other; the worst exit
+    /// code counts, and each failed pod is a line of the summary on stderr
+    #[arg(long, global = true)]
+    pub(crate) all_pods: bool,
+    /// With --all-pods: how many pods at once (default: 8, and 1 for what makes the JVM stand still for long: dumpheap,
+    /// inspectheap of live objects, and their like by jcmd)
+    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    pub(crate) parallel: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +76,8 @@ pub(crate) struct InjectorFlags {
     #[arg(long, global = true)]
     pub(crate) wait: bool,
     /// What the injector may do: auto (what the target may), restricted, baseline (what these Pod Security levels take),
-    /// general (auto and SYS_PTRACE), sysadmin (privileged) (default: auto)
+    /// general (SYS_PTRACE, too), sysadmin (general; and a privileged container beside it, where the target's /tmp has to be
+    /// made writable) (default: auto)
     #[arg(long, global = true, value_name = "PROFILE", hide_possible_values = true)]
     pub(crate) profile: Option<Profile>,
     /// The user that the injector runs as (default: the target's)

@@ -7,6 +7,7 @@ use jattach_protocol::message::Operation;
 use super::{Context, waiting};
 use crate::error::Failure;
 use crate::receive::{self, Printer, Told};
+use crate::render::out::Stream;
 use crate::render::stdout;
 use crate::render::terminal::JvmOutput;
 use crate::session::{Error, Session};
@@ -30,7 +31,7 @@ pub(super) async fn run(
 /// # Errors
 /// Those of the conversation.
 pub(super) async fn receive(context: &Context, session: &mut Session, top: Option<u32>) -> Result<(), Error> {
-    let printed = Printed { to: Some(JvmOutput::stdout()), filter: top.map(Top::new) };
+    let printed = Printed { to: Some(context.out.jvm()), filter: top.map(Top::new) };
     let mut told = |told| {
         if let Told::Behind(before) = told {
             context.notes.say(&waiting(&before));
@@ -39,9 +40,9 @@ pub(super) async fn receive(context: &Context, session: &mut Session, top: Optio
     receive::text(session, printed, &mut told).await
 }
 
-/// Standard output, until its reader goes: then the rest is received and left.
+/// Where the answer goes, until its reader goes: then the rest is received and left.
 struct Printed {
-    to: Option<JvmOutput<io::Stdout>>,
+    to: Option<JvmOutput<Stream>>,
     filter: Option<Top>,
 }
 

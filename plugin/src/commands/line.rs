@@ -11,11 +11,14 @@ const ANY_CLEAN: &str = "kubectl jattach TARGET clean";
 /// The flags that say which pod is meant, and who asks.
 const WHERE: [&str; 8] = ["namespace", "kubeconfig", "context", "cluster", "user", "as", "as-group", "request-timeout"];
 
+/// The flags that do not go with the rest of a dump of one pod.
+const ONCE: [&str; 3] = ["no-resume", "all-pods", "parallel"];
+
 /// The one that means the same dump of the same pod.
 pub(super) fn dump(flags: &[OsString], pod: &str, path: &Path) -> String {
     // What looks like a flag is none behind a directory.
     let path = if path.to_string_lossy().starts_with('-') { Path::new(".").join(path) } else { path.to_owned() };
-    line(pod, "dumpheap", flags, |name| name != "no-resume") + " " + &quoted(&path.to_string_lossy())
+    line(pod, "dumpheap", flags, |name| !ONCE.contains(&name)) + " " + &quoted(&path.to_string_lossy())
 }
 
 /// `text` with the command line in it that ends the pod's injectors, as this user has to give it.
@@ -51,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_line_that_goes_on_names_pod_and_file_and_keeps_the_flags() {
-        let flags = ["--namespace=my shop", "--gzip", "--no-resume"].map(OsString::from);
+        let flags = ["--namespace=my shop", "--gzip", "--no-resume", "--all-pods", "--parallel=2"].map(OsString::from);
         assert_eq!(
             dump(&flags, "x", Path::new("it's.hprof")),
             r#"kubectl jattach pod/x dumpheap --namespace='my shop' --gzip "it's.hprof""#

@@ -20,6 +20,9 @@ use crate::target::{Target, candidates};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row<'a> {
+    /// Where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<&'a str>,
     pid: u32,
     uid: u32,
     gid: u32,
@@ -32,28 +35,59 @@ struct Row<'a> {
     obstacle: &'a str,
 }
 
-/// Prints them as a table, or as the format asked for.
+/// Asks for them.
 ///
 /// # Errors
-/// Those of the conversation; 3 where there is none.
-pub(super) async fn run(context: &Context, session: &mut Session) -> Result<(), Error> {
+/// Those of the conversation.
+pub(super) async fn run(context: &Context, session: &mut Session) -> Result<Vec<Jvm>, Error> {
     session.request(context.request(Operation::List));
     let (jvms, job) = receive::jvms(session).await?;
     if let Some(job) = job {
         context.notes.say(&format!("The injector is at work: {job}."));
     }
-    show(&jvms, context.options.output.format, &context.target, &mut std::io::stdout()).map_err(Error::from)
+    Ok(jvms)
 }
 
-/// Prints what there is, and fails where that is nothing: a script reads a document either way.
-fn show(jvms: &[Jvm], format: Option<OutputFormat>, target: &Target, to: &mut impl Write) -> Result<(), Failure> {
-    let rows: Vec<Row<'_>> = jvms.iter().map(row).collect();
+/// Prints them as a table, or as the format asked for, and fails where there is none: a script reads a document either way.
+///
+/// # Errors
+/// 3 where there is none; those of printing.
+pub(super) fn show(
+    jvms: &[Jvm],
+    format: Option<OutputFormat>,
+    target: &Target,
+    to: &mut impl Write,
+) -> Result<(), Failure> {
+    print_rows(&jvms.iter().map(|jvm| row(None, jvm)).collect::<Vec<_>>(), format, to)?;
+    is_any(jvms, target)
+}
+
+/// Prints those of several pods, each with its pod's name.
+///
+/// # Errors
+/// Those of printing.
+pub(super) fn show_all(
+    jvms: &[(String, Jvm)],
+    format: Option<OutputFormat>,
+    to: &mut impl Write,
+) -> Result<(), Failure> {
+    print_rows(&jvms.iter().map(|(pod, jvm)| row(Some(pod), jvm)).collect::<Vec<_>>(), format, to)
+}
+
+fn print_rows(rows: &[Row<'_>], format: Option<OutputFormat>, to: &mut impl Write) -> Result<(), Failure> {
     match format {
-        Some(format) => print(&document(&rows, format)?, to)?,
-        None if rows.is_empty() => {}
-        None => print(&table(&rows), to)?,
+        Some(format) => print(&document(&rows, format)?, to),
+        None if rows.is_empty() => Ok(()),
+        None => print(&table(rows), to),
     }
-    if rows.is_empty() {
+}
+
+/// That there is one.
+///
+/// # Errors
+/// 3 where there is none.
+pub(super) fn is_any(jvms: &[Jvm], target: &Target) -> Result<(), Failure> {
+    if jvms.is_empty() {
         return Err(Failure::new(Id::NoJvm, format!("no JVM runs in container \"{}\"", target.container))
             .evidence(candidates(&target.pod))
             .remedy("name the container that runs it with -c"));
@@ -61,8 +95,9 @@ fn show(jvms: &[Jvm], format: Option<OutputFormat>, target: &Target, to: &mut im
     Ok(())
 }
 
-fn row(jvm: &Jvm) -> Row<'_> {
+fn row<'a>(pod: Option<&'a str>, jvm: &'a Jvm) -> Row<'a> {
     Row {
+        pod,
         pid: jvm.pid,
         uid: jvm.uid,
         gid: jvm.gid,
@@ -76,13 +111,21 @@ fn row(jvm: &Jvm) -> Row<'_> {
 }
 
 fn table(rows: &[Row<'_>]) -> String {
-    let mut table = Table::new(["PID", "USER", "JVM", "VERSION", "MAIN", "ATTACHABLE"]);
+    const HEADS: [&str; 6] = ["PID", "USER", "JVM", "VERSION", "MAIN", "ATTACHABLE"];
+    let [pid, user, jvm, version, main, attachable] = HEADS;
+    let of_several = rows.iter().any(|row| row.pod.is_some());
+    let mut table =
+        if of_several { Table::new(["POD", pid, user, jvm, version, main, attachable]) } else { Table::new(HEADS) };
     for row in rows {
         let attachable = if row.attachable { "yes".to_owned() } else { format!("no: {}", row.obstacle) };
         let user = format!("{}:{}", row.uid, row.gid);
         let [kind, version, main] =
             [row.kind, row.version, row.main].map(|text| if text.is_empty() { "-" } else { text });
-        table.row([row.pid.to_string(), user, kind.into(), version.into(), main.into(), attachable]);
+        let (pid, kind, version, main) = (row.pid.to_string(), kind.into(), version.into(), main.into());
+        match row.pod {
+            Some(pod) => table.row([pod.into(), pid, user, kind, version, main, attachable]),
+            None => table.row([pid, user, kind, version, main, attachable]),
+        }
     }
     table.text()
 }

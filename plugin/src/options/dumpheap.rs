@@ -35,6 +35,8 @@ pub(crate) enum Destination {
     /// POD-CONTAINER-UTC.hprof in the working directory.
     Default,
     File(PathBuf),
+    /// POD-CONTAINER-UTC.hprof in that directory.
+    Directory(PathBuf),
     Stdout,
 }
 

@@ -32,14 +32,16 @@ impl Fleet {
             };
         }
         if let Name::Pod(name) = &wish.name {
-            return Err(Failure::usage(format!("--all-pods of one pod: pod/{name} is all there is"))
-                .remedy(format!("{NAME} deploy/x --all-pods COMMAND, {NAME} -l app=x --all-pods COMMAND, or leave it out")));
+            return Err(Failure::usage(format!("--all-pods of one pod: pod/{name} is all there is")).remedy(format!(
+                "{NAME} deploy/x --all-pods COMMAND, {NAME} -l app=x --all-pods COMMAND, or leave it out"
+            )));
         }
         if let Action::DumpHeap(DumpHeap { file, .. }) = action {
             *file = match std::mem::replace(file, Destination::Default) {
                 Destination::Stdout => {
-                    return Err(Failure::usage("several heap dumps do not fit into one standard output")
-                        .remedy("give a directory, or nothing for this one: each dump is POD-CONTAINER-UTC.hprof there"));
+                    return Err(Failure::usage("several heap dumps do not fit into one standard output").remedy(
+                        "give a directory, or nothing for this one: each dump is POD-CONTAINER-UTC.hprof there",
+                    ));
                 }
                 Destination::File(path) => Destination::Directory(path),
                 other => other,
@@ -59,9 +61,10 @@ impl Action {
         const OF_THE_HEAP: [&str; 3] = ["GC.heap_dump", "GC.class_histogram", "GC.run"];
         match self {
             Action::DumpHeap(_) | Action::InspectHeap { live: true, .. } => true,
-            Action::Jcmd { words } => {
-                words.first().and_then(|words| words.split_whitespace().next()).is_some_and(|word| OF_THE_HEAP.contains(&word))
-            }
+            Action::Jcmd { words } => words
+                .first()
+                .and_then(|words| words.split_whitespace().next())
+                .is_some_and(|word| OF_THE_HEAP.contains(&word)),
             _ => false,
         }
     }

@@ -73,6 +73,11 @@ impl Aside {
         Aside(Arc::new(Mutex::new(SpooledTempFile::new(IN_MEMORY))))
     }
 
+    /// Whether nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with(|kept| kept.stream_position().is_ok_and(|position| position == 0))
+    }
+
     /// Prints it under a line that names where it is from; nothing where it is empty.
     ///
     /// # Errors

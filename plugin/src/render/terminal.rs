@@ -4,7 +4,7 @@
 //! them could retitle a window, move the cursor over what was printed before, or answer back into the shell.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 /// The text with each control character made visible: `\x1b` as `^[`, C1 and the invisible bidirectional controls as
 /// `\u{…}`. Line feed and tab stay, and a carriage return before a line feed goes.
@@ -34,15 +34,6 @@ pub(crate) struct JvmOutput<W> {
     /// The beginning of a character that a write cut in two, or a carriage return whose line feed may still come.
     held: Vec<u8>,
     in_line: bool,
-}
-
-impl JvmOutput<io::Stdout> {
-    /// The process's own standard output.
-    pub(crate) fn stdout() -> Self {
-        let stdout = io::stdout();
-        let terminal = stdout.is_terminal();
-        JvmOutput::new(stdout, terminal)
-    }
 }
 
 impl<W: Write> JvmOutput<W> {

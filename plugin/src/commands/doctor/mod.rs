@@ -10,13 +10,14 @@ mod pod;
 mod report;
 mod seen;
 
-use super::{Context, Shared};
+use super::{Answer, Context, Shared};
 use crate::client::Cluster;
 use crate::debugger;
-use crate::error::Exit;
+use crate::error::{Exit, Failure};
 use crate::options::DryRun;
 use crate::render::Notes;
 use crate::render::document::document;
+use crate::render::out::Out;
 use crate::render::stdout::print;
 use crate::session::Partings;
 use crate::target::{self, Name, Target, Wish};
@@ -45,6 +46,27 @@ pub(super) async fn run(
     report.exit().map_or(Ok(()), |exit| Err(crate::Silent(exit).into()))
 }
 
+/// The same for one pod of several: a text goes to `out`, and a document into the list of all.
+///
+/// # Errors
+/// Those of printing.
+pub(super) async fn report(
+    cluster: Cluster,
+    wish: &Wish,
+    options: Shared,
+    notes: Notes,
+    partings: Partings,
+    out: &Out,
+) -> Result<Answer, Failure> {
+    let is_text = options.output.format.is_none();
+    let report = examine(cluster, wish, options, notes, partings).await;
+    if is_text {
+        out.print(&report.text())?;
+    }
+    let document = if is_text { None } else { serde_json::to_value(report.document()).ok() };
+    Ok(Answer::Report { document, exit: report.exit() })
+}
+
 async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, partings: Partings) -> Report {
     let mut report = Report::default();
     report.add(Check::ApiServer, api_server::verdict(cluster.version().await, cluster.place()));
@@ -54,7 +76,7 @@ async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, p
     if report.allows(Check::Target)
         && let Some(target) = find(&cluster, wish, &notes, &mut report).await
     {
-        let context = Context { cluster, target, options, notes, partings };
+        let context = Context::new(cluster, target, options, notes, partings);
         admission(&context, &mut report).await;
         of_pod(&context, &mut report);
         within(&context, &mut report).await;

@@ -166,8 +166,11 @@ async fn ask(errand: &Errand<'_>, objection: Failure) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(objection);
     }
+    let notes = &errand.context.notes;
+    let alone = notes.alone().await;
     errand.progress.leave();
-    let _ = write!(io::stderr(), "{}: {}. Go ahead? [y/N] ", objection.cause, objection.evidence);
+    let question = format!("{}{}: {}. Go ahead? [y/N] ", notes.label(), objection.cause, objection.evidence);
+    let _ = write!(io::stderr(), "{question}");
     let answer = blocking(|| {
         let mut answer = String::new();
         let read = io::stdin().read_line(&mut answer);
@@ -176,6 +179,7 @@ async fn ask(errand: &Errand<'_>, objection: Failure) -> Result<(), Failure> {
     });
     let answer = answer.await?;
     errand.progress.come_back();
+    drop(alone);
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(objection),

@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::options::{Destination, DumpHeap};
 use crate::receive::dump::{self, DumpFile, Files, Record, Source, Wanted};
 use crate::render::Notes;
-use crate::render::progress::{Progress, size};
+use crate::render::progress::size;
 use crate::target::{Name, Target, Wish};
 
 /// Where the dump goes.
@@ -54,6 +54,7 @@ impl<'c> To<'c> {
             Destination::Stdout => return Ok(To::Stdout),
             Destination::File(path) => path.clone(),
             Destination::Default => default_name(target, wish),
+            Destination::Directory(directory) => directory.join(default_name(target, wish)),
         };
         let file = DumpFile::open(&path, wish.force)?;
         let earlier = if wish.resume {
@@ -167,7 +168,7 @@ async fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) ->
     let taken =
         fs::metadata(file.part()).and_then(|meta| meta.modified()).ok().and_then(|time| Timestamp::try_from(time).ok());
     let taken = taken.map_or_else(String::new, |time| format!(" since {}", time.strftime("%Y-%m-%d %H:%M UTC")));
-    let progress = Progress::new(!notes.are_heard());
+    let progress = notes.progress();
     progress.phase("putting the parts together and reading the dump again");
     blocking(move || Files::open(file, record)?.complete_later()).await?;
     drop(progress);
@@ -231,7 +232,7 @@ pub(super) fn wanted(context: &Context, wish: &DumpHeap) -> Wanted {
     Wanted { live: wish.live, redact: wish.redact, format: wish.format, pid }
 }
 
-/// POD-CONTAINER-UTC.hprof in the working directory.
+/// POD-CONTAINER-UTC.hprof.
 fn default_name(target: &Target, wish: &DumpHeap) -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("{}-{}-{now}.{}", target.pod_name(), target.container, wish.format.extension()).into()

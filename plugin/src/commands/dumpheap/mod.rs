@@ -19,7 +19,7 @@ use crate::error::Failure;
 use crate::options::DumpHeap;
 use crate::receive::Storing;
 use crate::receive::dump::{Dump, Files, Pipe, Place, Record, Whole};
-use crate::render::progress::{Progress, size};
+use crate::render::progress::size;
 use crate::session::{Error, Session};
 use crate::target::storage_limit;
 pub(super) use again::open_again;
@@ -39,7 +39,7 @@ pub(super) async fn run(
     wanted: &DumpHeap,
     to: &mut To<'_>,
 ) -> Result<(), Error> {
-    let progress = Progress::new(context.options.output.quiet);
+    let progress = context.notes.progress();
     let (limits, given_up) = (limits(context, wanted), Cell::new(false));
     let (kept, stalled) = (Cell::new(false), Cell::new(0));
     let errand = Errand { context, debugger, wanted, limits, progress: &progress, kept, given_up, stalled };
