@@ -123,21 +123,22 @@ async fn ensure_as(
         tracing::info!(container = %running.name, "reusing the running injector");
         return Ok(debugger(&running, true));
     }
-    if let Some(excess) = security::excess(&target.pod, &target.container, &wanted) {
-        notes.say(&for_good(target.pod_name(), &excess));
-    }
+    announce(target, &wanted, notes);
     let created = create::create(cluster, target, &wanted).await?;
     tracing::info!(container = %wanted.name, image = ?wanted.image, "created the injector's container");
     wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
     Ok(debugger(&wanted, false))
 }
 
-/// What a container that may do more than the target's means for its pod, whatever becomes of the command.
-fn for_good(pod: &str, excess: &str) -> String {
-    format!(
-        "The injector's container {excess}: asked for by name. It stays in pod/{pod}'s spec for as long as the pod lives, and \
-         Pod Security judges the whole pod: under a level that does not take it, no ephemeral container is admitted after it."
-    )
+/// Tells, before it is sent, what a container that may do more than the target's means for its pod, whatever becomes of the
+/// command.
+fn announce(target: &Target, container: &EphemeralContainer, notes: &Notes) {
+    let Some(excess) = security::excess(&target.pod, &target.container, container) else { return };
+    notes.say(&format!(
+        "The debug container {excess}. Nothing can take it out of pod/{}'s spec again, and Pod Security judges the whole pod: \
+         under a level that forbids it, no later debug container is admitted to this pod, whatever that one asks for.",
+        target.pod_name()
+    ));
 }
 
 /// The pod's ephemeral containers.

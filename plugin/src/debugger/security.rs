@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{
 use crate::target::{identity_of, spec_of};
 use capabilities::Set;
 use exact::exact;
-pub(crate) use profile::{excess, first, privileged, second};
+pub(crate) use profile::{excess, first, second};
 
 /// A uid that no image is likely to run as: for a first look where the API shows no uid. It may read /proc/PID/status.
 const UNKNOWN_UID: i64 = 65532;
