@@ -16,6 +16,8 @@ pub(crate) enum Invocation {
     Hold,
     /// `session`.
     Session,
+    /// `inside`.
+    Inside,
     /// `--version`.
     Version,
     /// `--help`.
@@ -35,9 +37,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Inv
             match (word.to_str(), rest.as_slice()) {
                 (Some("hold"), []) => Some(Invocation::Hold),
                 (Some("session"), []) => Some(Invocation::Session),
+                (Some("inside"), []) => Some(Invocation::Inside),
                 (Some("list"), []) => Some(Invocation::List { json: false }),
                 (Some("list"), [flag]) if flag == "--json" => Some(Invocation::List { json: true }),
-                (Some("list" | "hold" | "session"), _) | (_, []) => None,
+                (Some("list" | "hold" | "session" | "inside"), _) | (_, []) => None,
                 _ => {
                     let mut words = rest.into_iter().map(OsStringExt::into_vec);
                     Some(Invocation::DropIn { pid: word, command: words.next()?, arguments: words.collect() })

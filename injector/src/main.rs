@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let result = match invocation {
         Some(Invocation::Hold) => return hold::run(),
         Some(Invocation::Session) => return session::run(),
+        Some(Invocation::Inside) => return hold::inside::run(),
         Some(Invocation::DropIn { pid, command, arguments }) => {
             dropin::run(&Kernel, &pid, &command, &arguments, &mut out)
         }

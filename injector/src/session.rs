@@ -29,15 +29,17 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(SILENCE_SECONDS);
 /// How much is under way in each direction at the most.
 const BUFFER: usize = 256 << 10;
 
+/// Pumps between stdin, stdout and one end of a socket until either side ends.
+pub(crate) fn carry(socket: &UnixStream) -> io::Result<()> {
+    pump(io::stdin().as_fd(), io::stdout().as_fd(), socket, FLUSH_LIMIT)
+}
+
 /// Runs until either side ends. Exit code 0 says only that this program had no trouble of its own: whether a request was
 /// done, its end frame says.
 pub(crate) fn run() -> ExitCode {
     let result = rendezvous::connect(Instant::now() + START_LIMIT).map_err(|error| no_hold(&error));
-    let (stdin, stdout) = (io::stdin(), io::stdout());
-    let pumped = result.and_then(|socket| {
-        pump(stdin.as_fd(), stdout.as_fd(), &socket, FLUSH_LIMIT)
-            .map_err(|error| Failure::new(Code::Other, error.to_string()))
-    });
+    let pumped =
+        result.and_then(|socket| carry(&socket).map_err(|error| Failure::new(Code::Other, error.to_string())));
     match pumped {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

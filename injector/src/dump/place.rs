@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use jattach_protocol::{Code, Failure};
@@ -29,6 +30,14 @@ const SHARED: &str = "/dev/shm";
 /// or another one that shares the directory.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
+/// Whether the filesystem that we see is the target's.
+static TARGETS: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is put on the disk that nobody has asked to be there: it is the target's.
+pub(crate) fn spare_the_disk() {
+    TARGETS.store(true, Ordering::Relaxed);
+}
+
 /// A directory, and what the JVM calls it.
 pub(crate) struct Place {
     directory: OwnedFd,
@@ -41,6 +50,11 @@ impl Place {
     pub(crate) fn own() -> nix::Result<Place> {
         let directory = nix::fcntl::open("/tmp", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         Ok(Place { directory, seen: format!("/proc/{}/root/tmp", std::process::id()), whose: "the injector's /tmp" })
+    }
+
+    /// Our own /tmp for files without a name, unless its disk is the target's.
+    pub(crate) fn disk() -> Option<Place> {
+        if TARGETS.load(Ordering::Relaxed) { None } else { Place::own().ok() }
     }
 
     /// Our own /tmp, where the target can name it: in a PID namespace below ours our pid is another's.

@@ -189,7 +189,7 @@ pub(crate) struct Store {
 
 impl Store {
     fn create() -> Option<Store> {
-        let place = Place::own().ok()?;
+        let place = Place::disk()?;
         if place.is_in_memory() {
             return None;
         }

@@ -154,7 +154,7 @@ impl State {
 
 /// A file without a name that begins with `bytes`, where there is room for one.
 fn spill(bytes: &[u8]) -> Option<File> {
-    let place = Place::own().ok()?;
+    let place = Place::disk()?;
     place.check(FILE, FILE, 0).ok()?;
     let file = place.create_nameless()?;
     file.write_all_at(bytes, 0).ok()?;

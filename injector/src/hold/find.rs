@@ -22,10 +22,13 @@ fn targets(sys: &'static Kernel) -> impl Iterator<Item = Target<'static>> {
     pids().into_iter().filter(|pid| !is_ours(*pid)).filter_map(move |pid| Target::open(sys, pid).ok())
 }
 
-/// Whether a process is of our own container, as the sessions of our clients are: it has our mount namespace.
+/// Whether a process is one of us, as the sessions of our clients are: in our own container it runs our program. In the
+/// target's container, where we may be as well (`super::inside`), all the others run other programs.
 fn is_ours(pid: u32) -> bool {
-    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt"));
-    matches!((namespace(&pid.to_string()), namespace("self")), (Ok(its), Ok(ours)) if its == ours)
+    ["ns/mnt", "exe"].iter().all(|entry| {
+        let link = |process: &str| std::fs::read_link(format!("/proc/{process}/{entry}"));
+        matches!((link(&pid.to_string()), link("self")), (Ok(its), Ok(ours)) if its == ours)
+    })
 }
 
 fn line(target: &Target<'_>) -> String {

@@ -8,6 +8,7 @@ mod desk;
 mod dump;
 mod find;
 mod inbox;
+pub(crate) mod inside;
 mod output;
 mod peer;
 mod serve;
@@ -59,7 +60,18 @@ fn farewell(reason: &str) {
     }
 }
 
-fn hold() -> std::io::Result<String> {
+fn hold() -> io::Result<String> {
+    let signals = prepare()?;
+    serve::sweep();
+    let desk = Arc::new(Desk::new()?);
+    let (listener, path) = rendezvous::listen()?;
+    let reason = attend(&desk, Some(&listener), &signals);
+    let _ = fs::remove_file(path);
+    reason
+}
+
+/// Makes the process what it has to be, and takes its signals. Only to be called before any thread is started.
+fn prepare() -> io::Result<SignalFd> {
     // The kernel kills the greediest first when the pod's memory is full: that must be us and not the application. A
     // sandbox without /proc/self/oom_score_adj has no such killer either.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
@@ -68,16 +80,11 @@ fn hold() -> std::io::Result<String> {
     let terminate: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     // Before any thread is started: they all inherit it.
     terminate.thread_block()?;
-    let signals = SignalFd::with_flags(&terminate, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    serve::sweep();
-    let desk = Arc::new(Desk::new()?);
-    let (listener, path) = rendezvous::listen()?;
-    let reason = attend(&desk, &listener, &signals);
-    let _ = fs::remove_file(path);
-    reason
+    Ok(SignalFd::with_flags(&terminate, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
-fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std::io::Result<String> {
+/// Runs the jobs, and lets clients in where there is a way in, until there is nothing left to stay for.
+fn attend(desk: &Arc<Desk>, listener: Option<&UnixListener>, signals: &SignalFd) -> io::Result<String> {
     let owner = nix::unistd::geteuid().as_raw();
     let mut pinned = None;
     loop {
@@ -85,7 +92,8 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
             Ok(deadline) => deadline,
             Err(reason) => return Ok(reason),
         };
-        let wanted = [Wanted::read(listener.as_fd()), Wanted::read(signals.as_fd()), desk.bell.wanted()];
+        let clients = listener.map_or_else(|| desk.bell.wanted(), |listener| Wanted::read(listener.as_fd()));
+        let wanted = [clients, Wanted::read(signals.as_fd()), desk.bell.wanted()];
         let [client, signal, bell] = wait(wanted, deadline)?;
         if signal && matches!(signals.read_signal(), Ok(Some(_))) {
             desk.close("told to end (SIGTERM)", false);
@@ -96,7 +104,7 @@ fn attend(desk: &Arc<Desk>, listener: &UnixListener, signals: &SignalFd) -> std:
                 serve::start(desk, &mut pinned, order, job);
             }
         }
-        if client {
+        if client && let Some(listener) = listener {
             // Without a descriptor to spare there is no client; the job goes on.
             let Ok((socket, _)) = listener.accept() else { continue };
             if admitted(&socket, owner) {
@@ -121,16 +129,21 @@ fn receive(desk: &Arc<Desk>, socket: UnixStream) {
     }
     let its_desk = Arc::clone(desk);
     let listen = move || {
-        if let Ok(peer) = Peer::new(socket) {
-            let peer = Arc::new(peer);
-            converse(&its_desk, &peer);
-            its_desk.detach(&peer);
-        }
+        listen(&its_desk, socket);
         its_desk.leave();
     };
     // Where no thread can be had the closure is dropped, and with it the socket: the client sees the end.
     if thread::Builder::new().spawn(listen).is_err() {
         desk.leave();
+    }
+}
+
+/// Listens to a client until it goes.
+fn listen(desk: &Desk, socket: UnixStream) {
+    if let Ok(peer) = Peer::new(socket) {
+        let peer = Arc::new(peer);
+        converse(desk, &peer);
+        desk.detach(&peer);
     }
 }
 
