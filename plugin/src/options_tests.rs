@@ -104,6 +104,7 @@ fn the_jvms_words_arrive_as_they_were_given() {
 fn locks_may_be_long_or_short() {
     assert_eq!(action("x threaddump -l"), Action::ThreadDump { locks: true });
     assert_eq!(action("x threaddump --locks"), Action::ThreadDump { locks: true });
+    assert_eq!(action("x threaddump --via-log"), Action::PrintThreads);
     assert_eq!(action("--locks x threaddump"), Action::ThreadDump { locks: true });
     assert_eq!(action("-l a=b threaddump"), Action::ThreadDump { locks: false });
 }

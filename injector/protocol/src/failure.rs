@@ -46,11 +46,13 @@ pub enum Code {
     /// What the client comes for is not there any more: the dump that it would go on with, or the injector itself behind the
     /// socket of its container.
     Gone = 19,
+    /// The target's /tmp is missing or takes no file, and HotSpot meets nowhere else; it was not signalled.
+    TmpNotWritable = 23,
 }
 
 impl Code {
     /// Every code, in the order of its numbers.
-    pub const ALL: [Code; 19] = [
+    pub const ALL: [Code; 20] = [
         Code::Other,
         Code::Usage,
         Code::NoSuchProcess,
@@ -70,6 +72,7 @@ impl Code {
         Code::Cancelled,
         Code::TimedOut,
         Code::Gone,
+        Code::TmpNotWritable,
     ];
 
     /// The code of that number. A number that a newer injector may send is [`Code::Other`]: its text still counts.
@@ -84,7 +87,12 @@ impl Code {
             Code::Usage | Code::SeveralJvms => 2,
             Code::NoSuchProcess | Code::NoJvm | Code::TargetEnded => 3,
             Code::Version => 5,
-            Code::WrongIdentity | Code::Denied | Code::NotAttachable | Code::NoAnswer | Code::WrongPeer => 6,
+            Code::WrongIdentity
+            | Code::Denied
+            | Code::NotAttachable
+            | Code::NoAnswer
+            | Code::WrongPeer
+            | Code::TmpNotWritable => 6,
             Code::JvmFailed => 7,
             Code::Transfer | Code::Gone => 8,
             Code::Busy => 9,

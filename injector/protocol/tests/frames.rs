@@ -78,6 +78,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::List),
         Just(Operation::Shutdown),
         any::<u64>().prop_map(Operation::GiveUp),
+        Just(Operation::PrintThreads),
         (text(), vec(text(), 0..5)).prop_map(|(command, arguments)| Operation::Attach { command, arguments }),
         limits().prop_map(Operation::Survey),
         dump().prop_map(Operation::DumpHeap),

@@ -345,6 +345,7 @@ fn describe(operation: &Operation) -> String {
         Operation::DumpHeap(_) | Operation::Survey(_) => "heap dump".to_owned(),
         Operation::Attach { command, .. } => command.chars().take(40).filter(|c| !c.is_control()).collect(),
         Operation::Load { .. } => "load".to_owned(),
+        Operation::PrintThreads => "threaddump".to_owned(),
         // They need no turn, and are never ordered.
         Operation::List | Operation::Shutdown | Operation::GiveUp(_) => "request".to_owned(),
     }

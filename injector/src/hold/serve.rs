@@ -246,6 +246,7 @@ impl Job {
                 let command = Command::from_words(&command, &arguments)?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }
+            Operation::PrintThreads => crate::jvm::print_threads(&self.target).map(|()| nothing()),
             Operation::Survey(limits) => {
                 let survey = crate::dump::survey(&self.peer, &self.target, &limits)?;
                 self.peer.send(self.id, &Message::Survey(survey))?;

@@ -52,6 +52,7 @@ ids! {
     Interrupted 17 Interrupted "It was interrupted";
     TimedOut 18 Other "A limit on time ran out";
     Gone 19 Transfer "What was to be gone on with is gone";
+    TmpNotWritable 23 Attach "The target's /tmp cannot be written to";
 
     Refused 100 Refused "The cluster refuses it";
     NoPermission 101 Refused "A permission is missing";
@@ -93,6 +94,7 @@ ids! {
     InjectorEnded 157 Injector "The injector has ended";
     StartTimedOut 158 Injector "The injector did not start in time";
     MoreThanTarget 159 Attach "The injector would need more than the target's container has";
+    NotInside 160 Injector "The injector cannot be put into the target's container";
 
     NoTarget 170 Target "There is nothing to attach to";
     PodDeleted 171 Target "The pod is being deleted";

@@ -119,6 +119,14 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "Which dump it was.",
             "Run it again with --no-resume. A longer --ttl keeps the next one for longer.",
         ),
+        Id::TmpNotWritable => (
+            "HotSpot makes its socket in /tmp and nowhere else, and the target's /tmp is missing, read-only or full. This was \
+             found by looking, and no signal was sent.",
+            "The error of a file that was to be made there.",
+            "`threaddump --via-log` needs no socket. An emptyDir at /tmp in the workload helps all commands, from the next \
+             restart on: the message prints the patch. With --profile=sysadmin, where that is allowed, a memory file system \
+             is mounted over an empty /tmp for the time of the command.",
+        ),
         _ => return None,
     };
     Some(Entry { meaning, evidence, remedy })

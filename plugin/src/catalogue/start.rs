@@ -53,6 +53,13 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "What the kubelet said last.",
             "`kubectl describe pod` tells more. A large or slow node takes longer at its first pull: try again.",
         ),
+        Id::NotInside => (
+            "With --via=exec the injector is written into the target's own container and run there. That takes a shell (sh) and \
+             chmod, head, mkdir, rm, rmdir, sha256sum and uname in its image, a writable directory that is not mounted noexec \
+             (/tmp, /var/tmp, /dev/shm or the home directory), and an injector for its processor in this build of the plugin.",
+            "What is missing, in the container's words.",
+            "Where the pod takes a debug container, leave --via=exec out: that needs nothing in the image.",
+        ),
         Id::MoreThanTarget => (
             "To see the JVM the injector would need a user or capabilities that the target's container, by its spec, does not \
              have. It never takes more than the target has unless you ask for it by name; and what asks for it is a message out \

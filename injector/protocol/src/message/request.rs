@@ -51,6 +51,8 @@ pub enum Operation {
     Shutdown,
     /// Nobody comes for the heap dump of this job any more; [`Code::Gone`] where it is over.
     GiveUp(u64),
+    /// The JVM is signalled to print its threads to its own standard output, without being attached to.
+    PrintThreads,
 }
 
 pub(super) fn write_request(request: &Request, out: &mut Writer<'_>) {
@@ -85,6 +87,7 @@ pub(super) fn write_request(request: &Request, out: &mut Writer<'_>) {
             out.u8(6);
             out.u64(*job);
         }
+        Operation::PrintThreads => out.u8(7),
     }
 }
 
@@ -106,6 +109,7 @@ pub(super) fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
         4 => Operation::Shutdown,
         5 => Operation::Survey(read_limits(from)?),
         6 => Operation::GiveUp(from.u64()?),
+        7 => Operation::PrintThreads,
         value => return Err(Error::Value { field: "an operation", value: value.into() }),
     };
     Ok(Request { pid, container, wait, ttl, operation })
