@@ -38,8 +38,7 @@ pub(crate) fn carry(socket: &UnixStream) -> io::Result<()> {
 /// done, its end frame says.
 pub(crate) fn run() -> ExitCode {
     let result = rendezvous::connect(Instant::now() + START_LIMIT).map_err(|error| no_hold(&error));
-    let pumped =
-        result.and_then(|socket| carry(&socket).map_err(|error| Failure::new(Code::Other, error.to_string())));
+    let pumped = result.and_then(|socket| carry(&socket).map_err(|error| Failure::new(Code::Other, error.to_string())));
     match pumped {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -15,6 +15,7 @@ mod load;
 mod offline;
 mod postmortem;
 mod ps;
+mod remedy;
 mod threaddump;
 mod verify;
 mod version;
@@ -26,8 +27,9 @@ use jattach_protocol::message::{Jvm, Operation, Request};
 
 use crate::catalogue::Id;
 use crate::client::Cluster;
-use crate::debugger::{self, Debugger};
+use crate::debugger::{self, Basis, Debugger};
 use crate::error::{Exit, Failure};
+use crate::inside;
 use crate::options::{Action, Agent, Command, Options, OutputFormat};
 use crate::render::Notes;
 use crate::render::document::document;
@@ -71,6 +73,16 @@ pub(crate) struct Shared {
     pub(crate) output: crate::options::Output,
     /// The flags as they were given.
     pub(crate) flags: Vec<std::ffi::OsString>,
+    /// COMMAND and its arguments, likewise.
+    pub(crate) words: Vec<std::ffi::OsString>,
+}
+
+impl Shared {
+    /// The failure with the command line in it that goes another way, as this user has to give it.
+    fn exact(&self, mut failure: Failure) -> Failure {
+        failure.remedy = line::with_via_exec(&failure.remedy, &self.flags, &self.words);
+        failure
+    }
 }
 
 /// Does what the options say, within the limit for the whole command.
@@ -78,7 +90,7 @@ pub(crate) struct Shared {
 /// # Errors
 /// A [`Failure`], or an I/O error of standard output.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { command, connection, injector, output, timeout, flags } = options;
+    let Options { command, connection, injector, output, timeout, flags, words } = options;
     let partings = Partings::default();
     let work = async {
         match command {
@@ -88,11 +100,17 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             Command::Inspect { dump, top } => inspect::run(dump, top, output).await,
             Command::On(wish, action) => {
                 let cluster = Cluster::connect(&connection).await?;
-                on_target(cluster, &wish, &action, Shared { injector, output, flags }, partings.clone()).await
+                let shared = Shared { injector, output, flags, words };
+                let result = on_target(cluster, &wish, &action, shared.clone(), partings.clone()).await;
+                result.map_err(|error| match error.downcast() {
+                    Ok(failure) => shared.exact(failure).into(),
+                    Err(error) => error,
+                })
             }
             Command::OnAll(wish, action, fleet) => {
                 let cluster = Cluster::connect(&connection).await?;
-                fleet::run(cluster, &wish, &action, fleet, Shared { injector, output, flags }, partings.clone()).await
+                let shared = Shared { injector, output, flags, words };
+                fleet::run(cluster, &wish, &action, fleet, shared, partings.clone()).await
             }
         }
     };
@@ -218,9 +236,21 @@ async fn act(context: &Context, action: &Action) -> Result<Answer, Failure> {
 /// An injector, and a session with it or why there is none.
 type Opened = (Debugger, Result<Session, session::Error>);
 
+/// An injector in the target's own container, if that is wanted.
+async fn open_inside(context: &Context) -> Opened {
+    let Context { cluster, target, .. } = context;
+    let (pod, container) = (target.pod_name().to_owned(), target.container.clone());
+    // It runs as whoever the container's user is, and there is no other one to be had.
+    let debugger = Debugger { pod, container, basis: Basis::Exact, reused: false };
+    (debugger, inside::open(cluster, target).await)
+}
+
 /// An injector and, if it answers, a session with it. One that was found running may have ended just then: then another.
 async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failure> {
     let Context { cluster, target, options, notes, .. } = context;
+    if options.injector.via.is_some() {
+        return Ok(open_inside(context).await);
+    }
     if let Local::Dump(to) = local
         && let Some(wanted) = to.injector()
     {
@@ -257,6 +287,9 @@ async fn explained(context: &Context, debugger: &Debugger, action: &Action, erro
     let what = if matches!(action, Action::DumpHeap(_)) { "the heap dump" } else { "the command" };
     let mut failure = postmortem::examine(context, debugger, what, error.into()).await;
     failure.remedy = line::with_clean(&failure.remedy, &context.options.flags, context.target.pod_name());
+    if failure.id == Id::TmpNotWritable {
+        return remedy::of_tmp(context, action, failure).await;
+    }
     if failure.exit == Exit::Transfer && changes_the_jvm(action) {
         return failure.remedy("it may have been done all the same: look before you do it again");
     }

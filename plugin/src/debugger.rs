@@ -16,7 +16,7 @@ use jattach_protocol::Identity;
 use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, SecurityContext};
 
 pub(crate) use create::dry_run;
-pub(crate) use exec::exec;
+pub(crate) use exec::{exec, exec_in_target, is_without_exec, no_exec};
 pub(crate) use reuse::running;
 pub(crate) use security::Basis;
 pub(crate) use spec::SESSION;
@@ -56,6 +56,9 @@ pub(crate) async fn ensure(
     gone: &[String],
     notes: &Notes,
 ) -> Result<Debugger> {
+    if let Some(refused) = target::refuses_static(&target.pod) {
+        return Err(refused);
+    }
     let derived = security::first(&target.pod, &target.container, injector)?;
     let mut candidates = reuse::candidates(&target.pod);
     candidates.retain(|candidate| !gone.contains(&candidate.name));
@@ -135,8 +138,9 @@ async fn ensure_as(
 fn announce(target: &Target, container: &EphemeralContainer, notes: &Notes) {
     let Some(excess) = security::excess(&target.pod, &target.container, container) else { return };
     notes.say(&format!(
-        "The debug container {excess}. Nothing can take it out of pod/{}'s spec again, and Pod Security judges the whole pod: \
-         under a level that forbids it, no later debug container is admitted to this pod, whatever that one asks for.",
+        "The debug container {excess}, beyond what the target's container has. Nothing takes it out of pod/{}'s spec again, and \
+         Pod Security judges the whole pod: under a level that forbids it, no later debug container is admitted to this pod, \
+         whatever that one asks for.",
         target.pod_name()
     ));
 }

@@ -8,6 +8,7 @@ mod commands;
 mod debugger;
 mod error;
 mod hprof_file;
+mod inside;
 mod log;
 mod options;
 mod receive;

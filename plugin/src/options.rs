@@ -4,6 +4,7 @@
 mod dumpheap;
 mod fleet;
 mod injector;
+mod via;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy};
+pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy, Via};
 
 use crate::catalogue::Id;
 use crate::cli::{self, Raw, words};
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     /// The flags as they were given, a word each, for a command line that says the same again.
     pub(crate) flags: Vec<OsString>,
+    /// COMMAND and its arguments, likewise.
+    pub(crate) words: Vec<OsString>,
 }
 
 /// How to reach the API server.
@@ -133,10 +136,14 @@ pub(crate) enum Parsed {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let definitions = Raw::command();
     let words = words::order(args, &definitions)?;
-    let flags = words.flags();
+    let (flags, command) = (words.flags(), words.command());
     let raw = definitions.try_get_matches_from(words.argv).and_then(|matches| Raw::from_arg_matches(&matches));
     match raw {
-        Ok(raw) => Ok(Parsed::Run(Box::new(Options { flags, ..check(raw, words.target.as_deref())? }))),
+        Ok(raw) => {
+            let mut options = Options { flags, words: command, ..check(raw, words.target.as_deref())? };
+            via::check(&mut options)?;
+            Ok(Parsed::Run(Box::new(options)))
+        }
         Err(error) => Ok(Parsed::Say(error)),
     }
 }
@@ -185,7 +192,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
             }
         }
     };
-    Ok(Options { command, connection, injector, output, timeout, flags: Vec::new() })
+    Ok(Options { command, connection, injector, output, timeout, flags: Vec::new(), words: Vec::new() })
 }
 
 /// Where a command does its work.

@@ -13,7 +13,7 @@ use jattach_protocol::message::{FAILURE, Hello, Request, SILENCE_SECONDS, VERSIO
 use jattach_protocol::{Code, Message};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::AttachedProcess;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf, SimplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf, SimplexStream, WriteHalf};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
@@ -72,6 +72,33 @@ pub(crate) struct Session {
     request: u32,
 }
 
+/// What an exec has: its three streams, and how it ends.
+pub(crate) struct Streams {
+    attached: AttachedProcess,
+    pub(crate) stdin: WriteHalf<SimplexStream>,
+    pub(crate) stdout: ReadHalf<SimplexStream>,
+    stderr: Stderr,
+    /// Resolves when the exec stream has ended; to nothing where it was cut.
+    pub(crate) status: BoxFuture<'static, Option<Status>>,
+}
+
+impl Streams {
+    /// # Errors
+    /// 8 where it has not all of them.
+    pub(crate) fn of(mut attached: AttachedProcess) -> Result<Streams, Failure> {
+        let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());
+        let (Some(stdin), Some(stdout), Some(stderr), Some(status)) = streams else {
+            return Err(not_an_injector("the exec stream has no stdin, stdout and stderr"));
+        };
+        Ok(Streams { attached, stdin, stdout, stderr: Stderr::collect(stderr), status: status.boxed() })
+    }
+
+    /// What has come on stderr so far.
+    pub(crate) fn errors(&self) -> String {
+        self.stderr.text()
+    }
+}
+
 /// What comes in, and how it ends.
 struct Incoming {
     /// Dropping it aborts the exec stream.
@@ -92,23 +119,21 @@ impl Session {
     /// Those of exec; the injector's own; 8 where what answers is no injector; 5 where it speaks another version of the
     /// protocol.
     pub(crate) async fn open(cluster: &Cluster, debugger: &Debugger) -> Result<Session, Error> {
-        let mut attached = debugger::exec(cluster, debugger, &SESSION).await?;
-        let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());
-        let (Some(stdin), Some(stdout), Some(stderr), Some(status)) = streams else {
-            return Err(not_an_injector("the exec stream has no stdin, stdout and stderr").into());
-        };
-        let incoming = Incoming {
-            _attached: attached,
-            stdout,
-            stderr: Stderr::collect(stderr),
-            status: status.boxed(),
-            ended: None,
-            decoder: Decoder::new(),
-        };
+        let attached = debugger::exec(cluster, debugger, &SESSION).await?;
+        Session::begin(Streams::of(attached)?, &debugger.container).await
+    }
+
+    /// Begins the conversation on the streams of an injector that runs in that container.
+    ///
+    /// # Errors
+    /// Those of [`open`](Session::open), but for exec's.
+    pub(crate) async fn begin(streams: Streams, container: &str) -> Result<Session, Error> {
+        let Streams { attached, stdin, stdout, stderr, status } = streams;
+        let incoming = Incoming { _attached: attached, stdout, stderr, status, ended: None, decoder: Decoder::new() };
         let mut session = Session { outgoing: Outgoing::new(stdin), incoming, request: 0 };
         session.outgoing.send(0, &Message::Hello(Hello { version: VERSION, software: name(), capabilities: 0 }));
         match session.incoming.next().await? {
-            (_, Message::Hello(hello)) => greet(&hello, &debugger.container)?,
+            (_, Message::Hello(hello)) => greet(&hello, container)?,
             // There is a container, and nobody in it to talk to.
             (_, Message::Failure(failure)) => return Err(Error::Injector(failure)),
             _ => return Err(not_an_injector("it did not say hello").into()),
@@ -242,6 +267,9 @@ impl Incoming {
     fn broken(&mut self) -> Failure {
         let stderr = self.stderr.text();
         let status = match self.ended.take().flatten() {
+            Some(Status { message: Some(message), .. }) if debugger::is_without_exec(&message) => {
+                return debugger::no_exec(&message);
+            }
             Some(Status { message: Some(message), .. }) => message,
             Some(_) => "it ended with a status, in the middle of a request".to_owned(),
             None => "it ended without a status: the connection was cut".to_owned(),

@@ -6,6 +6,7 @@ pub(crate) mod name;
 mod probes;
 mod refuse;
 mod storage;
+mod via_exec;
 mod workload;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -13,8 +14,9 @@ use k8s_openapi::api::core::v1::Pod;
 pub(crate) use container::{candidates, identity_of, spec_of, status_of};
 pub(crate) use many::names;
 pub(crate) use probes::Budgets;
-pub(crate) use refuse::{refuses_other_os, refuses_static, vanished};
+pub(crate) use refuse::{refuses_other_os, refuses_static, vanished, without_ephemeral};
 pub(crate) use storage::{quantity, storage_limit};
+pub(crate) use via_exec::{COMMAND_VIA_EXEC, via_exec};
 
 use crate::client::Cluster;
 use crate::client::explain::Call;

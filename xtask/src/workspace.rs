@@ -72,6 +72,11 @@ impl Workspace {
         self.target().join("tools")
     }
 
+    /// Where the injectors lie that the plugin carries (`.cargo/config.toml` names it for every build).
+    pub(crate) fn injectors(&self) -> PathBuf {
+        env::var_os("JATTACH_INJECTORS").map_or_else(|| self.target().join("injectors"), PathBuf::from)
+    }
+
     /// Where the OCI archives go.
     pub(crate) fn images(&self) -> PathBuf {
         self.target().join("images")

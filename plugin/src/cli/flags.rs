@@ -89,6 +89,11 @@ pub(crate) struct InjectorFlags {
     /// A partial container in YAML or JSON to merge over the injector's, as for kubectl debug
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) custom: Option<PathBuf>,
+    /// Do without a debug container: exec puts the injector into the target's own container, for as long as the command takes.
+    /// It needs a shell there and a /tmp to run it from, and no right but pods/exec. A heap dump then has no room to wait in
+    /// but memory, and is not resumed
+    #[arg(long, global = true, value_name = "WAY", hide_possible_values = true)]
+    pub(crate) via: Option<Via>,
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +134,12 @@ pub(crate) enum Profile {
     Baseline,
     General,
     Sysadmin,
+}
+
+/// How the injector gets to the JVM, if not in a debug container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Via {
+    Exec,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -34,6 +34,14 @@ impl Words {
         let before_command = self.argv.iter().skip(1).take_while(is_flag).count();
         self.argv.iter().skip(2 + before_command).take_while(is_flag).cloned().collect()
     }
+
+    /// COMMAND and its arguments, as they were given.
+    pub(crate) fn command(&self) -> Vec<OsString> {
+        let mut words = self.argv.iter().skip(1);
+        let command = words.find(|word| !word.to_string_lossy().starts_with('-'));
+        let arguments = words.skip_while(|word| *word != "--").skip(1);
+        command.into_iter().chain(arguments).cloned().collect()
+    }
 }
 
 /// Puts the words of a command line (the program's name first) in order. `definitions` is the root command.

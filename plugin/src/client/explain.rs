@@ -98,6 +98,10 @@ impl CallError {
 fn refusal(status: &Status, call: &Call, place: &Place) -> Failure {
     let Call { verb, resource, name } = call;
     let Place { namespace, server } = place;
+    // A policy chooses its own status code, 422 unless it says another.
+    if let Some((_, policy)) = status.message.split_once(POLICY) {
+        return denied_by_policy(policy, call);
+    }
     match status.code {
         401 => Failure::new(Id::NoLogin, "the API server does not accept these credentials")
             .evidence(format!("{server} answered 401 {}", status.message))
@@ -142,6 +146,19 @@ fn forbidden(status: &Status, call: &Call, namespace: &str) -> Failure {
     )
     .evidence(message)
     .remedy("show this to whoever runs the cluster")
+}
+
+/// What the server's words for a denial begin with, before the policy's name in quotes.
+pub(crate) const POLICY: &str = "ValidatingAdmissionPolicy ";
+
+/// `'name' with binding 'name' denied request: why`.
+fn denied_by_policy(policy: &str, call: &Call) -> Failure {
+    let (names, why) = policy.split_once(" denied request: ").unwrap_or((policy, ""));
+    let name = names.split('\'').nth(1).unwrap_or(names);
+    let Call { verb, resource, .. } = call;
+    Failure::new(Id::AdmissionRule, format!("the cluster's admission policy \"{name}\" refuses to {verb} {resource}"))
+        .evidence(why)
+        .remedy("do as it says, or show this to whoever runs the cluster")
 }
 
 /// `422 Invalid: Pod "x" is invalid: …`.

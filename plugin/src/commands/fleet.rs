@@ -107,7 +107,7 @@ impl Crew<'_> {
                 (answer, Some(Failure::new(exit, "a check has failed")))
             }
             Ok(answer) => (answer, None),
-            Err(failure) => (Answer::Told, Some(failure)),
+            Err(failure) => (Answer::Told, Some(self.options.exact(failure))),
         };
         self.tally.borrow_mut().end(pod, failure);
         Served { pod: pod.to_owned(), answer, text }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::cli::NAME;
+use crate::target::COMMAND_VIA_EXEC;
 
 /// How a message says that somebody ends an injector who does not know the pod as its user does.
 const ANY_CLEAN: &str = "kubectl jattach TARGET clean";
@@ -13,6 +14,20 @@ const WHERE: [&str; 8] = ["namespace", "kubeconfig", "context", "cluster", "user
 
 /// The flags that do not go with the rest of a dump of one pod.
 const ONCE: [&str; 3] = ["no-resume", "all-pods", "parallel"];
+
+/// The flags that concern an ephemeral container, or more pods than one.
+const OF_CONTAINER: [&str; 10] = [
+    "image",
+    "image-pull-policy",
+    "dry-run",
+    "profile",
+    "run-as-user",
+    "run-as-group",
+    "custom",
+    "all-pods",
+    "parallel",
+    "via",
+];
 
 /// The one that means the same dump of the same pod.
 pub(super) fn dump(flags: &[OsString], pod: &str, path: &Path) -> String {
@@ -29,9 +44,58 @@ pub(super) fn with_clean(text: &str, flags: &[OsString], pod: &str) -> String {
     text.replace(ANY_CLEAN, &line(pod, "clean", flags, |name| WHERE.contains(&name)))
 }
 
+/// `text` with the command line in it that goes without an ephemeral container, for this command. doctor's remedies are for
+/// any command.
+pub(super) fn with_via_exec(text: &str, flags: &[OsString], words: &[OsString]) -> String {
+    let of_container = |name: &str| OF_CONTAINER.contains(&name);
+    let Some((before, after)) = text.split_once(COMMAND_VIA_EXEC) else { return text.to_owned() };
+    let Some((before, pod)) =
+        before.rsplit_once(NAME).and_then(|(before, ours)| Some((before, ours.rsplit_once("pod/")?.1)))
+    else {
+        return text.to_owned();
+    };
+    let Some((command, arguments)) = words.split_first().filter(|(command, _)| *command != "doctor") else {
+        return text.to_owned();
+    };
+    let flags = flags.iter().filter(|flag| !of_container(name_of(&flag.to_string_lossy()))).cloned();
+    let mut all: Vec<OsString> = flags.collect();
+    all.extend(["--via=exec".into(), format!("pod/{}", pod.trim_end()).into(), command.clone()]);
+    // After jcmd every word is the JVM's.
+    let is_flag = |word: &OsString| word.len() > 1 && word.to_string_lossy().starts_with('-');
+    all.extend((command != "jcmd" && arguments.iter().any(is_flag)).then(|| "--".into()));
+    all.extend(arguments.iter().cloned());
+    let all: Vec<_> = all.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+    format!("{before}{NAME} {}{after}", all.join(" "))
+}
+
+/// The name of a flag that is given as one word.
+fn name_of(flag: &str) -> &str {
+    flag.trim_start_matches('-').split('=').next().unwrap_or_default()
+}
+
+/// The one that has a signal make the JVM print its threads.
+pub(super) fn via_log(flags: &[OsString], pod: &str) -> String {
+    let same_jvm = |name: &str| WHERE.contains(&name) || matches!(name, "container" | "pid");
+    line(pod, "threaddump --via-log", flags, same_jvm)
+}
+
+/// One of kubectl's own, in that namespace of the same cluster.
+pub(super) fn kubectl(words: &[String], flags: &[OsString], namespace: &str) -> String {
+    let namespace = format!("--namespace={namespace}");
+    let flags = flags.iter().map(|flag| flag.to_string_lossy().into_owned());
+    let flags = flags.filter(|flag| name(flag) != "namespace" && WHERE.contains(&name(flag)));
+    let words = words.iter().cloned().chain([namespace]).chain(flags);
+    ["kubectl".to_owned()].into_iter().chain(words.map(|word| quoted(&word))).collect::<Vec<_>>().join(" ")
+}
+
+/// The name of a flag as it stands on a command line.
+fn name(flag: &str) -> &str {
+    flag.trim_start_matches('-').split('=').next().unwrap_or_default()
+}
+
 fn line(pod: &str, command: &str, flags: &[OsString], wanted: impl Fn(&str) -> bool) -> String {
     let flags = flags.iter().map(|flag| flag.to_string_lossy());
-    let flags = flags.filter(|flag| wanted(flag.trim_start_matches('-').split('=').next().unwrap_or_default()));
+    let flags = flags.filter(|flag| wanted(name_of(flag)));
     let words = [format!("{NAME} pod/{pod} {command}")].into_iter().chain(flags.map(|flag| quoted(&flag)));
     words.collect::<Vec<_>>().join(" ")
 }
@@ -70,5 +134,34 @@ mod tests {
             "give it up: `kubectl jattach pod/x clean --namespace='my shop' --context=prod --as=ada`"
         );
         assert_eq!(with_clean("wait", &flags, "x"), "wait");
+    }
+
+    #[test]
+    fn lines_for_the_same_jvm_and_the_same_cluster_keep_the_flags_that_lead_there() {
+        let flags = ["--namespace=shop", "--gzip", "--context=prod", "--container=app", "--pid=7"].map(OsString::from);
+        assert_eq!(
+            via_log(&flags, "x"),
+            "kubectl jattach pod/x threaddump --via-log --namespace=shop --context=prod --container=app --pid=7"
+        );
+        let words = ["patch", "deployment", "x", "-p", "{\"a b\":1}"].map(str::to_owned);
+        assert_eq!(
+            kubectl(&words, &flags, "shop"),
+            r#"kubectl patch deployment x -p '{"a b":1}' --namespace=shop --context=prod"#
+        );
+    }
+
+    #[test]
+    fn the_line_that_goes_another_way_is_the_same_command_without_what_concerns_the_container() {
+        let words = |line: &str| -> Vec<OsString> { line.split_whitespace().map(OsString::from).collect() };
+        let text = format!("or where it has a shell: {}", crate::target::via_exec("shop", "x"));
+        let flags = words("--namespace=shop --image=r.example/i --profile=general --custom=f --locks --all-pods");
+        let exact = |command: &str| with_via_exec(&text, &flags, &words(command));
+        let front = "or where it has a shell: kubectl jattach --namespace=shop --locks --via=exec pod/x";
+        assert_eq!(exact("threaddump"), format!("{front} threaddump"));
+        assert_eq!(exact("jcmd VM.log -x what=gc*"), format!("{front} jcmd VM.log -x 'what=gc*'"));
+        assert_eq!(exact("dumpheap -"), format!("{front} dumpheap -"));
+        assert_eq!(exact("dumpheap -x.hprof"), format!("{front} dumpheap -- -x.hprof"));
+        assert_eq!(exact("doctor"), text);
+        assert_eq!(with_via_exec("wait", &flags, &words("ps")), "wait");
     }
 }

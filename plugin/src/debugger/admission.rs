@@ -3,10 +3,11 @@
 use k8s_openapi::api::core::v1::EphemeralContainer;
 use kube::core::Status;
 
+use super::security;
 use crate::catalogue::Id;
-use crate::client::explain::answer;
+use crate::client::explain::{POLICY, answer};
 use crate::error::Failure;
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// The refusal, if it is one of these.
 pub(super) fn explain(status: &Status, target: &Target, container: &EphemeralContainer) -> Option<Failure> {
@@ -17,7 +18,7 @@ pub(super) fn explain(status: &Status, target: &Target, container: &EphemeralCon
     if let Some((_, webhook)) = message.split_once("admission webhook ") {
         return Some(webhook_denial(webhook, target));
     }
-    if status.code == 422 {
+    if status.code == 422 && !message.contains(POLICY) {
         return Some(invalid(status, target));
     }
     None
@@ -30,7 +31,11 @@ fn pod_security(violation: &str, target: &Target, container: &EphemeralContainer
     let found = found.replace("), ", ")\n");
     let level = level.trim_matches('"');
     let namespace = &target.namespace;
-    let (id, remedy) = if found.contains(&format!("\"{}\"", container.name)) {
+    let is_ours = found.contains(&format!("\"{}\"", container.name));
+    let (id, remedy) = if is_ours && security::excess(&target.pod, &target.container, container).is_some() {
+        let remedy = format!("--profile, --run-as-user or --custom asks for more than {level} allows: leave it out");
+        (Id::PodSecurity, remedy)
+    } else if is_ours {
         let remedy = format!(
             "the target itself asks for more than {level} allows: run in a namespace whose level fits it, or have \
                  its label pod-security.kubernetes.io/enforce changed (kubectl get namespace {namespace} --show-labels)"
@@ -67,7 +72,7 @@ fn invalid(status: &Status, target: &Target) -> Failure {
     if status.message.contains("static pods") {
         return Failure::new(Id::StaticPod, format!("pod/{pod} is a static pod, which takes no ephemeral containers"))
             .evidence(evidence)
-            .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)");
+            .remedy(target::without_ephemeral(&target.namespace, pod));
     }
     if evidence.contains("targetContainerName") {
         return Failure::new(

@@ -5,11 +5,12 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{admission, security, spec};
+use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError};
 use crate::client::{Cluster, Place};
 use crate::error::{Failure, Result};
 use crate::options::{DryRun, Injector};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 const MANAGER: &str = "kubectl-jattach";
 
@@ -32,6 +33,9 @@ pub(crate) async fn dry_run(
     injector: &Injector,
     answered_by: DryRun,
 ) -> Result<Value> {
+    if let Some(refused) = target::refuses_static(&target.pod) {
+        return Err(refused);
+    }
     let derived = security::first(&target.pod, &target.container, injector)?;
     let mut container = spec::container(injector, target, &derived.context)?;
     if answered_by == DryRun::Server {
@@ -70,7 +74,18 @@ async fn send(cluster: &Cluster, target: &Target, container: &EphemeralContainer
 
 pub(super) fn explain(error: &CallError, target: &Target, container: &EphemeralContainer, place: &Place) -> Failure {
     let of_container = error.status().and_then(|status| admission::explain(status, target, container));
-    of_container.unwrap_or_else(|| error.explain(&call(target), place))
+    let failure = of_container.unwrap_or_else(|| error.explain(&call(target), place));
+    let via_exec = target::via_exec(&target.namespace, target.pod_name());
+    let remedy = match failure.id {
+        Id::NoPermission => {
+            format!("if the container has a shell, pods/exec alone does: {via_exec}\nelse {}", failure.remedy)
+        }
+        Id::AdmissionRule | Id::Webhook | Id::OlderContainer | Id::NoSuchResource => {
+            format!("{}\nwithout a debug container, if the target's has a shell: {via_exec}", failure.remedy)
+        }
+        _ => return failure,
+    };
+    failure.remedy(remedy)
 }
 
 async fn attempt(

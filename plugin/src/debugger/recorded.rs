@@ -87,5 +87,6 @@ pub(super) fn injector(image: &str) -> Injector {
         run_as_user: None,
         run_as_group: None,
         custom: None,
+        via: None,
     }
 }

@@ -65,6 +65,7 @@ refusals! {
     a_pod_that_has_gone_before_the_patch: patch_refusal "ephemeral-patch-missing-pod" Target;
     a_level_that_refuses_what_was_sent: patch_refusal "ephemeral-patch-psa-restricted-denied" Refused;
     a_level_that_refuses_a_capability: patch_refusal "ephemeral-patch-psa-baseline-sysptrace-denied" Refused;
+    a_policy_that_wants_another_image: patch_refusal "ephemeral-patch-policy-denied" Refused;
     a_container_that_has_gone_before_the_patch: patch_refusal "ephemeral-patch-bad-target" Target;
     a_name_that_is_none: patch_refusal "ephemeral-patch-bad-name" Injector;
     a_name_that_is_taken: patch_refusal "ephemeral-patch-name-of-container" Injector;
@@ -75,6 +76,7 @@ refusals! {
     who_may_not_exec: exec_refusal "rbac-denied-exec" Refused;
     who_may_only_create_exec: exec_refusal "rbac-exec-create-only" Refused;
     who_may_only_get_exec: exec_refusal "rbac-exec-get-only" Refused;
+    a_policy_that_forbids_this_exec: exec_refusal "exec-policy-denied" Refused;
     whom_the_server_does_not_know: exec_refusal "unauthorized" Refused;
     a_pod_that_has_gone_before_the_exec: exec_refusal "exec-no-such-pod" Target;
     a_container_that_the_pod_never_had: exec_refusal "exec-no-such-container" Injector;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::EphemeralContainer;
 use serde_json::{Map, Value};
 
-use super::{DryRun, Profile, PullPolicy, limit};
+use super::{DryRun, Profile, PullPolicy, Via, limit};
 use crate::cli::flags::InjectorFlags;
 use crate::error::{Failure, Result};
 use crate::render::document;
@@ -31,6 +31,7 @@ pub(crate) struct Injector {
     pub(crate) run_as_user: Option<u32>,
     pub(crate) run_as_group: Option<u32>,
     pub(crate) custom: Option<Custom>,
+    pub(crate) via: Option<Via>,
 }
 
 impl Injector {
@@ -50,6 +51,7 @@ impl Injector {
             run_as_user: flags.run_as_user,
             run_as_group: flags.run_as_group,
             custom: flags.custom.as_deref().map(Custom::read).transpose()?,
+            via: flags.via,
         })
     }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::container::{name_of, status_of};
+use super::via_exec::via_exec;
 use crate::catalogue::Id;
 use crate::error::{Failure, Result};
 
@@ -42,8 +43,16 @@ pub(crate) fn refuses_static(pod: &Pod) -> Option<Failure> {
             format!("pod/{} is a static pod, which takes no ephemeral containers", name_of(pod)),
         )
         .evidence(format!("annotation {MIRROR}"))
-        .remedy("run the injector on its node: its first argument is a pid (injector PID threaddump)")
+        .remedy(without_ephemeral(namespace_of(pod), name_of(pod)))
     })
+}
+
+/// What there is to do where the API server takes no ephemeral container.
+pub(crate) fn without_ephemeral(namespace: &str, pod: &str) -> String {
+    format!(
+        "if its container has a shell: {}\non its node, the injector's first argument is a pid: injector PID threaddump",
+        via_exec(namespace, pod)
+    )
 }
 
 /// Why the injector cannot run where the pod runs, if that is not on Linux.

@@ -54,13 +54,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<
 fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, yes: bool) -> Result<()> {
     let jdk = steps.step("install what is missing", || install(workspace, yes))?;
     lints(workspace, steps)?;
-    let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(ALL_FEATURES)))?;
-    units(workspace, steps, built.as_ref())?;
+    // First: the plugin carries it.
     let static_injector = steps.step("build the static injector", || {
         let binary = static_build::build(workspace, Arch::host(), None, yes)?;
         injector::write(workspace, Arch::host(), &binary)?;
         Ok(binary)
     })?;
+    let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(ALL_FEATURES)))?;
+    units(workspace, steps, built.as_ref())?;
     let images = match &jdk {
         Some(jdk) => steps.step("build the JVM images", || jvm::write(workspace, jdk, yes))?,
         None => None,

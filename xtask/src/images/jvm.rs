@@ -29,9 +29,31 @@ const BUSYBOX: &str = "/bin/busybox";
 /// What the image with a shell is made of.
 pub(crate) const PACKAGES: [Package; 1] = [("busybox", BUSYBOX)];
 /// Of busybox, what tests and people in a test pod reach for; `busybox NAME` gives the rest.
-const APPLETS: [&str; 20] = [
-    "sh", "cat", "cp", "dd", "df", "env", "find", "grep", "head", "id", "kill", "ls", "mkdir", "mv", "ps", "rm",
-    "sleep", "stat", "tail", "touch",
+const APPLETS: [&str; 24] = [
+    "sh",
+    "cat",
+    "chmod",
+    "cp",
+    "dd",
+    "df",
+    "env",
+    "find",
+    "grep",
+    "head",
+    "id",
+    "kill",
+    "ls",
+    "mkdir",
+    "mv",
+    "ps",
+    "rm",
+    "rmdir",
+    "sha256sum",
+    "sleep",
+    "stat",
+    "tail",
+    "touch",
+    "uname",
 ];
 
 /// What a dump is taken and fetched with where there is no injector: a stranger to every lean image, and in this one for

@@ -49,9 +49,9 @@ impl Errand<'_> {
         self.progress.aside(|| self.context.notes.say(line));
     }
 
-    /// Whether it goes where no other run can take it up.
+    /// Whether no other run can take it up: it goes through a pipe, or comes from an injector that ends with this one.
     fn is_piped(&self) -> bool {
-        self.wanted.file == Destination::Stdout
+        self.wanted.file == Destination::Stdout || self.context.options.injector.via.is_some()
     }
 
     /// A session that says bye where the work is dropped while nobody can go on with the dump it was asked for: the injector

@@ -23,7 +23,9 @@ pub(super) struct Kept<'c> {
 impl<'c> Kept<'c> {
     pub(super) fn new(part: &Path, path: &Path, context: &'c Context) -> Kept<'c> {
         let line = line::dump(&context.options.flags, context.target.pod_name(), path);
-        Kept { part: part.to_owned(), notes: &context.notes, line, armed: false, lost: false }
+        // In the target's own container nothing stays to go on with.
+        let lost = context.options.injector.via.is_some();
+        Kept { part: part.to_owned(), notes: &context.notes, line, armed: false, lost }
     }
 
     /// From now on FILE.part is this dump's.

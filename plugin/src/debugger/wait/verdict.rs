@@ -60,12 +60,16 @@ fn waiting_for(waiting: &ContainerStateWaiting, target: &Target, image: &str) ->
             Verdict::Doubt(Doubt { reason: reason.to_owned(), message: message.to_owned() })
         }
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
-            failed(Id::ImagePull, format!("the node cannot pull the injector's image {image}"), pull_remedy(message))
+            let remedy = pull_remedy(message, target);
+            failed(Id::ImagePull, format!("the node cannot pull the injector's image {image}"), remedy)
         }
         "ErrImageNeverPull" => failed(
             Id::ImageNeverPull,
             format!("the injector's image {image} is not on the node, and the pull policy is Never"),
-            "load it onto the node, or allow pulling: --image-pull-policy IfNotPresent".to_owned(),
+            format!(
+                "load it onto the node, or allow pulling: --image-pull-policy IfNotPresent\n{}",
+                without_image(target)
+            ),
         ),
         "InvalidImageName" | "ImageInspectError" => failed(
             Id::ImageInvalid,
@@ -83,7 +87,7 @@ fn waiting_for(waiting: &ContainerStateWaiting, target: &Target, image: &str) ->
         "CreateContainerError" | "RunContainerError" | "StartError" => failed(
             Id::ContainerStart,
             "the node cannot start the injector's container".to_owned(),
-            format!("check that {image} is the injector's image, and made for the node's architecture"),
+            start_remedy(message, target, image),
         ),
         // A reason that this version does not know may be one that goes away: shown, and waited for.
         _ => Verdict::Doubt(Doubt { reason: reason.to_owned(), message: message.to_owned() }),
@@ -102,17 +106,54 @@ fn is_certain(message: &str) -> bool {
         .any(|sign| message.contains(sign))
 }
 
-fn pull_remedy(message: &str) -> String {
+fn pull_remedy(message: &str, target: &Target) -> String {
     let message = message.to_ascii_lowercase();
     if message.contains("no match for platform") {
         return "the image is not made for the node's architecture: give one that is with --image".to_owned();
     }
-    if ["denied", "unauthorized", "forbidden"].iter().any(|sign| message.contains(sign)) {
-        return "the node pulls with the pod's own imagePullSecrets: put the image where these (or nobody's) suffice, and \
-                name it with --image or KUBECTL_JATTACH_IMAGE"
-            .to_owned();
+    let way = if ["denied", "unauthorized", "forbidden"].iter().any(|sign| message.contains(sign)) {
+        secrets(target)
+    } else {
+        "copy the image to a registry that the node reaches, and name it with --image or KUBECTL_JATTACH_IMAGE"
+            .to_owned()
+    };
+    format!("{way}\n{}", without_image(target))
+}
+
+/// Why no pull secret can be given to the injector, and where one has to be.
+fn secrets(target: &Target) -> String {
+    let spec = target.pod.spec.as_ref();
+    let names = spec.and_then(|spec| spec.image_pull_secrets.as_deref()).unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(|secret| secret.name.as_str()).collect();
+    let own = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let account = spec.and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
+    format!(
+        "an ephemeral container brings no pull secret of its own, and the pod's imagePullSecrets are fixed ({own}): copy the image to where these \
+         reach it, and name it with --image or KUBECTL_JATTACH_IMAGE\n\
+         or add a secret for it to ServiceAccount {account}: pods that start after that have it"
+    )
+}
+
+fn without_image(target: &Target) -> String {
+    format!("without an image, if the target has a shell: {}", target::via_exec(&target.namespace, target.pod_name()))
+}
+
+fn start_remedy(message: &str, target: &Target, image: &str) -> String {
+    let message = message.to_ascii_lowercase();
+    let node = target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("NODE");
+    // clone(2): EAGAIN and ENOMEM. What is started does not matter.
+    if message.contains("resource temporarily unavailable") {
+        return format!(
+            "no more processes or threads may be started: the pod has all that its limit allows (the kubelet's podPidsLimit), or \
+             the node has (kubectl describe node {node}); end some, or try again when there are fewer"
+        );
     }
-    "copy the image to a registry that the node reaches, and name it with --image or KUBECTL_JATTACH_IMAGE".to_owned()
+    if message.contains("cannot allocate memory") || message.contains("no space left on device") {
+        return format!(
+            "the node has no room for another container (kubectl describe node {node}): free some, or try later"
+        );
+    }
+    format!("check that {image} is the injector's image, and made for the node's architecture")
 }
 
 fn is_target_gone(message: &str) -> bool {

@@ -158,3 +158,43 @@ fn a_target_that_ends_before_the_kubelet_has_looked_is_told() {
     pod.metadata.deletion_timestamp = pod.metadata.creation_timestamp.clone();
     assert!(shown(&judge(&pod, &target, "c", "i")).starts_with("3 pod/user is being deleted"));
 }
+
+/// The failure of a container that waits for that reason.
+fn waiting_of(target: &Target, reason: &str, message: &str) -> String {
+    let waiting = serde_json::from_value(json!({"reason": reason, "message": message})).unwrap();
+    shown(&waiting_for(&waiting, target, "r.example/injector:1"))
+}
+
+#[test]
+fn a_node_without_processes_or_room_is_not_taken_for_a_wrong_image() {
+    let target = target("pod-get-user");
+    let told = |message: &str| waiting_of(&target, "RunContainerError", message);
+    let runc = "failed to create containerd task: runc create failed: unable to start container process: ";
+    let processes = told(&format!("{runc}can't copy bootstrap data: fork/exec: resource temporarily unavailable"));
+    assert!(processes.contains("podPidsLimit") && !processes.contains("injector's image, and made"), "{processes}");
+    let memory = told(&format!("{runc}fork/exec /proc/self/exe: cannot allocate memory"));
+    assert!(memory.contains("no room") && !memory.contains("injector's image, and made"), "{memory}");
+    assert!(told(&format!("{runc}exec: \"/injector\": no such file")).contains("is the injector's image, and made"));
+}
+
+#[test]
+fn who_may_not_pull_learns_why_no_secret_can_be_added_and_what_goes_without() {
+    let mut target = target("pod-get-user");
+    let refused = |target: &Target| {
+        waiting_of(
+            target,
+            "ImagePullBackOff",
+            "pull access denied, repository does not exist or may require authorization",
+        )
+    };
+    let none = refused(&target);
+    assert!(none.contains("imagePullSecrets are fixed (none)") && none.contains("ServiceAccount default:"), "{none}");
+    let spec = target.pod.spec.as_mut().unwrap();
+    spec.image_pull_secrets = Some(serde_json::from_value(json!([{"name": "regcred"}, {"name": "other"}])).unwrap());
+    spec.service_account_name = Some("api".to_owned());
+    let two = refused(&target);
+    assert!(two.contains("fixed (regcred, other)") && two.contains("ServiceAccount api:"), "{two}");
+    for told in [none, two, waiting_of(&target, "ErrImageNeverPull", "")] {
+        assert!(told.contains("pod/user COMMAND --via=exec"), "{told}");
+    }
+}
