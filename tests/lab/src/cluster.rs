@@ -15,11 +15,13 @@ use crate::{
 pub struct Options {
     /// Reports `status.containerStatuses[].user`, as Kubernetes does from 1.33.
     pub report_users: bool,
+    /// Makes the root file system of every new ephemeral container read-only, as a mutating webhook of a strict cluster does.
+    pub seal_ephemeral: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { report_users: true }
+        Self { report_users: true, seal_ephemeral: false }
     }
 }
 

@@ -22,6 +22,11 @@ use crate::{
     status::{Answer, Failure, ResourceName},
 };
 
+/// Tells a lab to answer as a node that serves no exec, with that code. Not recorded: 501 is what a virtual kubelet says whose
+/// provider has none, 404 a kubelet without its debugging handlers, 405 a newer one
+/// (`node/api/server.go` of virtual-kubelet, `pkg/kubelet/server/server.go` of Kubernetes).
+const NODE_ANSWERS: &str = "lab.jattach/node-answers-exec";
+
 /// Tells a lab to end an exec's stream without the Status that should come last.
 const DROP_STATUS: &str = "lab.jattach/drop-exec-status";
 
@@ -41,6 +46,7 @@ pub(super) fn connect(call: &Call, mut request: Request<Incoming>) -> Answer<Res
         let message = format!("cannot exec into a container in a completed pod; current phase is {phase}");
         return Err(Failure::bad_request(message));
     }
+    refuse_as_node(&pod)?;
     let streams = streams(call)?;
     let uid = meta::text(&pod["metadata"], "uid");
     let running = is_running(&pod, &container).then(|| call.cluster.workers.container(uid, &container)).flatten();
@@ -65,6 +71,16 @@ pub(super) fn connect(call: &Call, mut request: Request<Incoming>) -> Answer<Res
         }
     });
     Ok(answer)
+}
+
+fn refuse_as_node(pod: &Value) -> Answer<()> {
+    let (code, text) = match pod["metadata"]["annotations"][NODE_ANSWERS].as_str() {
+        None => return Ok(()),
+        Some("404") => (StatusCode::NOT_FOUND, "404 page not found\n"),
+        Some("405") => (StatusCode::METHOD_NOT_ALLOWED, "Debug endpoints are disabled.\n"),
+        Some(_) => (StatusCode::NOT_IMPLEMENTED, "501 not implemented\n"),
+    };
+    Err(Failure::text(code, text))
 }
 
 /// The container that a request means: the named one, or the pod's only one.

@@ -85,6 +85,9 @@ pub(super) async fn patch_ephemeral_containers(call: &Call, request: Request<Inc
         } else {
             meta::remove(&mut new["spec"], "ephemeralContainers");
         }
+        if call.cluster.options.seal_ephemeral {
+            ephemeral::seal_new(old, new);
+        }
         ephemeral::validate(old, new)
     })
     .await

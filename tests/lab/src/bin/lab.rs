@@ -30,6 +30,22 @@ struct Arguments {
     /// Answers calls outside of the RuntimeDefault seccomp profile with ENOSYS instead of EPERM
     #[arg(long)]
     seccomp_enosys: bool,
+    /// Answers openat2 and the calls on pidfds with EPERM, as a RuntimeDefault profile does that is older than they are
+    #[arg(long, conflicts_with = "seccomp_enosys")]
+    seccomp_old: bool,
+    /// Makes every new ephemeral container's root file system read-only, as an admission webhook may
+    #[arg(long)]
+    seal_ephemeral: bool,
+}
+
+impl Arguments {
+    fn seccomp(&self) -> SeccompDefault {
+        match (self.seccomp_enosys, self.seccomp_old) {
+            (true, _) => SeccompDefault::Enosys,
+            (_, true) => SeccompDefault::EpermOld,
+            _ => SeccompDefault::Eperm,
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,11 +66,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config {
         state: state.join("runtime"),
         images: ImageStore::open(&arguments.images, &state.join("images"))?,
-        seccomp_default: if arguments.seccomp_enosys { SeccompDefault::Enosys } else { SeccompDefault::Eperm },
+        seccomp_default: arguments.seccomp(),
         pause_program: program_beside_this().context("cannot find lab-pause")?,
     };
     let runtime = Runtime::start(config).await?;
-    let options = Options { report_users: !arguments.no_status_user };
+    let options = Options { report_users: !arguments.no_status_user, seal_ephemeral: arguments.seal_ephemeral };
     let lab = Lab::start(&state, runtime.clone(), options).await?;
     println!("KUBECONFIG={}", lab.kubeconfig().display());
     tokio::select! {

@@ -47,6 +47,19 @@ pub fn validate(old: &Value, new: &Value) -> Vec<Cause> {
     causes
 }
 
+/// Makes the root file system of each new one read-only.
+pub fn seal_new(old: &Value, new: &mut Value) {
+    let names = |pod: &Value| -> Vec<String> {
+        let containers = meta::items(&pod["spec"], "ephemeralContainers").iter();
+        containers.map(|container| meta::text(container, "name").to_owned()).collect()
+    };
+    let before = names(old);
+    let containers = new["spec"]["ephemeralContainers"].as_array_mut();
+    for container in containers.into_iter().flatten().filter(|one| !before.iter().any(|name| one["name"] == **name)) {
+        container["securityContext"]["readOnlyRootFilesystem"] = true.into();
+    }
+}
+
 fn check_target(pod: &Value, container: &Value, path: &str, causes: &mut Vec<Cause>) {
     let target = meta::text(container, "targetContainerName");
     let known = ["containers", "initContainers"]
@@ -128,6 +141,15 @@ mod tests {
         other["command"] = json!(["x"]);
         assert!(validate(&first, &pod(&json!([other])))[0].message.contains("may not be changed"));
         assert!(validate(&first, &none)[0].message.contains("\"a\" may not be removed"));
+    }
+
+    #[test]
+    fn a_new_one_is_sealed_and_an_old_one_is_left_as_it_is() {
+        let (old, mut new) = (pod(&json!([one("a")])), pod(&json!([one("b"), one("a")])));
+        seal_new(&old, &mut new);
+        let sealed = |index: usize| new["spec"]["ephemeralContainers"][index]["securityContext"].clone();
+        assert_eq!((sealed(0), sealed(1)), (json!({"readOnlyRootFilesystem": true}), Value::Null));
+        assert_eq!(validate(&old, &new), []);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub(super) const PROFILE: &str = "/usr/share/containers/seccomp.json";
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 
+/// Calls that came with Linux 5.1 to 5.6, and into the profiles later.
+const NEWER: [&str; 4] = ["openat2", "pidfd_getfd", "pidfd_open", "pidfd_send_signal"];
+
 /// A profile in the containers' form: rules that hold for some architectures or capabilities only.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,17 +66,18 @@ impl Profile {
     pub(super) fn filter(&self, default: SeccompDefault, capabilities: &HashSet<Capability>) -> Result<LinuxSeccomp> {
         let (name, native) = native();
         let errno = match default {
-            SeccompDefault::Eperm => EPERM,
+            SeccompDefault::Eperm | SeccompDefault::EpermOld => EPERM,
             SeccompDefault::Enosys => ENOSYS,
         };
         let architectures = self.arch_map.iter().find(|entry| entry.architecture == native);
         let compatible = architectures.and_then(|entry| entry.sub_architectures.clone()).unwrap_or_default();
+        let unknown: &[&str] = if default == SeccompDefault::EpermOld { &NEWER } else { &[] };
         let calls = self.syscalls.iter().filter(|rule| rule.applies(name, capabilities));
         let filter = LinuxSeccompBuilder::default()
             .default_action(self.default_action)
             .default_errno_ret(errno)
             .architectures([vec![native], compatible].concat())
-            .syscalls(calls.map(|rule| rule.call.clone()).collect::<Vec<_>>())
+            .syscalls(calls.filter_map(|rule| without(&rule.call, unknown)).collect::<Vec<_>>())
             .build()?;
         Ok(filter)
     }
@@ -87,6 +91,15 @@ impl Rule {
             && self.includes.caps.iter().all(|needed| capabilities.contains(needed))
             && !self.excludes.caps.iter().any(|unwanted| capabilities.contains(unwanted))
     }
+}
+
+/// The rule without the calls of those names; `None` if it had no others.
+fn without(call: &LinuxSyscall, names: &[&str]) -> Option<LinuxSyscall> {
+    let mut call = call.clone();
+    let left = call.names().iter().filter(|name| !names.contains(&name.as_str())).cloned().collect::<Vec<_>>();
+    let is_any = !left.is_empty();
+    call.set_names(left);
+    is_any.then_some(call)
 }
 
 /// This machine's architecture by Go's name and by libseccomp's.
@@ -119,6 +132,22 @@ mod tests {
         let named: Vec<_> = calls.iter().map(|call| (call.names()[0].as_str(), call.errno_ret())).collect();
         assert_eq!(named, [("read", None), ("bpf", Some(1))]);
         assert_eq!(filter.default_errno_ret(), Some(1));
+    }
+
+    #[test]
+    fn an_old_profile_knows_no_newer_calls() {
+        let mut profile = profile();
+        profile.syscalls[0].call.set_names(["read", "openat2", "pidfd_open"].map(str::to_owned).to_vec());
+        profile.syscalls[3] = serde_json::from_value(serde_json::json!(
+            {"names": ["pidfd_send_signal"], "action": "SCMP_ACT_ALLOW"}
+        ))
+        .unwrap();
+        let named = |default| -> Vec<String> {
+            let filter = profile.filter(default, &HashSet::new()).unwrap();
+            filter.syscalls().iter().flatten().flat_map(|call| call.names().clone()).collect()
+        };
+        assert_eq!(named(SeccompDefault::EpermOld), ["read", "bpf"]);
+        assert_eq!(named(SeccompDefault::Eperm), ["read", "openat2", "pidfd_open", "bpf", "pidfd_send_signal"]);
     }
 
     #[test]

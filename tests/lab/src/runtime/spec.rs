@@ -124,6 +124,9 @@ pub enum SeccompDefault {
     Eperm,
     /// ENOSYS, the default of the profile that podman and CRI-O ship.
     Enosys,
+    /// EPERM, and the profile is one from before it knew openat2(2) and the calls on pidfds: a runtime that is older than its
+    /// kernel.
+    EpermOld,
 }
 
 /// Where the container may leave its last words.

@@ -162,6 +162,25 @@ async fn a_call_outside_of_the_profile_is_answered_with_the_default_that_was_cho
     assert_eq!(errno_of_an_unlisted_call(SeccompDefault::Enosys, "RuntimeDefault").await, "38");
 }
 
+/// pidfd_send_signal(2), pidfd_open(2), openat2(2): of one number everywhere.
+const NEWER_CALLS: [u32; 3] = [424, 434, 437];
+
+#[tokio::test]
+async fn an_old_profile_denies_the_calls_that_are_newer_than_it() {
+    for (default, denied) in [(SeccompDefault::EpermOld, true), (SeccompDefault::Eperm, false)] {
+        in_lab_with(default, async move |lab| {
+            let app = lab.run_one(json!({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}})).await;
+            for call in NEWER_CALLS {
+                let script = format!("syscall({call}, -1, 0, 0, 0); print $!+0");
+                let output = output(&app, &["/usr/bin/perl", "-e", &script]).await;
+                assert_eq!(output.code, 0, "{}", output.stderr);
+                assert_eq!(output.stdout == "1", denied, "{default:?}: call {call} gives errno {}", output.stdout);
+            }
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn without_a_profile_the_call_reaches_the_kernel() {
     let errno = errno_of_an_unlisted_call(SeccompDefault::Enosys, "Unconfined").await;
