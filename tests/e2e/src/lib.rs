@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod documents;
 pub mod dump;
+pub mod errors;
 pub mod faults;
 pub mod jvm;
 pub mod kubeconfig;

@@ -44,21 +44,26 @@ impl<'n> ServiceAccount<'n> {
     #[must_use]
     pub fn with_rules(namespace: &'n Namespace, name: &str, rules: &Value) -> ServiceAccount<'n> {
         let account = ServiceAccount::new(namespace, name);
-        namespace.create(&json!({
+        account.grant(name, rules);
+        account
+    }
+
+    /// Gives it the rights of a new role as well.
+    pub fn grant(&self, role: &str, rules: &Value) {
+        self.namespace.create(&json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "Role",
-            "metadata": {"name": name},
+            "metadata": {"name": role},
             "rules": rules,
         }));
-        account.bind(name);
-        account
+        self.bind(role);
     }
 
     fn bind(&self, role: &str) {
         self.namespace.create(&json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": self.name},
+            "metadata": {"name": format!("{}-{role}", self.name)},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": self.namespace.name}],
         }));

@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::permissions::{self, Missing, Right};
+use super::permissions::{self, MARK, Missing, Right};
 use crate::client::Cluster;
 use crate::client::explain::Call;
 use crate::error::{Exit, Failure, Result};
@@ -68,7 +68,7 @@ fn name(missing: &Missing, user: &str) -> String {
 
 fn rules(missing: &Missing) -> Vec<PolicyRule> {
     let mut rules: Vec<PolicyRule> = Vec::new();
-    for Right { group, resource, verb } in &missing.0 {
+    for Right { group, resource, verb } in missing.0.iter().chain([&MARK]) {
         let (groups, resources) = (Some(vec![(*group).to_owned()]), Some(vec![(*resource).to_owned()]));
         match rules.iter_mut().find(|rule| rule.api_groups == groups && rule.resources == resources) {
             Some(rule) => rule.verbs.push((*verb).to_owned()),
@@ -117,6 +117,7 @@ mod tests {
             json!([
                 {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
                 {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+                {"apiGroups": ["kubectl-jattach"], "resources": ["injectors"], "verbs": ["add"]},
             ])
         );
         assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);

@@ -28,7 +28,10 @@ const GET: Right = core("pods", "get");
 const PATCH: Right = core("pods/ephemeralcontainers", "patch");
 const EXEC: [Right; 2] = [core("pods/exec", "get"), core("pods/exec", "create")];
 
-/// Everything that deploy/role.yaml gives.
+/// By what deploy/policy.yaml knows those whom it concerns; no right that anything needs.
+pub(super) const MARK: Right = Right { group: "kubectl-jattach", resource: "injectors", verb: "add" };
+
+/// Everything that deploy/role.yaml gives, but for [`MARK`].
 pub(super) const RIGHTS: [Right; 13] = [
     GET,
     PATCH,
@@ -151,8 +154,8 @@ mod tests {
                 }
             }
         }
-        let asked = RIGHTS.map(|Right { group, resource, verb }| (group.into(), resource.into(), verb.into()));
-        let mut asked: Vec<(String, String, String)> = asked.into();
+        let words = |right: &Right| (right.group.into(), right.resource.into(), right.verb.into());
+        let mut asked: Vec<(String, String, String)> = RIGHTS.iter().chain([&MARK]).map(words).collect();
         published.sort();
         asked.sort();
         assert_eq!(asked, published);

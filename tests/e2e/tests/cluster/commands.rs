@@ -92,5 +92,5 @@ fn a_flag_that_is_none_ends_with_the_jvms_words() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
     let _ = pod.jattach(["setflag", "UseSerialGC", "false"]).ended_with(7).says("cannot be changed");
-    let _ = pod.jattach(["printflag", "NoSuchFlag"]).ended_with(7).explains().says("NoSuchFlag");
+    let _ = pod.jattach(["printflag", "NoSuchFlag"]).ended_with(7).is_error("JAT-012.no-such-flag");
 }

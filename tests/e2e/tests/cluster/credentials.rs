@@ -170,5 +170,5 @@ fn an_auth_provider_that_kubectl_has_removed_is_refused_by_its_name() {
     let directory = tempdir().expect("a directory");
     let provider = json!({"name": "gcp", "config": {"access-token": "t", "expiry": "2100-01-01T00:00:00Z"}});
     let config = Kubeconfig::of_user(json!({"auth-provider": provider})).write(directory.path());
-    let _ = namespace.pod("x").plugin_by(&config, ["ps"]).run().ended_with(1).explains().says("gke-gcloud-auth-plugin");
+    let _ = namespace.pod("x").plugin_by(&config, ["ps"]).run().ended_with(1).is_error("JAT-131.auth-provider");
 }

@@ -31,7 +31,14 @@ fn a_connection_that_is_cut_leaves_a_part_and_the_next_dump_is_whole() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::CutAfter(SOME));
-    let ran = transfer.program.clone().args(BRIEFLY).arg("--no-resume").run().ended_with(8).explains();
+    let ran = transfer
+        .program
+        .clone()
+        .args(BRIEFLY)
+        .arg("--no-resume")
+        .run()
+        .ended_with(8)
+        .is_error("JAT-015.connection-cut");
     let _ = ran.says("x.hprof.part");
     transfer.is_kept_as_part();
     the_next_one_is_whole(&pod, &["--wait"]);
@@ -132,7 +139,7 @@ fn a_second_command_is_told_what_the_injector_is_busy_with_or_waits() {
     let transfer = Transfer::of(&pod, Fault::Rate(SOME));
     let first = transfer.program.clone().start();
     transfer.proxy.wait_until_passed(SOME);
-    let _ = pod.jattach(["threaddump"]).ended_with(9).explains().says("heap dump").says("--wait");
+    let _ = pod.jattach(["threaddump"]).ended_with(9).is_error("JAT-013.heap-dump").says("heap dump").says("--wait");
     // Nobody is attached to for a list.
     let _ = pod.jattach(["ps"]).succeeded().prints("App");
     let waiting = pod.plugin(["threaddump", "--wait"]).start();
@@ -255,10 +262,24 @@ fn a_command_that_takes_longer_than_its_limit_is_ended() {
     let namespace = Namespace::new();
     let pod = start_large(&namespace);
     let transfer = Transfer::of(&pod, Fault::StallAfter(SOME));
-    let _ = transfer.program.clone().args(["--timeout", "5s"]).run().ended_with(1).says("--timeout");
+    let _ = transfer
+        .program
+        .clone()
+        .args(["--timeout", "5s"])
+        .run()
+        .ended_with(1)
+        .is_error("JAT-018.timeout")
+        .says("--timeout");
     transfer.is_kept_as_part();
     let transfer = Transfer::of(&pod, Fault::StallAfter(0));
-    let _ = transfer.program.clone().args(["--request-timeout", "1s"]).run().ended_with(1).says("--request-timeout");
+    let _ = transfer
+        .program
+        .clone()
+        .args(["--request-timeout", "1s"])
+        .run()
+        .ended_with(1)
+        .is_error("JAT-116.request-timeout")
+        .says("--request-timeout");
     assert!(transfer.names().is_empty());
 }
 

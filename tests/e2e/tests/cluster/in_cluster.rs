@@ -128,5 +128,5 @@ fn a_kubeconfig_counts_before_the_account_only_if_it_chooses_a_cluster() {
     let _ = in_pod.plugin().env("KUBECONFIG", &chosen).run().ended_with(1).explains().says("127.0.0.1:1");
 
     let _ = in_pod.kubectl().args(["--context", "nope"]).run().ended_with(1).says("nope");
-    let _ = in_pod.plugin().args(["--context", "nope"]).run().ended_with(1).explains().says("no context \"nope\"");
+    let _ = in_pod.plugin().args(["--context", "nope"]).run().ended_with(1).is_error("JAT-139.no-such-context");
 }

@@ -47,8 +47,8 @@ fn context_cluster_and_user_are_taken_by_their_names() {
     let run = |flags: &[&str]| pod.plugin_by(&file, ["ps"]).args(flags).run();
     let _ = run(&["--context", CONTEXT]).succeeded().prints("App");
     let _ = run(&["--cluster", CLUSTER, "--user", USER]).succeeded().prints("App");
-    let _ = run(&["--cluster", CLUSTER]).ended_with(4).explains();
-    let _ = run(&["--user", USER]).ended_with(1).explains().says("127.0.0.1:1");
+    let _ = run(&["--cluster", CLUSTER]).ended_with(4).is_error("JAT-102.no-login");
+    let _ = run(&["--user", USER]).ended_with(1).is_error("JAT-138.refused").says("127.0.0.1:1");
     let _ = run(&["--context", "nope"]).ended_with(1).explains().says("nope").says(CONTEXT);
 }
 

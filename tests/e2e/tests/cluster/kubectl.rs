@@ -37,8 +37,8 @@ fn kubectl_runs_the_plugin_and_passes_its_exit_code_on() {
     };
     let _ = run(&["pod/x", "ps"]).succeeded().prints("App");
     let _ = run(&["pod/x", "jcmd", "VM.version"]).succeeded().prints("JDK ");
-    let _ = run(&["pod/x", "jcmd", "No.such_command"]).ended_with(7).explains();
-    let _ = run(&["pod/nope", "ps"]).ended_with(3).explains();
+    let _ = run(&["pod/x", "jcmd", "No.such_command"]).ended_with(7).is_error("JAT-012.no-such-command");
+    let _ = run(&["pod/nope", "ps"]).ended_with(3).is_error("JAT-103.no-such-pod");
     let _ = run(&["pod/x", "nonsense"]).ended_with(2);
 }
 

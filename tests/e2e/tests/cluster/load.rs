@@ -25,7 +25,7 @@ fn a_library_of_the_jvm_is_loaded_by_its_name() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
     // Without options the JVM's own agent for jars reports a failure of its own: loaded it was.
-    let _ = pod.jattach(["load", "instrument"]).ended_with(7).explains();
+    let _ = pod.jattach(["load", "instrument"]).ended_with(7).is_error("JAT-012.agent-refused");
     let _ = pod.jattach(["load", "nosuchlibrary"]).ended_with(7).says("nosuchlibrary");
     jvm::answers(&pod, "app");
 }

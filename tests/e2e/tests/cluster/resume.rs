@@ -134,7 +134,14 @@ fn a_part_of_a_dump_with_other_flags_is_left_as_it_is() {
         None
     });
     transfer.proxy.set(Fault::None);
-    let _ = transfer.program.clone().arg("--all").run().ended_with(2).explains().says("--no-resume");
+    let _ = transfer
+        .program
+        .clone()
+        .arg("--all")
+        .run()
+        .ended_with(2)
+        .is_error("JAT-002.another-dump-is-kept")
+        .says("--no-resume");
     let ran = transfer.program.clone().run().succeeded().says("Going on with");
     is_whole(&pod, &transfer, &ran);
 }

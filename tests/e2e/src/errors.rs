@@ -1,0 +1,46 @@
+//! What a person sees of a failure, kept in tests/errors under its id.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use snapbox::{Data, assert_data_eq};
+
+use crate::run::Ran;
+
+/// What differs from run to run, and what stands for it.
+static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    [
+        (r"jattach-e2e-[0-9a-f]{12}", "NAMESPACE"),
+        (r"jattach-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "jattach-xxxxx"),
+        (r"https://[0-9a-z.:\[\]-]+:[0-9]+", "https://SERVER"),
+        (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z", "TIME"),
+        (r"[0-9a-f]{64}", "CONTAINER"),
+        (r"\b[0-9]+(\.[0-9]+)? (bytes|[KMG]iB|ms|s|%)", "N $2"),
+        (r"/tmp/\.tmp[0-9A-Za-z]{6}", "DIRECTORY"),
+    ]
+    .map(|(pattern, stand_in)| (Regex::new(pattern).expect("a pattern"), stand_in))
+    .into()
+});
+
+impl Ran {
+    /// Checks that it ended with a failure that reads as in tests/errors/JAT-nnn.CASE.txt, but for names that differ from
+    /// run to run. `SNAPSHOTS=overwrite` writes the file anew: read the difference.
+    ///
+    /// # Panics
+    /// If not.
+    #[track_caller]
+    pub fn is_error(self, snapshot: &str) -> Ran {
+        let ran = self.explains();
+        let id = snapshot.split('.').next().unwrap_or_default();
+        let at = ran.stderr.find("error[").unwrap_or_else(|| panic!("no failure\n{ran}"));
+        let mut text = ran.stderr[at..].to_owned();
+        assert!(text.starts_with(&format!("error[{id}]: ")), "another failure than {id}\n{ran}");
+        for (pattern, stand_in) in NAMES.iter() {
+            text = pattern.replace_all(&text, *stand_in).into_owned();
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../errors/{snapshot}.txt"));
+        assert_data_eq!(text, Data::read_from(&path, None).raw());
+        ran
+    }
+}
