@@ -79,6 +79,15 @@ impl Namespace {
     #[must_use]
     pub fn start(&self, manifest: &Value) -> Pod<'_> {
         self.create(manifest);
+        self.started(manifest)
+    }
+
+    /// A pod that was created, once its JVMs say that they are ready.
+    ///
+    /// # Panics
+    /// If the manifest has no name.
+    #[must_use]
+    pub fn started(&self, manifest: &Value) -> Pod<'_> {
         let pod = self.pod(manifest["metadata"]["name"].as_str().expect("a pod has a name"));
         pod.wait_until_ready(manifest);
         pod
