@@ -9,6 +9,7 @@ use super::capabilities::{Set, bare};
 use super::{Basis, Derived, View, derive, exact};
 use crate::error::{Exit, Failure, Result};
 use crate::options::{Injector, Profile};
+use crate::target::identity_of;
 
 /// What the Pod Security level `baseline` lets a container add.
 const BASELINE: [&str; 13] = [
@@ -56,16 +57,26 @@ pub(crate) fn second(pod: &Pod, container: &str, identity: Identity, injector: &
         .remedy("leave --profile out: then the injector has what the target has"))
 }
 
-/// What the container may do that no process of the target's may, in words; `None` if it is no more.
+/// What the container is that the target's is not, in words; `None` if it may do no more.
 pub(crate) fn excess(pod: &Pod, target: &str, container: &EphemeralContainer) -> Option<String> {
     let context = container.security_context.as_ref()?;
     let view = View::of(pod, target);
     if context.privileged == Some(true) {
         return (!view.is_privileged()).then(|| "is privileged".to_owned());
     }
+    // Kubernetes gives capabilities to root alone.
+    if context.run_as_user != Some(0) {
+        return None;
+    }
+    let targets = identity_of(pod, target).map(|user| user.uid).or_else(|| view.declared_uid());
+    let as_root = targets.is_some_and(|uid| uid != 0);
     let more = given(context).without(view.bound());
-    let root = context.run_as_user == Some(0);
-    (root && !more.is_empty()).then(|| format!("has what the target's container has not: {more}"))
+    match (as_root, more.is_empty()) {
+        (false, true) => None,
+        (true, true) => Some("runs as root".to_owned()),
+        (false, false) => Some(format!("has {more}")),
+        (true, false) => Some(format!("runs as root and has {more}")),
+    }
 }
 
 fn with_ids(view: &View<'_>, derived: Derived, injector: &Injector) -> Derived {

@@ -121,7 +121,7 @@ fn a_privileged_container_is_confined_by_nothing_that_the_pod_names() {
 
 #[test]
 fn what_a_part_of_the_users_own_adds_is_told_too() {
-    let pod = pod(Value::Null, Value::Null, 0);
+    let (users, pod) = (pod(Value::Null, Value::Null, 10001), pod(Value::Null, Value::Null, 0));
     let told = |context| {
         let context = serde_json::from_value(context).unwrap();
         let container = EphemeralContainer { security_context: Some(context), ..EphemeralContainer::default() };
@@ -129,8 +129,13 @@ fn what_a_part_of_the_users_own_adds_is_told_too() {
     };
     assert_eq!(told(json!({"privileged": true})).as_deref(), Some("is privileged"));
     let added = told(json!({"runAsUser": 0, "capabilities": {"add": ["SYS_ADMIN"]}}));
-    assert_eq!(added.as_deref(), Some("has what the target's container has not: SYS_ADMIN"));
+    assert_eq!(added.as_deref(), Some("has SYS_ADMIN"));
     assert_eq!(told(json!({"runAsUser": 0, "capabilities": {"drop": ["ALL"]}})), None);
+    let general = EphemeralContainer {
+        security_context: Some(first(&users, "app", &asking(Profile::General)).unwrap().context),
+        ..EphemeralContainer::default()
+    };
+    assert_eq!(excess(&users, "app", &general).as_deref(), Some("runs as root and has SYS_PTRACE"));
 }
 
 #[test]
