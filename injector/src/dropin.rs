@@ -7,7 +7,7 @@ use std::time::Duration;
 use jattach_protocol::{Code, Failure};
 
 use crate::jvm::command::Command;
-use crate::jvm::hotspot::{self, Limits, Reply};
+use crate::jvm::{self, Limits, Reply, failure};
 use crate::process::{Target, identity};
 use crate::sys::Sys;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(
     let command = Command::like_jattach(command, arguments)?;
     let target = Target::open(sys, number)?;
     take_position(&target)?;
-    let connection = hotspot::connect(&target, Limits::default())?;
+    let connection = jvm::connect(&target, Limits::default())?;
     print(out, b"Connected to remote JVM\n")?;
     let mut reply = connection.request(&command)?;
     reply.set_silence_limit(ANSWER);
@@ -51,9 +51,12 @@ fn take_position(target: &Target<'_>) -> Result<(), Failure> {
 }
 
 fn mirror(reply: &mut Reply, load: bool, out: &mut dyn Write) -> Result<u8, Failure> {
-    let broken = |error: io::Error| hotspot::failure(&error);
+    let broken = |error: io::Error| failure(&error);
     let mut code = reply.code().map_err(broken)?;
-    let mut head = reply.code_line().to_vec();
+    let Some(mut head) = reply.code_line().map(<[u8]>::to_vec) else {
+        // OpenJ9 has no such line, and jattach makes none up.
+        return print_rest(reply, out).map(|()| code.to_le_bytes()[0]);
+    };
     if load && code == 0 {
         let mut result = Vec::new();
         reply.read_text(&mut result, LOAD_REPLY - head.len() as u64).map_err(broken)?;
@@ -62,16 +65,19 @@ fn mirror(reply: &mut Reply, load: bool, out: &mut dyn Write) -> Result<u8, Fail
     }
     print(out, b"JVM response code = ")?;
     print(out, &head)?;
+    print_rest(reply, out)?;
+    // An exit code is the low byte, as exit(3) makes it.
+    Ok(code.to_le_bytes()[0])
+}
+
+fn print_rest(reply: &mut Reply, out: &mut dyn Write) -> Result<(), Failure> {
     let mut buffer = [0; 8192];
     loop {
-        match reply.read(&mut buffer).map_err(broken)? {
-            0 => break,
+        match reply.read(&mut buffer).map_err(|error| failure(&error))? {
+            0 => return print(out, b"\n"),
             count => print(out, &buffer[..count])?,
         }
     }
-    print(out, b"\n")?;
-    // An exit code is the low byte, as exit(3) makes it.
-    Ok(code.to_le_bytes()[0])
 }
 
 /// What the agent's Agent_OnAttach returned; JDK 8 gives the bare number.

@@ -17,7 +17,7 @@ use super::intake::Intake;
 use super::place::Place;
 use super::{CREATED, LONGEST, MAX_TEXT, not_created, says};
 use crate::jvm::command::Command;
-use crate::jvm::hotspot::{self, Limits, Reply};
+use crate::jvm::{self, Limits, Reply};
 use crate::process::Target;
 use crate::sys::wait::{Wanted, wait};
 
@@ -93,7 +93,7 @@ impl<'a> Pump<'a> {
         let all = if order.live { "" } else { " -all" };
         let parallel = if order.survey.form == Form::Pair { " -parallel=1" } else { "" };
         let words = format!("GC.heap_dump -overwrite{all}{parallel} {}", fifos.path());
-        let connection = hotspot::connect(order.target, Limits::default())?;
+        let connection = jvm::connect(order.target, Limits::default())?;
         // That may have taken a while, and the JVM need not be asked for what was given up.
         artefact.goes_on()?;
         let deadline = artefact.begin(order.survey.spool < order.survey.expected);
@@ -164,7 +164,7 @@ impl<'a> Pump<'a> {
                 Ok(_) if self.text.len() > MAX_TEXT => return Err(not_created("it says more than any JVM does")),
                 Ok(count) => self.text.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(false),
-                Err(error) => return Err(hotspot::failure(&error)),
+                Err(error) => return Err(jvm::failure(&error)),
             }
         }
     }
@@ -252,7 +252,7 @@ mod tests {
         let fifos = Fifos::create(&place).expect("two FIFOs");
         let path = fifos.path();
         let (reply, mut jvm) = UnixStream::pair().expect("sockets");
-        let reply = Reply::new(reply.into(), Duration::ZERO).expect("a reply");
+        let reply = Reply::hotspots(reply.into());
         let streams = [0, PART].map(|stream| Intake::new(&artefact, stream, Redactor::main(Redact::Nothing)));
         let mut pump =
             Pump { order: &order, artefact: &artefact, fifos, reply, streams, text: Vec::new(), deadline: None };

@@ -11,6 +11,7 @@ use super::place::Place;
 use super::{says, spool};
 use crate::hold::{Peer, ask};
 use crate::jvm::command::Command;
+use crate::jvm::refuse_heap_dump;
 use crate::process::{Target, read_limited};
 
 /// More text than any JVM says about itself here.
@@ -20,8 +21,9 @@ const MAX_TEXT: usize = 16 << 10;
 /// the 12 of an object's head. Measured with lists, maps and arrays of references: 1.75 to 1.98.
 const DUMP_OF_HEAP: u64 = 2;
 
-/// Asks the JVM.
+/// Asks the JVM, if it is one whose dumps come in these forms.
 pub(crate) fn survey(peer: &Arc<Peer>, target: &Target<'_>, limits: &Limits) -> Result<Survey, Failure> {
+    refuse_heap_dump(target)?;
     let told = |words: &str| {
         let question = Command::from_words("jcmd", &[words])?;
         let (_, text) = ask(peer, target, &question, MAX_TEXT)?;
@@ -34,7 +36,7 @@ pub(crate) fn survey(peer: &Arc<Peer>, target: &Target<'_>, limits: &Limits) -> 
         used => used,
     };
     let form = form(&told("help GC.heap_dump")?);
-    let place = Place::own().ok().filter(|place| !place.is_in_memory());
+    let place = Place::disk().filter(|place| !place.is_in_memory());
     let space = place.and_then(|place| place.space()).unwrap_or_default();
     let (spool, expected) = (spool::limit(limits).min(space.usable()), used.saturating_mul(DUMP_OF_HEAP));
     Ok(Survey { heap_used, expected, form, spool, free: space.free, size: space.size })

@@ -23,7 +23,7 @@ use super::pump::Order;
 use super::spool::{self, PAGE};
 use super::{CREATED, LONGEST, MAX_TEXT, not_created, says, unfinished, unreachable};
 use crate::jvm::command::Command;
-use crate::jvm::hotspot::{self, Limits, Reply};
+use crate::jvm::{self, Limits, Reply};
 use crate::sys::describe;
 use crate::sys::wait::{Wanted, wait};
 
@@ -103,7 +103,7 @@ fn dump_at(place: &Place, order: &Order<'_>, artefact: &Artefact) -> Result<Outc
     let flag = if order.live { "-live" } else { "-all" };
     let command = Command::from_words("dumpheap", &[&place.path(&tail.name), flag])?;
     artefact.is_written(place.is_through_us());
-    let mut reply = hotspot::connect(order.target, Limits::default())?.request(&command)?;
+    let mut reply = jvm::connect(order.target, Limits::default())?.request(&command)?;
     let text = read_reply(&mut reply, &mut || {
         tail.look();
         let total = order.survey.expected;
@@ -251,7 +251,7 @@ fn read_reply(reply: &mut Reply, look: &mut dyn FnMut()) -> Result<String, Failu
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 let _ = wait([Wanted::read(reply.as_fd())], Some(next_look));
             }
-            Err(error) => return Err(hotspot::failure(&error)),
+            Err(error) => return Err(jvm::failure(&error)),
         }
     }
     Err(unfinished())

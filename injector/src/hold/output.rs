@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::backlog::Backlog;
 use super::peer::Peer;
 use crate::jvm::command::Command;
-use crate::jvm::hotspot::{self, Limits, Reply};
+use crate::jvm::{self, Limits, Reply, failure};
 use crate::process::Target;
 
 /// How much text one message carries.
@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(3600);
 /// # Errors
 /// Also [`Code::JvmFailed`] where the JVM says so by its code or, for the commands that always answer 0, in its text.
 pub(super) fn attach(peer: &Arc<Peer>, id: u32, target: &Target<'_>, command: &Command) -> Result<End, Failure> {
-    let mut text = Text { reply: hotspot::connect(target, Limits::default())?.request(command)?, peer };
+    let mut text = Text { reply: jvm::connect(target, Limits::default())?.request(command)?, peer };
     let code = text.code()?;
     let mut beginning = vec![0; MAX_QUOTED];
     let mut filled = text.fill(&mut beginning[..BEGINNING])?;
@@ -85,7 +85,7 @@ pub(crate) fn ask(
     command: &Command,
     limit: usize,
 ) -> Result<(i32, Vec<u8>), Failure> {
-    let mut text = Text { reply: hotspot::connect(target, Limits::default())?.request(command)?, peer };
+    let mut text = Text { reply: jvm::connect(target, Limits::default())?.request(command)?, peer };
     let code = text.code()?;
     let mut buffer = vec![0; limit];
     let filled = text.fill(&mut buffer)?;
@@ -137,10 +137,10 @@ impl Text<'_> {
         loop {
             match read(&mut self.reply) {
                 Err(error) if error.kind() == ErrorKind::TimedOut => {}
-                result => return result.map_err(|error| hotspot::failure(&error)),
+                result => return result.map_err(|error| failure(&error)),
             }
             if !self.peer.wait_for(self.reply.as_fd(), SILENCE)? {
-                return Err(hotspot::failure(&ErrorKind::TimedOut.into()));
+                return Err(failure(&ErrorKind::TimedOut.into()));
             }
         }
     }
@@ -152,7 +152,8 @@ fn failed(command: &Command, code: i32, text: &[u8]) -> bool {
     code != 0
         || match command.name() {
             // JDK 8 answers with the bare number, 21 and newer tell any failure in the text only.
-            b"load" => first != b"return code: 0" && first != b"0",
+            // OpenJ9 has a word of its own.
+            b"load" => ![b"return code: 0".as_slice(), b"0", b"ATTACH_ACK"].contains(&first),
             b"printflag" => first.starts_with(b"no such flag "),
             // JDK 25 and newer send their 0 before they look at the command.
             b"jcmd" => first.starts_with(b"java.lang.IllegalArgumentException"),
@@ -208,7 +209,7 @@ mod tests {
         let (mut jvm, ours) = UnixStream::pair().expect("sockets");
         let (client, served) = UnixStream::pair().expect("sockets");
         let peer = Arc::new(Peer::new(served).expect("a peer"));
-        let text = Text { reply: Reply::new(ours.into(), Duration::ZERO).expect("a reply"), peer: &peer };
+        let text = Text { reply: Reply::hotspots(ours.into()), peer: &peer };
         thread::scope(|scope| {
             let job = scope.spawn(|| {
                 let end = pass_on(text, 1, b"", &|| Ok(()));
@@ -227,7 +228,7 @@ mod tests {
         let (mut jvm, ours) = UnixStream::pair().expect("sockets");
         let (client, served) = UnixStream::pair().expect("sockets");
         let peer = Arc::new(Peer::new(served).expect("a peer"));
-        let text = Text { reply: Reply::new(ours.into(), Duration::ZERO).expect("a reply"), peer: &peer };
+        let text = Text { reply: Reply::hotspots(ours.into()), peer: &peer };
         jvm.write_all(b"0\nhalf of it").expect("taken");
         drop(jvm);
         let ended = || Err(Failure::new(Code::TargetEnded, "the JVM was killed"));

@@ -1,15 +1,13 @@
 //! Whether a process is a JVM, which one, what it runs, and whether it can be attached to; nothing is signalled for that.
 
+use jattach_protocol::Failure;
 use jattach_protocol::message::{Jvm, MAX_NAME, clip};
-use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 
-use super::command_line;
-use super::hotspot;
 use super::hsperf::{self, PerfData};
+use super::{command_line, hotspot, native_image, openj9};
 use crate::process::identity::explain_refusal;
-use crate::process::{Libraries, Status, Target, container_id};
+use crate::process::{Libraries, Target, container_id};
 
 /// A `release` file is a few hundred bytes of NAME="value".
 const MAX_RELEASE: usize = 1 << 16;
@@ -21,7 +19,7 @@ pub(crate) fn detect(target: &Target<'_>) -> Option<Jvm> {
     let libraries = target.libraries();
     let data = hsperf::read(target, &status);
     let (kind, failure) = match &libraries {
-        Ok(libraries) => kind(target, &status, libraries, data.as_ref())?,
+        Ok(libraries) => kind(target, libraries)?,
         Err(errno) if command_line::names_java(&command_line) || status.name == b"java" => {
             ("", Some(explain_refusal(target, &format!("/proc/{}/maps", target.pid()), *errno)))
         }
@@ -49,22 +47,16 @@ pub(crate) fn detect(target: &Target<'_>) -> Option<Jvm> {
 }
 
 /// The kind of JVM and what stands in the way of attaching to it.
-fn kind(
-    target: &Target<'_>,
-    status: &Status,
-    libraries: &Libraries,
-    data: Option<&PerfData>,
-) -> Option<(&'static str, Option<Failure>)> {
-    let unsupported = |what: &str| Some(Failure::new(Code::NotAttachable, format!("{what} is not supported")));
-    let attach_info = format!("/tmp/.com_ibm_tools_attach/{}/attachInfo", status.inner_pid());
-    if libraries.openj9 || target.open_in_root(attach_info.as_bytes(), OFlag::O_PATH).is_ok() {
-        return Some(("OpenJ9", unsupported("OpenJ9")));
+fn kind(target: &Target<'_>, libraries: &Libraries) -> Option<(&'static str, Option<Failure>)> {
+    // What lies in /tmp is no sign: containers that share it may have processes of the same number.
+    if libraries.openj9 {
+        return Some(("OpenJ9", openj9::obstacle(target)));
     }
     if libraries.libjvm.is_some() {
         return Some(("HotSpot", hotspot::obstacle(target)));
     }
-    // A native image maps performance data of its own where it was built with monitoring, and has no libjvm.so.
-    data.map(|_| ("native image", unsupported("a native image")))
+    // One that listens does so in HotSpot's way.
+    native_image::is_run_by(target).then(|| ("native image", hotspot::obstacle(target)))
 }
 
 /// `release` in the Java home that the JVM names, or that its libjvm.so lies in.
@@ -112,6 +104,7 @@ fn text(bytes: Option<&[u8]>) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
     use crate::sys::fake::{Fake, PID};
@@ -167,13 +160,31 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_a_native_image_by_its_own_performance_data_only() {
+    fn a_native_image_is_one_by_its_executable_and_tells_what_it_can() {
         let fake = Fake::jvm();
         fake.write("proc/maps", "");
         hsperf::publish(&fake, &hsperf::fixture(&[("sun.rt.javaCommand", "Main")]));
-        assert_eq!(detected(&fake).expect("it has mapped them").kind, "native image");
-        fake.write("proc/maps", "");
-        assert_eq!(detected(&fake), None, "a JVM beside it with the same pid has");
+        assert_eq!(detected(&fake), None, "performance data are no sign of one");
+        fs::write(fake.path("proc/exe"), native_image::fixture(&[".text", ".svm_heap"])).expect("written");
+        let image = detected(&fake).expect("one");
+        assert_eq!((image.kind.as_str(), image.main.as_str()), ("native image", "Main"));
+        assert!(image.obstacle.contains("does not listen"), "{}", image.obstacle);
+        let _listener = UnixListener::bind(fake.path("proc/root/tmp/.java_pid7")).expect("bound");
+        assert_eq!(detected(&fake).expect("one").obstacle, "");
+        assert!(!fake.calls().iter().any(|call| call.contains("SIG")), "{:?}", fake.calls());
+    }
+
+    #[test]
+    fn a_jvm_is_an_openj9_by_its_library_and_not_by_what_lies_in_a_tmp_that_others_share() {
+        let fake = Fake::jvm();
+        fs::create_dir_all(fake.path("proc/root/tmp/.com_ibm_tools_attach/7")).expect("created");
+        fake.write("proc/root/tmp/.com_ibm_tools_attach/7/attachInfo", "");
+        assert_eq!(detected(&fake).expect("a JVM").kind, "HotSpot");
+        fake.write("proc/maps", "1-2 r-xp 0 0:0 1 /j9/libjvm.so\n3-4 r-xp 0 0:0 2 /j9/libj9vm29.so\n");
+        let jvm = detected(&fake).expect("a JVM");
+        assert_eq!((jvm.kind.as_str(), jvm.obstacle.as_str()), ("OpenJ9", ""));
+        fs::remove_dir_all(fake.path("proc/root/tmp/.com_ibm_tools_attach")).expect("removed");
+        assert!(detected(&fake).expect("a JVM").obstacle.contains("takes no attach requests"));
     }
 
     #[test]

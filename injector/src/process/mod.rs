@@ -191,7 +191,8 @@ impl<'s> Target<'s> {
         status::start_time(&self.read("stat")?).ok_or(Errno::ESRCH)
     }
 
-    fn read(&self, name: &str) -> nix::Result<Vec<u8>> {
+    /// What a file of its directory in `/proc` holds.
+    pub(crate) fn read(&self, name: &str) -> nix::Result<Vec<u8>> {
         let file = self.open_entry(name.as_bytes(), OFlag::O_RDONLY)?;
         read_limited(file, MAX_PROC_FILE)
     }

@@ -30,6 +30,8 @@ pub(crate) struct Fake {
     calls: Mutex<Vec<String>>,
     errors: Mutex<Vec<(&'static str, Errno)>>,
     handler: Mutex<Option<Handler>>,
+    /// The value of the one semaphore there is.
+    pub(crate) semaphore: Mutex<i32>,
     /// Who listens on the socket.
     pub(crate) peer: Peer,
     /// The process is closed to its own user: the files of its /proc directory are root's.
@@ -44,6 +46,7 @@ impl Fake {
             calls: Mutex::default(),
             errors: Mutex::default(),
             handler: Mutex::default(),
+            semaphore: Mutex::default(),
             peer: Peer { pid: PID, uid: geteuid().as_raw(), gid: getegid().as_raw() },
             closed: false,
         };
@@ -192,8 +195,35 @@ impl Sys for Fake {
         Kernel.peer(stream.as_fd()).map(|_| self.peer)
     }
 
+    fn semaphore(&self, _key: i32) -> Result<i32> {
+        self.record("semget", "").map(|()| 0)
+    }
+
+    fn semop(&self, _semaphore: i32, steps: &[(i16, i16)]) -> Result<()> {
+        let amounts: Vec<String> = steps.iter().map(|(amount, _)| format!("{amount:+}")).collect();
+        self.record("semop", &amounts.join(" "))?;
+        let mut value = self.semaphore.lock().expect("no panic");
+        let mut after = *value;
+        for (amount, _) in steps {
+            after += i32::from(*amount);
+            if after < 0 {
+                return Err(Errno::EAGAIN);
+            }
+        }
+        *value = after;
+        Ok(())
+    }
+
     fn enter_namespace(&self, _namespace: BorrowedFd<'_>) -> Result<()> {
         self.record("setns", "")
+    }
+
+    fn mount_over(&self, _directory: BorrowedFd<'_>, source: &str) -> Result<()> {
+        self.record("mount", source)
+    }
+
+    fn unmount(&self, _root: BorrowedFd<'_>) -> Result<()> {
+        self.record("umount", "")
     }
 
     fn set_groups(&self, groups: &[u32]) -> Result<()> {

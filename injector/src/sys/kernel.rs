@@ -15,7 +15,7 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid, setgroups, setresgid, setresuid};
 
-use super::{Peer, Sys, raw, threads};
+use super::{Peer, Sys, mounts, raw, sysv, threads};
 
 /// What [`Sys::open_at`] gives to a file it creates: the trigger file's mode in HotSpot's own client.
 const CREATED: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP).union(Mode::S_IWGRP);
@@ -82,8 +82,24 @@ impl Sys for Kernel {
         Ok(Peer { pid: u32::try_from(peer.pid()).unwrap_or(0), uid: peer.uid(), gid: peer.gid() })
     }
 
+    fn semaphore(&self, key: i32) -> Result<i32> {
+        sysv::semget(key)
+    }
+
+    fn semop(&self, semaphore: i32, steps: &[(i16, i16)]) -> Result<()> {
+        sysv::semop(semaphore, steps)
+    }
+
     fn enter_namespace(&self, namespace: BorrowedFd<'_>) -> Result<()> {
         setns(namespace, CloneFlags::empty())
+    }
+
+    fn mount_over(&self, directory: BorrowedFd<'_>, source: &str) -> Result<()> {
+        mounts::mount_over(directory, source)
+    }
+
+    fn unmount(&self, root: BorrowedFd<'_>) -> Result<()> {
+        mounts::unmount(root)
     }
 
     fn set_groups(&self, groups: &[u32]) -> Result<()> {

@@ -1,13 +1,15 @@
 //! Every system call that acts on another process, changes who we are, or resolves a path in a hostile root: one safe
 //! function each, behind [`Sys`], so that the order in which they are made can be tested without root and without a JVM.
-//! `unsafe` stands in [`raw`] and nowhere else in the crate.
+//! `unsafe` stands in [`raw`] and [`sysv`] and nowhere else in the crate.
 
 pub(crate) mod arrivals;
 mod beneath;
 #[cfg(test)]
 pub(crate) mod fake;
 mod kernel;
+mod mounts;
 mod raw;
+mod sysv;
 mod threads;
 pub(crate) mod wait;
 pub(crate) mod zstd;
@@ -72,8 +74,20 @@ pub(crate) trait Sys: Sync {
     /// SO_PEERCRED.
     fn peer(&self, stream: BorrowedFd<'_>) -> Result<Peer>;
 
+    /// semget(2): the semaphore of that key, made for everybody where there is none.
+    fn semaphore(&self, key: i32) -> Result<i32>;
+
+    /// semop(2), all steps or none: each is what is added, and the flags of that.
+    fn semop(&self, semaphore: i32, steps: &[(i16, i16)]) -> Result<()>;
+
     /// setns(2) into the namespace that `namespace` (an open `/proc/T/ns/*`) refers to.
     fn enter_namespace(&self, namespace: BorrowedFd<'_>) -> Result<()>;
+
+    /// mount(2) of an empty tmpfs over a directory, which has to be in our mount namespace.
+    fn mount_over(&self, directory: BorrowedFd<'_>, source: &str) -> Result<()>;
+
+    /// umount2(2) with MNT_DETACH of the mount whose root that is.
+    fn unmount(&self, root: BorrowedFd<'_>) -> Result<()>;
 
     /// setgroups(2).
     fn set_groups(&self, groups: &[u32]) -> Result<()>;

@@ -8,6 +8,7 @@ mod reply;
 mod socket;
 mod trigger;
 mod wait;
+mod willing;
 mod wire;
 
 use std::fs::File;
@@ -17,26 +18,16 @@ use std::time::{Duration, Instant};
 
 use jattach_protocol::{Code, Failure};
 
+use super::{Limits, failure, refuse_stopped};
 use crate::jvm::command::Command;
 use crate::process::{Target, identity};
 use socket::Attempt;
 
-pub(crate) use reply::{Reply, failure};
+pub(crate) use reply::Reply;
+pub(crate) use trigger::print_threads;
 
-/// How long each step may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// From the trigger to the connection.
-    pub(crate) attach: Duration,
-    /// For the JVM's listener, which serves one client at a time, to take the request, and between two parts of a reply.
-    pub(crate) silence: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { attach: Duration::from_secs(10), silence: Duration::from_secs(10) }
-    }
-}
+/// How long a listener may keep who only looks waiting in line.
+const A_LOOK: Duration = Duration::from_millis(100);
 
 /// A connection to the target's attach listener. It serves one request.
 pub(crate) struct Connection<'t> {
@@ -58,17 +49,20 @@ pub(crate) fn connect<'t>(target: &'t Target<'t>, limits: Limits) -> Result<Conn
     Ok(Connection { target, limits, stream })
 }
 
-/// What [`connect`] would refuse, found out without signalling, connecting or creating anything. None: it would try.
+/// What [`connect`] would refuse, found out without signalling or creating anything. None: it would try.
+///
+/// A socket that is there is connected to, and left again without a request, which HotSpot takes for nothing: only so it is
+/// told whose it is.
 pub(crate) fn obstacle(target: &Target<'_>) -> Option<Failure> {
     let check = || {
         identity::require_fit(target)?;
         let meeting = socket::MeetingPlace::open(target)?;
         refuse_stopped(target)?;
-        if meeting.has_socket() {
+        if let Attempt::Connected(_) = meeting.connect(A_LOOK)? {
             return Ok(());
         }
-        trigger::refuse_unwilling(&meeting)?;
-        trigger::refuse_unwritable(&meeting)
+        willing::refuse_unwilling(&meeting)?;
+        willing::refuse_unwritable(&meeting)
     };
     check().err()
 }
@@ -116,19 +110,6 @@ fn send(stream: OwnedFd, request: &[u8], limits: Limits) -> Result<Reply, Failur
         Ok(written) => Err(Failure::new(Code::NoAnswer, "the JVM did not take the whole request")
             .evidence(format!("{written} of {} bytes", request.len()))),
         Err(error) => Err(failure(&error)),
-    }
-}
-
-/// A request that a stopped JVM finds when it is continued would be carried out with nobody listening.
-fn refuse_stopped(target: &Target<'_>) -> Result<(), Failure> {
-    let state = target.status()?.state;
-    match state {
-        b'T' | b't' => Err(Failure::new(Code::NotAttachable, format!("process {} is stopped", target.pid()))
-            .evidence(format!("State {} in /proc/{}/status", state as char, target.pid()))
-            .remedy("continue it (SIGCONT), or end the debugger that holds it")),
-        b'Z' | b'X' => Err(Failure::new(Code::TargetEnded, format!("process {} has ended", target.pid()))
-            .evidence(format!("State {} in /proc/{}/status", state as char, target.pid()))),
-        _ => Ok(()),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{SFlag, fstat, fstatat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{SFlag, fstat};
 
 use crate::process::Target;
 use crate::process::identity::explain_refusal;
@@ -51,12 +51,6 @@ impl<'t> MeetingPlace<'t> {
     /// How a path in the directory is called in messages.
     pub(super) fn path(&self, name: &str) -> String {
         format!("/proc/{}/root/tmp/{name}", self.target.pid())
-    }
-
-    /// Whether there is a socket; nobody may be listening on it any more.
-    pub(super) fn has_socket(&self) -> bool {
-        fstatat(&self.directory, self.socket_name().as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
-            .is_ok_and(|seen| SFlag::from_bits_truncate(seen.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK)
     }
 
     /// Connects, if somebody listens; fails if that is anybody but the target.
@@ -107,7 +101,7 @@ impl<'t> MeetingPlace<'t> {
 }
 
 fn no_tmp(target: &Target<'_>, errno: Errno) -> Failure {
-    Failure::new(Code::NotAttachable, "the target has no /tmp, where HotSpot's attach files have to be")
+    Failure::new(Code::TmpNotWritable, "the target has no /tmp, where HotSpot's attach files have to be")
         .evidence(format!("/proc/{}/root/tmp: {}", target.pid(), describe(errno)))
         .remedy("mount an emptyDir at /tmp")
 }

@@ -1,6 +1,7 @@
 //! The safe order, told by what it does to a process that is made of files: see [`Fake`].
 
 mod hostile;
+mod print;
 
 use std::io::Read;
 use std::os::unix::net::UnixListener;
@@ -186,7 +187,7 @@ fn a_link_out_of_the_root_is_not_followed_with_or_without_openat2() {
         std::fs::create_dir(fake.path("outside")).expect("created");
         std::fs::remove_dir(fake.path("proc/root/tmp")).expect("removed");
         std::os::unix::fs::symlink("../../outside", fake.path("proc/root/tmp")).expect("linked");
-        assert_eq!(refusal(&fake).code, Code::NotAttachable, "there is no /outside in the root");
+        assert_eq!(refusal(&fake).code, Code::TmpNotWritable, "there is no /outside in the root");
         std::fs::create_dir(fake.path("proc/root/outside")).expect("created");
         let _listener = listen(&fake.path("proc/root/outside/.java_pid7"));
         attach(&fake).expect("the link leads to /outside in the root");
@@ -252,7 +253,7 @@ fn a_tmp_that_takes_no_file_is_found_out_before_the_signal() {
         let fake = Fake::jvm();
         fake.refuse("create", errno);
         let failure = refusal(&fake);
-        assert_eq!(failure.code, Code::NotAttachable);
+        assert_eq!(failure.code, Code::TmpNotWritable);
         assert!(failure.evidence.contains(".attach_pid7"), "{failure}");
     }
 }
