@@ -50,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) out: Out,
     /// The agent that is brought along, where that was read already.
     agent: Option<Rc<[u8]>>,
+    /// What it shares with the same command on other pods.
+    beside: dumpheap::Beside,
 }
 
 /// What a command has found, where it does not print that itself.
@@ -347,7 +349,8 @@ async fn perform(
 impl Context {
     /// For a command alone, whose answer goes to standard output.
     fn new(cluster: Cluster, target: Target, options: Shared, notes: Notes, partings: Partings) -> Context {
-        Context { cluster, target, options, notes, partings, out: Out::Stdout, agent: None }
+        let (out, agent, beside) = (Out::Stdout, None, dumpheap::Beside::new(1));
+        Context { cluster, target, options, notes, partings, out, agent, beside }
     }
 
     /// A request for the target's JVM.

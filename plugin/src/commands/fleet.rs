@@ -14,6 +14,7 @@ use std::rc::Rc;
 use jattach_protocol::message::Jvm;
 use serde_json::{Value, json};
 
+use super::dumpheap::Beside;
 use super::{Agent, Answer, Context, Shared, ask, clean, doctor, load, ps};
 use crate::Silent;
 use crate::client::Cluster;
@@ -53,7 +54,8 @@ pub(super) async fn run(
             .say("One pod after the other, because its JVM stands still meanwhile; --parallel N takes several at once");
     }
     let tally = RefCell::new(Tally::new(&board, pods.len(), quiet));
-    let crew = Crew { cluster, wish, action, options: &options, partings, agent, board: &board, tally: &tally };
+    let beside = Beside::new(fleet.parallel.min(pods.len()));
+    let crew = Crew { cluster, wish, action, options: &options, partings, agent, beside, board: &board, tally: &tally };
     let paper =
         Paper { board: &board, reader_left: Cell::new(false), jvms: RefCell::default(), documents: RefCell::default() };
     let jobs = pods.iter().map(|pod| crew.serve(pod));
@@ -85,6 +87,7 @@ struct Crew<'a> {
     options: &'a Shared,
     partings: Partings,
     agent: Option<Rc<[u8]>>,
+    beside: Beside,
     board: &'a Rc<Board>,
     tally: &'a RefCell<Tally>,
 }
@@ -127,8 +130,8 @@ impl Crew<'_> {
             Action::Clean => target::find(&cluster, &wish, &notes).await?,
             _ => target::resolve(&cluster, &wish, &notes).await?,
         };
-        let context =
-            Context { out, agent: self.agent.clone(), ..Context::new(cluster, target, options, notes, partings) };
+        let (agent, beside) = (self.agent.clone(), self.beside.clone());
+        let context = Context { out, agent, beside, ..Context::new(cluster, target, options, notes, partings) };
         match self.action {
             Action::Clean => clean::run(&context).await.map(|()| Answer::Told),
             action => {

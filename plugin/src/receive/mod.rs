@@ -38,6 +38,10 @@ const TEXT: u64 = WINDOW + (4 << 20);
 /// The same of a dump: a disk that takes nothing for so long that the stream is lost makes it come again.
 const DUMP: u64 = 16 << 20;
 
+/// The same of all dumps at once, and what each of them may always have.
+const DUMPS: u64 = 128 << 20;
+const LEAST: u64 = 1 << 20;
+
 /// Where an answer goes, and what knows how much of it is there.
 pub(crate) trait Sink: Send + 'static {
     /// What is left when all is stored.
@@ -108,9 +112,9 @@ pub(crate) struct Storing<T> {
 }
 
 impl<T: Send + 'static> Storing<T> {
-    /// Starts it for a dump.
-    pub(crate) fn start<S: Sink<Stored = T>>(sink: S) -> Storing<T> {
-        Storing::with(sink, DUMP)
+    /// Starts it for a dump, one of so many at once.
+    pub(crate) fn start<S: Sink<Stored = T>>(sink: S, at_once: usize) -> Storing<T> {
+        Storing::with(sink, (DUMPS / at_once.max(1) as u64).clamp(LEAST, DUMP))
     }
 
     fn with<S: Sink<Stored = T>>(sink: S, most: u64) -> Storing<T> {

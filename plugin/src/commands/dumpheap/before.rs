@@ -8,12 +8,13 @@ use std::time::Duration;
 use jattach_protocol::Message;
 use jattach_protocol::message::{Form, Operation, Redact, Request, Survey};
 
+use super::beside::Claimed;
 use super::blocking;
 use super::fetch::Errand;
 use crate::catalogue::Id;
 use crate::commands::waiting;
 use crate::error::{Exit, Failure};
-use crate::receive::dump::{self, Room};
+use crate::receive::dump::Room;
 use crate::render::progress::size;
 use crate::session::{Error, Session};
 use crate::target::{Budgets, spec_of};
@@ -47,18 +48,23 @@ pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session, wait: boo
     Ok(survey.ok_or_else(nothing)?)
 }
 
-/// Says what the dump will take, and sees that it may; `file` where it goes to one.
+/// Says what the dump will take, and sees that it may; `file` where it goes to one, whose room is kept for it then.
 ///
 /// # Errors
 /// 1 where it may do harm and nobody says yes.
-pub(super) async fn consent(errand: &Errand<'_>, survey: &Survey, file: Option<&Path>) -> Result<(), Failure> {
+pub(super) async fn consent(
+    errand: &Errand<'_>,
+    survey: &Survey,
+    file: Option<&Path>,
+) -> Result<Option<Claimed>, Failure> {
     let context = errand.context;
     let container = spec_of(&context.target.pod, &context.target.container);
+    let (room, claimed) = room(errand, survey, file);
     let outlook = Outlook {
         survey: *survey,
         pause: pause(survey, errand.wanted.live),
         budgets: container.map(Budgets::of).unwrap_or_default(),
-        room: room(errand, survey, file),
+        room,
         storage_limit: errand.limits.storage,
         live: errand.wanted.live,
     };
@@ -69,19 +75,22 @@ pub(super) async fn consent(errand: &Errand<'_>, survey: &Survey, file: Option<&
         );
     }
     match outlook.objection() {
-        Some(_) if errand.wanted.yes => Ok(()),
-        Some(objection) => ask(errand, objection).await,
-        None => Ok(()),
+        Some(objection) if !errand.wanted.yes => ask(errand, objection).await?,
+        _ => {}
     }
+    Ok(claimed)
 }
 
 /// A filesystem that does not tell gets the dump: it will say so itself when it is full.
-fn room(errand: &Errand<'_>, survey: &Survey, file: Option<&Path>) -> Option<Room> {
-    let room = match file {
-        Some(path) => Room::beside(path, survey.form, errand.wanted.format, survey.expected, dump::held_for(path)),
-        None => Room::temporary(survey.form, survey.expected),
-    };
-    room.inspect_err(|error| tracing::info!(%error, "the room here is not known")).ok()
+fn room(errand: &Errand<'_>, survey: &Survey, file: Option<&Path>) -> (Option<Room>, Option<Claimed>) {
+    match file {
+        Some(path) => {
+            let beside = &errand.context.beside;
+            let (room, claimed) = beside.claim(path, survey.form, errand.wanted.format, survey.expected);
+            (room, Some(claimed))
+        }
+        None => (Room::temporary(survey.form, survey.expected).ok(), None),
+    }
 }
 
 fn pause(survey: &Survey, live: bool) -> Duration {

@@ -2,6 +2,7 @@
 
 mod again;
 mod before;
+mod beside;
 mod earlier;
 mod fetch;
 mod kept;
@@ -24,6 +25,7 @@ use crate::session::{Error, Session};
 use crate::target::storage_limit;
 pub(super) use again::open_again;
 pub(super) use before::pause_of;
+pub(super) use beside::Beside;
 use fetch::{Begun, Errand};
 pub(super) use landing::{Landing, To, complete_without};
 
@@ -82,7 +84,7 @@ fn limits(context: &Context, wanted: &DumpHeap) -> Limits {
 
 async fn to_stdout(errand: &Errand<'_>, mut session: Session) -> Result<Summary, Error> {
     let survey = before::survey(errand, &mut session, errand.context.options.injector.wait).await?;
-    before::consent(errand, &survey, None).await?;
+    let _room = before::consent(errand, &survey, None).await?;
     let pipe = Pipe::new(std::io::stdout(), survey.form, errand.wanted.format)?;
     finished(errand, session, Dump::new(survey.form, pipe), None).await
 }
@@ -106,7 +108,7 @@ async fn to_file(errand: &Errand<'_>, mut session: Session, landing: &mut Landin
         wait |= was_there;
     }
     let survey = before::survey(errand, &mut session, wait).await?;
-    before::consent(errand, &survey, Some(&landing.path)).await?;
+    let _room = before::consent(errand, &survey, Some(&landing.path)).await?;
     let file = landing.take()?;
     file.clear()?;
     landing.kept.arm();
@@ -123,7 +125,7 @@ async fn finished<P: Place>(
     dump: Dump<P>,
     begun: Option<Begun>,
 ) -> Result<Summary, Error> {
-    let mut storing = Storing::start(dump);
+    let mut storing = Storing::start(dump, errand.context.beside.at_once);
     let received = fetch::fetch(errand, session, &mut storing, begun).await;
     let (whole, session): (Whole<P>, Session) = match received {
         Ok(received) => received,
