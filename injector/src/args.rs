@@ -18,6 +18,8 @@ pub(crate) enum Invocation {
     Session,
     /// `inside`.
     Inside,
+    /// `shelter WHO [mount]`.
+    Shelter { who: String, mounts: bool },
     /// `--version`.
     Version,
     /// `--help`.
@@ -38,9 +40,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Inv
                 (Some("hold"), []) => Some(Invocation::Hold),
                 (Some("session"), []) => Some(Invocation::Session),
                 (Some("inside"), []) => Some(Invocation::Inside),
+                (Some("shelter"), [who]) => Some(Invocation::Shelter { who: who.to_str()?.to_owned(), mounts: false }),
+                (Some("shelter"), [who, mount]) if mount == "mount" => {
+                    Some(Invocation::Shelter { who: who.to_str()?.to_owned(), mounts: true })
+                }
                 (Some("list"), []) => Some(Invocation::List { json: false }),
                 (Some("list"), [flag]) if flag == "--json" => Some(Invocation::List { json: true }),
-                (Some("list" | "hold" | "session" | "inside"), _) | (_, []) => None,
+                (Some("list" | "hold" | "session" | "inside" | "shelter"), _) | (_, []) => None,
                 _ => {
                     let mut words = rest.into_iter().map(OsStringExt::into_vec);
                     Some(Invocation::DropIn { pid: word, command: words.next()?, arguments: words.collect() })

@@ -190,8 +190,8 @@ fn closed(target: &Target<'_>, own: &Status, theirs: &Status) -> Option<Failure>
     let failure = Failure::new(Code::NotAttachable, format!("process {pid} is closed to its own user"))
         .evidence(format!("/proc/{pid}/status is root's, though uid {} runs it: not dumpable", theirs.uid.effective))
         .remedy(
-            "only CAP_SYS_PTRACE opens it. Most often java may be executed and not read (mode 0711): chmod a+r it in the \
-             image; a launcher that changes its user itself has the same effect",
+            "only CAP_SYS_PTRACE opens it: --profile=general gives the injector that. Most often java may be executed and not \
+             read (mode 0711): chmod a+r it in the image; a launcher that changes its user itself has the same effect",
         );
     Some(failure)
 }
