@@ -3,8 +3,8 @@
 use jattach_protocol::failure::{Code, Failure, Identity};
 use jattach_protocol::frame::{Decoder, Encoder, Error, Frame, HEADER, MAX_PAYLOAD, TooLong};
 use jattach_protocol::message::{
-    Block, Codec, DumpHeap, End, Form, Hello, Jvm, Limits, MAX_BLOCK, MAX_NAME, MAX_TEXT, Message, Operation, Patch,
-    Phase, Progress, Redact, Request, Resume, Started, Survey,
+    Block, Codec, DumpHeap, End, Examined, Form, Hello, Jvm, Limits, MAX_BLOCK, MAX_NAME, MAX_TEXT, Memory, Message,
+    Operation, Patch, Phase, Progress, Redact, Request, Resume, Started, Survey,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -81,6 +81,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::PrintThreads),
         (text(), vec(text(), 0..5)).prop_map(|(command, arguments)| Operation::Attach { command, arguments }),
         limits().prop_map(Operation::Survey),
+        limits().prop_map(Operation::Examine),
+        any::<u32>().prop_map(Operation::Echo),
         dump().prop_map(Operation::DumpHeap),
         (text(), any::<u64>(), any::<u64>(), text()).prop_map(|(name, length, hash, options)| Operation::Load {
             name,
@@ -110,6 +112,25 @@ fn jvm() -> impl Strategy<Value = Jvm> {
         let [container, kind, vendor, version, main, obstacle] = strings;
         Jvm { pid, inner_pid, uid, gid, container, kind, vendor, version, main, obstacle }
     })
+}
+
+fn examined() -> impl Strategy<Value = Examined> {
+    let identity = || any::<(u32, u32, u64)>().prop_map(|(uid, gid, capabilities)| Identity { uid, gid, capabilities });
+    let known = (proptest::option::of(any::<u64>()), proptest::option::of(any::<(u64, u64)>()), any::<u32>());
+    (identity(), identity(), [text(), text()], any::<[u64; 3]>(), known).prop_map(
+        |(own, theirs, [own_label, label], [spool, free, heap_used], (tmp, memory, left_behind))| Examined {
+            own,
+            theirs,
+            own_label,
+            label,
+            spool,
+            free,
+            tmp,
+            memory: memory.map(|(used, limit)| Memory { used, limit }),
+            heap_used,
+            left_behind,
+        },
+    )
 }
 
 fn message() -> impl Strategy<Value = Message<'static>> {
@@ -151,6 +172,7 @@ fn message() -> impl Strategy<Value = Message<'static>> {
         ),
         text().prop_map(|text| Message::Job(text.leak())),
         jvm().prop_map(Message::Jvm),
+        examined().prop_map(Message::Examined),
     ]
 }
 

@@ -20,7 +20,7 @@ use jattach_protocol::{Code, Failure};
 
 use artefact::Artefact;
 pub(crate) use pump::Order;
-pub(crate) use survey::survey;
+pub(crate) use survey::{survey, waiting_room};
 
 /// The longest that a JVM may take to write a dump. It cannot be called back; this only ends our own wait.
 const LONGEST: Duration = Duration::from_secs(4 * 3600);

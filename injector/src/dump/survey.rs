@@ -7,7 +7,7 @@ use jattach_protocol::message::{Form, Limits, Survey};
 use nix::fcntl::OFlag;
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::place::Place;
+use super::place::{Place, Space};
 use super::{says, spool};
 use crate::hold::{Peer, ask};
 use crate::jvm::command::Command;
@@ -36,10 +36,15 @@ pub(crate) fn survey(peer: &Arc<Peer>, target: &Target<'_>, limits: &Limits) -> 
         used => used,
     };
     let form = form(&told("help GC.heap_dump")?);
-    let place = Place::disk().filter(|place| !place.is_in_memory());
-    let space = place.and_then(|place| place.space()).unwrap_or_default();
-    let (spool, expected) = (spool::limit(limits).min(space.usable()), used.saturating_mul(DUMP_OF_HEAP));
+    let ((spool, space), expected) = (waiting_room(limits), used.saturating_mul(DUMP_OF_HEAP));
     Ok(Survey { heap_used, expected, form, spool, free: space.free, size: space.size })
+}
+
+/// The most that may wait in the pod, and what there is on that disk.
+pub(crate) fn waiting_room(limits: &Limits) -> (u64, Space) {
+    let place = Place::disk().filter(|place| !place.is_in_memory() && place.create_nameless().is_some());
+    let space = place.and_then(|place| place.space()).unwrap_or_default();
+    (spool::limit(limits).min(space.usable()), space)
 }
 
 /// By the options of `GC.heap_dump`, and not by the version: they were added in updates. A JVM that does not overwrite takes

@@ -347,7 +347,9 @@ fn describe(operation: &Operation) -> String {
         Operation::Load { .. } => "load".to_owned(),
         Operation::PrintThreads => "threaddump".to_owned(),
         // They need no turn, and are never ordered.
-        Operation::List | Operation::Shutdown | Operation::GiveUp(_) => "request".to_owned(),
+        Operation::List | Operation::Shutdown | Operation::GiveUp(_) | Operation::Examine(_) | Operation::Echo(_) => {
+            "request".to_owned()
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 mod backlog;
 mod desk;
 mod dump;
+mod echo;
+mod examine;
 mod find;
 mod inbox;
 pub(crate) mod inside;
@@ -194,6 +196,8 @@ fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut
             let given_up = desk.give_up(|dump| dump.started.job == job);
             return if given_up { serve::end(peer, id) } else { Err(dump::gone(job)) };
         }
+        Operation::Examine(limits) => return examine::answer(peer, id, &request, &limits),
+        Operation::Echo(length) => return echo::send(peer, id, length),
         _ => {}
     }
     if !peer.begin(id) {

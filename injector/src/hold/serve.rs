@@ -257,9 +257,12 @@ impl Job {
                 let command = Command::from_words("load", &[agent.path(), "true".into(), options])?;
                 output::attach(&self.peer, self.id, &self.target, &command)
             }
-            Operation::DumpHeap(_) | Operation::List | Operation::Shutdown | Operation::GiveUp(_) => {
-                Err(Failure::new(Code::Usage, "not a job"))
-            }
+            Operation::DumpHeap(_)
+            | Operation::List
+            | Operation::Examine(_)
+            | Operation::Echo(_)
+            | Operation::Shutdown
+            | Operation::GiveUp(_) => Err(Failure::new(Code::Usage, "not a job")),
         }
     }
 }

@@ -61,6 +61,11 @@ pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
     None
 }
 
+/// The bytes in use in the target's heap, as it publishes them; 0 where it does not.
+pub(crate) fn heap_used(target: &Target<'_>, status: &Status) -> u64 {
+    read(target, status).map_or(0, |data| data.heap_used())
+}
+
 impl PerfData {
     fn new(bytes: Vec<u8>) -> Option<PerfData> {
         let known = bytes.get(..MAGIC.len())? == MAGIC && *bytes.get(MAJOR)? == 2;
@@ -70,18 +75,35 @@ impl PerfData {
 
     /// The value of a string, without what follows its NUL.
     pub(crate) fn string(&self, name: &str) -> Option<&[u8]> {
-        let mut entry = self.number(FIRST_ENTRY)?;
-        for _ in 0..self.number(COUNT)? {
+        let (_, size, data) = self.entries().find(|(known, ..)| *known == name.as_bytes())?;
+        (size > 0).then(|| until_nul(&data[..size.min(data.len())]))
+    }
+
+    /// The sum over all spaces of all generations, as the JVM last counted them.
+    fn heap_used(&self) -> u64 {
+        let of_space = |name: &[u8]| name.starts_with(b"sun.gc.generation.") && name.ends_with(b".used");
+        let numbers = self.entries().filter(|(name, size, _)| *size == 0 && of_space(name));
+        numbers.filter_map(|(.., data)| self.long(data)).fold(0, u64::saturating_add)
+    }
+
+    /// Name, length (0 for a single number) and data of each entry, up to one that makes no sense.
+    fn entries(&self) -> impl Iterator<Item = (&[u8], usize, &[u8])> {
+        let mut next = self.number(FIRST_ENTRY);
+        (0..self.number(COUNT).unwrap_or(0)).map_while(move |_| {
+            let entry = next?;
             let length = self.number(entry)?;
             let end = entry.checked_add(length).filter(|end| *end <= self.bytes.len() && length > 0)?;
-            if until_nul(self.within(entry, NAME_OFFSET, end)?) == name.as_bytes() {
-                let size = self.number(entry + VECTOR_LENGTH)?;
-                let data = self.within(entry, DATA_OFFSET, end)?;
-                return (size > 0).then(|| until_nul(&data[..size.min(data.len())]));
-            }
-            entry = end;
-        }
-        None
+            next = Some(end);
+            let name = until_nul(self.within(entry, NAME_OFFSET, end)?);
+            Some((name, self.number(entry + VECTOR_LENGTH)?, self.within(entry, DATA_OFFSET, end)?))
+        })
+    }
+
+    /// The i64 there, if it is not negative.
+    fn long(&self, data: &[u8]) -> Option<u64> {
+        let bytes = *data.first_chunk()?;
+        let number = if self.little_endian { i64::from_le_bytes(bytes) } else { i64::from_be_bytes(bytes) };
+        u64::try_from(number).ok()
     }
 
     /// Whether the JVM says that it does not take attach requests (-XX:+DisableAttachMechanism): the first digit of its
@@ -143,6 +165,43 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         fixture(&[("sun.rt.jvmCapabilities", "1100"), ("sun.rt.javaCommand", "Main a b"), ("java.empty", "")])
+    }
+
+    /// The data with one more entry, of a number.
+    fn with_number(mut data: Vec<u8>, name: &str, number: i64) -> Vec<u8> {
+        let word = |number: usize| u32::try_from(number).expect("small").to_le_bytes();
+        let start = (20 + name.len() + 1).next_multiple_of(8);
+        let mut entry = [word(start + 8), word(20), word(0), *b"J\x01\x02\x03", word(start)].concat();
+        entry.extend(name.as_bytes());
+        entry.resize(start, 0);
+        entry.extend(number.to_le_bytes());
+        data.extend(entry);
+        data[COUNT] += 1;
+        data
+    }
+
+    #[test]
+    fn the_heap_in_use_is_the_sum_of_its_spaces() {
+        let mut data = sample();
+        for (name, number) in [
+            ("sun.gc.generation.0.space.0.used", 1000),
+            ("sun.gc.generation.0.space.0.capacity", 9999),
+            ("sun.gc.generation.1.space.0.used", 500),
+            ("sun.gc.metaspace.used", 9999),
+            ("sun.gc.generation.1.space.1.used", -1),
+        ] {
+            data = with_number(data, name, number);
+        }
+        let known = PerfData::new(data.clone()).expect("known");
+        assert_eq!(known.heap_used(), 1500);
+        assert_eq!(known.string("sun.rt.javaCommand"), Some(&b"Main a b"[..]));
+        // A string of that name is no number.
+        let lie = PerfData::new(fixture(&[("sun.gc.generation.0.space.0.used", "12345678")])).expect("known");
+        assert_eq!(lie.heap_used(), 0);
+        for length in 0..data.len() {
+            let cut = PerfData::new(data[..length].to_vec());
+            assert!(cut.is_none_or(|cut| cut.heap_used() <= 1500), "at {length}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use command::Command;
 use crate::process::Target;
 
 pub(crate) use hotspot::print_threads;
+pub(crate) use hsperf::heap_used;
 pub(crate) use incoming::failure;
 pub(crate) use openj9::refuse_heap_dump;
 

@@ -29,6 +29,11 @@ impl Label {
         Label::of(read().unwrap_or_default())
     }
 
+    /// As text; empty where there is none.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
     /// Whether there is none, or it may not be read.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

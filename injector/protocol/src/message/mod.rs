@@ -13,6 +13,7 @@
 //! Both send heartbeats all the while. Fields are little-endian; strings and byte strings have a `u32` length.
 
 mod dump;
+mod examine;
 mod request;
 
 use crate::failure::{Code, Failure, Identity};
@@ -20,6 +21,8 @@ use crate::frame::{Frame, HEADER, MAX_PAYLOAD};
 use crate::wire::{Error, Reader, Writer};
 pub use dump::{DumpHeap, END_RECORD, Form, Limits, PART, Patch, Redact, Resume, STREAMS, Survey};
 use dump::{read_patch, read_survey, write_patch, write_survey};
+pub use examine::{Examined, Memory};
+use examine::{read_examined, write_examined};
 pub use request::{Operation, Request};
 use request::{read_request, write_request};
 
@@ -218,6 +221,8 @@ pub enum Message<'a> {
     Patch(Patch),
     /// Injector: the job that runs, in words: beside a list, and to who has to wait for it.
     Job(&'a str),
+    /// Injector: what a look has shown.
+    Examined(Examined),
 }
 
 impl Message<'_> {
@@ -240,6 +245,7 @@ impl Message<'_> {
             Message::StreamEnd(_) => 14,
             Message::Patch(_) => 15,
             Message::Job(_) => 16,
+            Message::Examined(_) => 17,
         }
     }
 
@@ -299,6 +305,7 @@ impl Message<'_> {
             Message::Survey(survey) => write_survey(survey, out),
             Message::Patch(patch) => write_patch(patch, out),
             Message::Job(text) => out.str(clip(text, MAX_NAME)),
+            Message::Examined(examined) => write_examined(examined, out),
         }
     }
 }
@@ -346,6 +353,7 @@ impl<'a> Message<'a> {
             14 => Message::StreamEnd(End { length: from.u64()?, hash: from.u64()? }),
             15 => Message::Patch(read_patch(&mut from)?),
             16 => Message::Job(from.str()?),
+            17 => Message::Examined(read_examined(&mut from)?),
             kind => return Err(Error::Value { field: "the kind of message", value: kind.into() }),
         };
         from.end()?;

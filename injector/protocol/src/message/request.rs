@@ -53,6 +53,11 @@ pub enum Operation {
     GiveUp(u64),
     /// The JVM is signalled to print its threads to its own standard output, without being attached to.
     PrintThreads,
+    /// What the JVM and the room around it look like, without touching either: an [`Examined`](super::Examined).
+    Examine(Limits),
+    /// So many bytes that cannot be compressed, as [`Message::Output`](super::Message::Output), [`WINDOW`](super::WINDOW) of
+    /// them at the most, none of which is acknowledged: how fast they come is the speed of the way.
+    Echo(u32),
 }
 
 pub(super) fn write_request(request: &Request, out: &mut Writer<'_>) {
@@ -88,6 +93,14 @@ pub(super) fn write_request(request: &Request, out: &mut Writer<'_>) {
             out.u64(*job);
         }
         Operation::PrintThreads => out.u8(7),
+        Operation::Examine(limits) => {
+            out.u8(8);
+            write_limits(limits, out);
+        }
+        Operation::Echo(length) => {
+            out.u8(9);
+            out.u32(*length);
+        }
     }
 }
 
@@ -110,6 +123,8 @@ pub(super) fn read_request(from: &mut Reader<'_>) -> Result<Request, Error> {
         5 => Operation::Survey(read_limits(from)?),
         6 => Operation::GiveUp(from.u64()?),
         7 => Operation::PrintThreads,
+        8 => Operation::Examine(read_limits(from)?),
+        9 => Operation::Echo(from.u32()?),
         value => return Err(Error::Value { field: "an operation", value: value.into() }),
     };
     Ok(Request { pid, container, wait, ttl, operation })
