@@ -8,7 +8,6 @@ mod order;
 mod tally;
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
 use std::rc::Rc;
 
 use jattach_protocol::message::Jvm;
@@ -174,7 +173,7 @@ impl Paper<'_> {
         }
         // On a thread of its own: a person before a pager takes his time, and the other pods go on.
         let print = move || text.print_under(&format!("pod/{pod}"), &mut std::io::stdout().lock());
-        let alone = if std::io::stdout().is_terminal() { Some(self.board.alone().await) } else { None };
+        let alone = self.board.alone().await;
         let printed = tokio::task::spawn_blocking(print).await.unwrap_or_else(|died| Err(std::io::Error::other(died)));
         drop(alone);
         self.reader_left.set(!stdout::heard(printed)?);

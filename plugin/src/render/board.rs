@@ -36,7 +36,7 @@ impl Board {
 
     fn on(target: ProgressDrawTarget, shown: bool, sink: Sink) -> Rc<Board> {
         let lines = MultiProgress::with_draw_target(target);
-        let total = lines.add(progress::bar(""));
+        let total = lines.add(progress::last_line());
         if shown {
             total.enable_steady_tick(progress::TICK);
         }
@@ -119,7 +119,7 @@ pub(crate) struct Line {
 impl Line {
     /// A line that begins with `name`.
     pub(super) fn new(board: &Rc<Board>, name: &str) -> Line {
-        let bar = board.lines.insert_before(&board.total, progress::bar(&format!("{name}  ")));
+        let bar = board.lines.insert_before(&board.total, progress::line(name));
         if board.shown {
             bar.enable_steady_tick(progress::TICK);
         }

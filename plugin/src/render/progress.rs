@@ -30,6 +30,9 @@ const PHASE: &str = "{spinner} {prefix}{wide_msg}  {elapsed}{room}";
 /// column that would begin a new line, and the one above could not be taken away any more.
 const ROOM: &str = "  \x1b[2D";
 
+/// Of several lines the last one alone has it: the next one begins where the one above ends.
+const NO_ROOM: &str = "";
+
 impl Progress {
     /// A line on stderr, if that is a terminal and the user did not ask for quiet.
     pub(crate) fn new(quiet: bool) -> Progress {
@@ -44,13 +47,13 @@ impl Progress {
 
     fn on(target: ProgressDrawTarget, shown: bool) -> Progress {
         let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(style(PHASE));
+        bar.set_style(style(PHASE, ROOM));
         Progress { bar, template: Cell::new(PHASE), shown, among_others: false }
     }
 
     /// On a line of a board.
     pub(super) fn of_line(bar: ProgressBar) -> Progress {
-        bar.set_style(style(PHASE));
+        bar.set_style(style(PHASE, NO_ROOM));
         Progress { bar, template: Cell::new(PHASE), shown: false, among_others: true }
     }
 
@@ -110,7 +113,7 @@ impl Progress {
 
     fn show_as(&self, template: &'static str) {
         if self.template.replace(template) != template {
-            self.bar.set_style(style(template));
+            self.bar.set_style(style(template, if self.among_others { NO_ROOM } else { ROOM }));
         }
     }
 }
@@ -133,32 +136,36 @@ impl Drop for Progress {
     }
 }
 
-/// A line for a board that begins with `name`.
-pub(super) fn bar(name: &str) -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
-        .with_style(style(PHASE))
-        .with_prefix(printable(name))
+/// The last line of a board.
+pub(super) fn last_line() -> ProgressBar {
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style(PHASE, ROOM))
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// A line of a board above that, which begins with `name`.
+pub(super) fn line(name: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style(PHASE, NO_ROOM));
+    bar.with_prefix(format!("{}  ", printable(name)))
+}
+
+fn style(template: &str, room: &'static str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the templates of this module are well-formed");
-    style.with_key("rate", Rate::default()).with_key("room", |_: &ProgressState, line: &mut dyn fmt::Write| {
+    style.with_key("rate", Rate::default()).with_key("room", move |_: &ProgressState, line: &mut dyn fmt::Write| {
         // It is a String.
-        let _ = line.write_str(ROOM);
+        let _ = line.write_str(room);
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use indicatif::TermLike;
+    use indicatif::{MultiProgress, TermLike};
     use std::io;
     use std::sync::{Arc, Mutex};
 
     #[test]
     fn every_template_is_well_formed() {
         for template in [KNOWN, UNKNOWN, PHASE] {
-            style(template);
+            style(template, ROOM);
         }
     }
 
@@ -262,6 +269,24 @@ mod tests {
         let columns = line.strip_suffix("\x1b[2D").map(|line| line.chars().count());
         assert_eq!(columns, Some(80), "{line:?}");
         assert!(line.contains("  371.00 MiB of about 372.00 MiB  "), "{line}");
+    }
+
+    #[test]
+    fn of_several_lines_each_ends_where_the_next_begins_and_the_last_one_has_room() {
+        let screen = Screen::default();
+        let lines = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        let last = lines.add(last_line());
+        let first = lines.insert_before(&last, line("pod/x"));
+        last.set_message("0 of 1 pods done");
+        let progress = Progress::of_line(first.clone());
+        progress.phase("receiving");
+        progress.bytes(1 << 20, Some(2 << 20));
+        first.force_draw();
+        let shown = screen.0.lock().unwrap().clone();
+        let (above, below) = shown.split_at(shown.char_indices().nth(80).expect("more than a line").0);
+        assert!(above.contains(" pod/x  receiving ") && !above.contains(ROOM), "{shown:?}");
+        assert!(below.contains(" 0 of 1 pods done ") && below.contains(ROOM), "{shown:?}");
+        [first, last].iter().for_each(ProgressBar::abandon);
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl Tally {
     /// A pod's turn has come.
     pub(super) fn begin(&mut self) {
         self.begun += 1;
+        self.board.total(&self.total());
     }
 
     /// And is over.
