@@ -5,6 +5,7 @@ use jattach_protocol::message::Operation;
 use super::{Context, postmortem};
 use crate::debugger::{self, Basis, Debugger};
 use crate::error::{Exit, Failure};
+use crate::inside;
 use crate::receive;
 use crate::session::Session;
 
@@ -13,6 +14,9 @@ use crate::session::Session;
 /// # Errors
 /// The worst failure, after all have been tried.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    if context.options.injector.via.is_some() {
+        return inside(context).await;
+    }
     let running = debugger::running(&context.target.pod);
     if running.is_empty() {
         context.notes.say("No injector runs in the pod.");
@@ -45,6 +49,15 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         }
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// Removes what one in the target's own container has left that was killed: who starts there does that first. Those that run
+/// end with their clients.
+async fn inside(context: &Context) -> Result<(), Failure> {
+    inside::open(&context.cluster, &context.target).await?.finish().await?;
+    let container = &context.target.container;
+    context.notes.say(&format!("Nothing is left in container \"{container}\" by an injector that has ended."));
+    Ok(())
 }
 
 /// Whether it may be so because nobody is there any more: the pod tells of a container's end a moment later.

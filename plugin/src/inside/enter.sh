@@ -23,7 +23,7 @@ for dir in /tmp /var/tmp /dev/shm "$HOME"; do
     trap tidy EXIT
     # An empty file is a program that does nothing, but for where nothing may be executed.
     found=
-    : >injector && chmod 700 injector && ./injector && found=$new
+    : >injector && chmod 700 injector && "$new/injector" && found=$new
     rm -f injector
     [ "$found" ] && break
     tidy

@@ -58,7 +58,7 @@ impl<'c> Shell<'c> {
                 .evidence(format!("its shell finds no {tool} in its PATH"))
                 .remedy(WITHOUT)),
             (Some("nowhere"), None, None) => Err(refused(self.container, "it has no place to run a program from")
-                .evidence(self.streams.errors())
+                .evidence(self.last_words().await)
                 .remedy("give it a writable /tmp that is not mounted noexec, such as an emptyDir; an attach needs one as well")),
             _ => Err(self.senseless(&line)),
         }
@@ -74,7 +74,7 @@ impl<'c> Shell<'c> {
         match self.line().await?.as_str() {
             "whole" => Ok(()),
             "damaged" => Err(Failure::new(Id::Transfer, "the injector arrived damaged in the target's container")
-                .evidence(format!("its SHA-256 is another there {}", self.streams.errors()))
+                .evidence(format!("its SHA-256 is another there {}", self.last_words().await))
                 .remedy("run the command again; if it stays so, its filesystem may be full")),
             line => Err(self.senseless(line)),
         }
@@ -87,6 +87,14 @@ impl<'c> Shell<'c> {
     pub(super) async fn run(mut self) -> Result<Streams> {
         self.send(b"run\n").await?;
         Ok(self.streams)
+    }
+
+    /// All that is on stderr in the end, which need not be there before.
+    async fn last_words(&mut self) -> String {
+        if self.ended.is_none() {
+            self.ended = timeout(PARTING, &mut self.streams.status).await.ok();
+        }
+        self.streams.errors()
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<()> {
@@ -133,9 +141,7 @@ impl<'c> Shell<'c> {
                 Some(byte) if line.len() < MAX_LINE => line.push(byte),
                 Some(_) => return Err(self.senseless(&String::from_utf8_lossy(&line[..80]))),
                 None => {
-                    if self.ended.is_none() {
-                        self.ended = timeout(PARTING, &mut self.streams.status).await.ok();
-                    }
+                    let _ = self.last_words().await;
                     return Err(self.gave_up());
                 }
             }

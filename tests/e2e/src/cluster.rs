@@ -23,6 +23,8 @@ pub struct Cluster {
     pub jvm_shell_image: Option<String>,
     /// The first again, with a numeric user in the image's own configuration.
     pub jvm_user_image: Option<String>,
+    /// An injector that speaks the protocol badly.
+    pub hostile_image: Option<String>,
     pub pull_policy: String,
     /// The plugin's binary.
     pub plugin: PathBuf,
@@ -48,6 +50,7 @@ impl Cluster {
             jvm_image: text(required("JATTACH_E2E_JVM_IMAGE")),
             jvm_shell_image: optional("JATTACH_E2E_JVM_SHELL_IMAGE"),
             jvm_user_image: optional("JATTACH_E2E_JVM_USER_IMAGE"),
+            hostile_image: optional("JATTACH_E2E_HOSTILE_IMAGE"),
             pull_policy: optional("JATTACH_E2E_PULL_POLICY").unwrap_or_else(|| "IfNotPresent".to_owned()),
             plugin: required("JATTACH_PLUGIN").into(),
             kubectl: required("JATTACH_KUBECTL").into(),
@@ -77,6 +80,12 @@ impl Cluster {
     #[must_use]
     pub fn plugin(&self) -> Program {
         self.as_admin(self.plugin_of_image())
+    }
+
+    /// The plugin told of no image, as the user who may do everything.
+    #[must_use]
+    pub fn bare_plugin_of_admin(&self) -> Program {
+        self.as_admin(self.bare_plugin())
     }
 
     fn as_admin(&self, program: Program) -> Program {
