@@ -28,6 +28,9 @@ const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
 /// Packages of fuzz targets, which are no members of the workspace.
 const FUZZED: [&str; 2] = ["injector/protocol/fuzz/Cargo.toml", "plugin/fuzz/Cargo.toml"];
 const STATES: &str = "JVMs and other programs in every state";
+const OPENJ9: &str = "a stand-in of OpenJ9, with every fault";
+/// The test program of that step.
+const OPENJ9_TESTS: &str = "openj9";
 const OTHER_READER: &str = "heap dumps, read by hprof-slurp too";
 const OTHER_READER_PAIRS: &str = "heap dumps in two files, read by hprof-slurp too";
 /// The tests of that step: of the reader, and of what `inspect` makes of it.
@@ -67,16 +70,24 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         None => None,
     };
     let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
-        for name in [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, STATES, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END] {
+        let names =
+            [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OPENJ9, STATES, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END];
+        for name in names {
             steps.skip(name, "an earlier step failed");
         }
         jdks::skip(steps, versions, "an earlier step failed");
         return Ok(());
     };
     let runner = root::runner(&workspace.shell()?)?;
-    let of_injector = built.tests(|test| is(test, "jattach-injector", "test") && test.name != jdks::STATES)?;
+    let own_steps = [jdks::STATES, OPENJ9_TESTS];
+    let of_injector =
+        built.tests(|test| is(test, "jattach-injector", "test") && !own_steps.contains(&test.name.as_str()))?;
     steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
     steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
+    steps.step(OPENJ9, || {
+        let tests = built.tests(|test| is(test, "jattach-injector", "test") && test.name == OPENJ9_TESTS)?;
+        dev_build::run_tests(runner, &tests, &[("JATTACH_INJECTOR", OsString::from(&injector))], &[])
+    })?;
     let bench = jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes };
     steps.step(STATES, || jdks::in_states(&bench, jdk.variables()?))?;
     let readers = built.tests(|test| READERS.contains(&test.name.as_str()))?;
@@ -113,6 +124,7 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
     steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
+    steps.skip(OPENJ9, "namespaces need root: `cargo xtask test`");
     steps.skip(STATES, "namespaces need root: `cargo xtask test`");
     steps.skip(OTHER_READER, "it installs hprof-slurp: `cargo xtask test`");
     steps.skip(LAB, "containers need root: `cargo xtask test`");

@@ -31,12 +31,13 @@ pub(crate) struct Connection {
 
 /// Has the JVM connect to us. Whatever comes of it, nothing of it is left behind.
 pub(super) fn connect(target: &Target<'_>, limits: Limits) -> Result<Connection, Failure> {
+    require_shared_namespaces(target)?;
     let directory = open(target)?;
     let stream = steps::be_connected(&directory, limits.attach)?;
     Ok(Connection { stream, silence: limits.silence })
 }
 
-/// What [`connect`] would refuse before it does anything.
+/// What [`connect`] would refuse before it does anything, in the target's namespaces.
 pub(super) fn obstacle(target: &Target<'_>) -> Option<Failure> {
     identity::require_fit(target).and_then(|()| open(target).map(drop)).err()
 }
@@ -56,17 +57,15 @@ pub(crate) fn refuse_heap_dump(target: &Target<'_>) -> Result<(), Failure> {
 
 fn open<'t>(target: &'t Target<'t>) -> Result<Directory<'t>, Failure> {
     refuse_stopped(target)?;
-    for kind in ["ipc", "net"] {
-        if !target.shares_namespace(kind) {
-            return Err(Failure::new(Code::NotAttachable, "the JVM cannot be reached from here")
-                .evidence(format!(
-                    "OpenJ9 wants one {kind} namespace for both; /proc/{}/ns/{kind} is another",
-                    target.pid()
-                ))
-                .remedy("run the injector in the pod, or as root on its node"));
-        }
-    }
     Directory::open(target)
+}
+
+/// The semaphore and the port are found in namespaces, which the containers of a pod share, and who may enter them has.
+fn require_shared_namespaces(target: &Target<'_>) -> Result<(), Failure> {
+    let Some(kind) = ["ipc", "net"].into_iter().find(|kind| !target.shares_namespace(kind)) else { return Ok(()) };
+    Err(Failure::new(Code::NotAttachable, "the JVM cannot be reached from here")
+        .evidence(format!("OpenJ9 wants one {kind} namespace for both; /proc/{}/ns/{kind} is another", target.pid()))
+        .remedy("run the injector in the pod, or as root on its node"))
 }
 
 impl Connection {

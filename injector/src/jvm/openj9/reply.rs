@@ -13,7 +13,7 @@ use crate::jvm::incoming::Incoming;
 /// The property that holds the text. Without it the command has failed, and the others tell why.
 const RESULT: &[u8] = b"openj9_diagnostics.string_result=";
 
-/// How much is read before it is known what the answer is; and of an answer that is to be short.
+/// How much is read before it is known what the answer is, of an answer that is to be short, and after the text.
 const MAX_HEAD: usize = 64 << 10;
 
 /// What an answer begins with that tells of a failure.
@@ -113,8 +113,8 @@ enum State {
     Text,
     /// The value of a property.
     Value(Escape),
-    /// Properties that say nothing more.
-    Rest,
+    /// Properties that say nothing more; so many bytes of them.
+    Rest(usize),
 }
 
 /// Where in the escapes of java.util.Properties.
@@ -166,8 +166,9 @@ impl Decoder {
     fn take(&mut self, byte: u8, text: &mut Vec<u8>) -> io::Result<()> {
         match &mut self.state {
             State::Text => text.push(byte),
-            State::Rest => {}
-            State::Value(Escape::None) if byte == b'\n' || byte == b'\r' => self.state = State::Rest,
+            State::Rest(MAX_HEAD) => return Err(ErrorKind::InvalidData.into()),
+            State::Rest(count) => *count += 1,
+            State::Value(Escape::None) if byte == b'\n' || byte == b'\r' => self.state = State::Rest(0),
             State::Value(_) => self.unescape(byte, text),
             State::Head(head) => {
                 head.push(byte);
@@ -321,6 +322,8 @@ mod tests {
             let error = read(answer, &vec![b'x'; MAX_HEAD + 1]).expect_err("no answer");
             assert_eq!(error.kind(), ErrorKind::InvalidData);
         }
+        let text_and_noise = [RESULT, b"\n", &[b'x'; MAX_HEAD + 1]].concat();
+        assert_eq!(read(Answer::Diagnostic, &text_and_noise).expect_err("no end").kind(), ErrorKind::InvalidData);
     }
 
     #[test]
