@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, SecurityContext};
 pub(crate) use create::dry_run;
 pub(crate) use exec::{exec, exec_in_target, is_without_exec, no_exec};
 pub(crate) use reuse::running;
-pub(crate) use security::Basis;
+pub(crate) use security::{Basis, capability_names};
 pub(crate) use spec::SESSION;
 
 use crate::client::Cluster;
@@ -63,6 +63,15 @@ pub(crate) async fn ensure(
     let mut candidates = reuse::candidates(&target.pod);
     candidates.retain(|candidate| !gone.contains(&candidate.name));
     ensure_as(cluster, target, candidates, injector, derived, notes).await
+}
+
+/// The running injector that [`ensure`] would take, if there is one: what it takes no right to add.
+pub(crate) async fn reusable(cluster: &Cluster, target: &Target, injector: &Injector) -> Option<String> {
+    let derived = security::first(&target.pod, &target.container, injector).ok()?;
+    let wanted = spec::container(injector, target, &derived.context).ok()?;
+    let candidates = reuse::candidates(&target.pod);
+    let found = reuse::find(cluster, target, injector, &candidates, &wanted, derived.basis).await?;
+    Some(found.name)
 }
 
 /// The running injector of that name, which has served the target before: there is nothing to find out about it.

@@ -51,7 +51,7 @@ impl Exit {
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// A failure as a person reads it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// By what docs/errors.md and `explain` know it.
     pub(crate) id: Id,

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{
 
 use crate::target::{identity_of, spec_of};
 use capabilities::Set;
+pub(crate) use capabilities::names as capability_names;
 use exact::exact;
 pub(crate) use profile::{excess, first, second};
 

@@ -17,20 +17,22 @@ pub(super) enum Check {
     Jvm,
     Attachable,
     FreeHere,
+    FreeThere,
     Storage,
     Memory,
     Probes,
     Exec,
+    Speed,
 }
 
 use Check::{
-    Admission, ApiServer, Attachable, Capabilities, Exec, FreeHere, Identity, Injector, Jvm, Labels, Memory, NodeOs,
-    Permissions, Probes, StaticPod, Storage, Target, Tmp,
+    Admission, ApiServer, Attachable, Capabilities, Exec, FreeHere, FreeThere, Identity, Injector, Jvm, Labels, Memory,
+    NodeOs, Permissions, Probes, Speed, StaticPod, Storage, Target, Tmp,
 };
 
 impl Check {
     /// All of them, in their order.
-    pub(super) const ALL: [Check; 18] = [
+    pub(super) const ALL: [Check; 20] = [
         ApiServer,
         Permissions,
         Target,
@@ -45,10 +47,12 @@ impl Check {
         Jvm,
         Attachable,
         FreeHere,
+        FreeThere,
         Storage,
         Memory,
         Probes,
         Exec,
+        Speed,
     ];
 
     /// What a person calls it.
@@ -68,10 +72,12 @@ impl Check {
             Jvm => "JVM",
             Attachable => "attachable",
             FreeHere => "free space here",
+            FreeThere => "free in the pod",
             Storage => "storage limit",
             Memory => "memory",
             Probes => "probes",
             Exec => "exec",
+            Speed => "speed to here",
         }
     }
 
@@ -85,10 +91,9 @@ impl Check {
             // None is started where no command could use it: its container could not be taken away again.
             Injector => &[Permissions, Target, Admission, StaticPod, NodeOs],
             Exec => &[Injector],
-            Identity => &[Exec],
-            Jvm => &[Identity],
-            Attachable => &[Jvm],
-            Capabilities | Labels => &[Attachable],
+            Identity | Capabilities | Labels => &[Exec],
+            Jvm | Speed => &[Identity],
+            Attachable | FreeThere => &[Jvm],
         }
     }
 }

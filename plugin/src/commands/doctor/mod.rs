@@ -3,12 +3,14 @@
 
 mod api_server;
 mod check;
+mod examined;
 mod grant;
 mod inside;
 mod permissions;
 mod pod;
 mod report;
 mod seen;
+mod speed;
 
 use super::{Answer, Context, Shared};
 use crate::client::Cluster;
@@ -23,6 +25,7 @@ use crate::session::Partings;
 use crate::target::{self, Name, Target, Wish};
 use check::Check;
 use inside::Unseen;
+use permissions::{Missing, Way};
 use report::{Report, Verdict};
 
 /// Makes the checks and prints what they have found.
@@ -70,14 +73,22 @@ pub(super) async fn report(
 async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, partings: Partings) -> Report {
     let mut report = Report::default();
     report.add(Check::ApiServer, api_server::verdict(cluster.version().await, cluster.place()));
-    if report.allows(Check::Permissions) {
-        report.add(Check::Permissions, permissions(&cluster, wish).await);
-    }
+    let missing = if report.allows(Check::Permissions) { permissions(&cluster, wish, &mut report).await } else { None };
     if report.allows(Check::Target)
         && let Some(target) = find(&cluster, wish, &notes, &mut report).await
     {
         let context = Context::new(cluster, target, options, notes, partings);
-        admission(&context, &mut report).await;
+        let running = match &missing {
+            Some(missing) if missing.forbids_adding() => {
+                debugger::reusable(&context.cluster, &context.target, &context.options.injector).await
+            }
+            _ => None,
+        };
+        let way = way(&context, running.as_deref());
+        if let Some(missing) = missing {
+            report.add(Check::Permissions, missing.verdict(context.cluster.namespace(), way));
+        }
+        admission(&context, way, &mut report).await;
         of_pod(&context, &mut report);
         within(&context, &mut report).await;
     }
@@ -102,10 +113,26 @@ fn named_pod(wish: &Wish) -> Option<&str> {
     if let Name::Pod(name) = &wish.name { Some(name) } else { None }
 }
 
-async fn permissions(cluster: &Cluster, wish: &Wish) -> Verdict {
+/// Where it is known what is missing, that is told again once it is known what is needed.
+async fn permissions(cluster: &Cluster, wish: &Wish, report: &mut Report) -> Option<Missing> {
     match permissions::missing(cluster, named_pod(wish)).await {
-        Ok(missing) => missing.verdict(cluster.namespace()),
-        Err(failure) => failure.into(),
+        Ok(missing) => {
+            report.add(Check::Permissions, missing.verdict(cluster.namespace(), Way::Added));
+            Some(missing)
+        }
+        Err(failure) => {
+            report.add(Check::Permissions, failure);
+            None
+        }
+    }
+}
+
+/// How the injector gets there, with the one that runs where no other may be added.
+fn way<'r>(context: &Context, running: Option<&'r str>) -> Way<'r> {
+    match running {
+        _ if context.options.injector.via.is_some() => Way::Inside,
+        Some(running) => Way::Running(running),
+        None => Way::Added,
     }
 }
 
@@ -126,8 +153,16 @@ async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes, report: &mut Report
 }
 
 /// Whether the server would take the very container that a command adds, asked without adding it.
-async fn admission(context: &Context, report: &mut Report) {
+async fn admission(context: &Context, way: Way<'_>, report: &mut Report) {
     let Context { cluster, target, options, .. } = context;
+    let nothing_added = match way {
+        Way::Added => None,
+        Way::Running(name) => Some(format!("not asked: {name} runs already")),
+        Way::Inside => Some("not asked: --via=exec adds no container".to_owned()),
+    };
+    if let Some(why) = nothing_added {
+        return report.add(Check::Admission, Verdict::Ok(why));
+    }
     if options.injector.dry_run == Some(DryRun::Client) || !report.allows(Check::Admission) {
         return;
     }
@@ -141,12 +176,12 @@ async fn admission(context: &Context, report: &mut Report) {
 /// What needs no more than the pod, whether it runs or not.
 fn of_pod(context: &Context, report: &mut Report) {
     let target = &context.target;
-    report.add(Check::StaticPod, pod::static_pod(target));
+    report.add(Check::StaticPod, pod::static_pod(target, context.options.injector.via.is_some()));
     report.add(Check::NodeOs, pod::node_os(target));
     report.add(Check::Tmp, pod::tmp(target));
     report.add(Check::FreeHere, pod::free_here(fs4::available_space("."), target));
     report.add(Check::Storage, pod::storage(target));
-    report.add(Check::Memory, pod::memory(target));
+    report.add(Check::Memory, pod::memory(target, None));
     report.add(Check::Probes, pod::probes(target));
 }
 
@@ -169,10 +204,11 @@ async fn within(context: &Context, report: &mut Report) {
             report.add(Check::Injector, Verdict::Ok(image.clone()));
             report.add(Check::Exec, failure);
         }
-        Err(Unseen::Unfit(failure)) => {
+        Err(Unseen::Unfit(failure, examined)) => {
             report.add(Check::Injector, Verdict::Ok(image.clone()));
             report.add(Check::Exec, Verdict::Ok("the injector answers".to_owned()));
             report.add(Check::Identity, failure);
+            seen::compare(&examined, false, report);
         }
     }
 }

@@ -48,6 +48,17 @@ pub(super) const RIGHTS: [Right; 13] = [
     core("pods/log", "get"),
 ];
 
+/// How the injector gets to where it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way<'w> {
+    /// In a container that is added.
+    Added,
+    /// In that one, which runs already.
+    Running(&'w str),
+    /// In the target's (--via=exec).
+    Inside,
+}
+
 /// Those of [`RIGHTS`] that the user has not.
 #[derive(Debug)]
 pub(super) struct Missing(pub(super) Vec<Right>);
@@ -95,19 +106,34 @@ impl Right {
 }
 
 impl Missing {
-    /// A failure if a right is missing that every command needs, a warning for any other.
-    pub(super) fn verdict(&self, namespace: &str) -> Verdict {
+    /// Whether it is the right to add a container that is missing, of those that every command needs.
+    pub(super) fn forbids_adding(&self) -> bool {
+        self.0.contains(&PATCH)
+    }
+
+    /// A failure if a right is missing that every command needs on that way, a warning for any other.
+    pub(super) fn verdict(&self, namespace: &str, way: Way<'_>) -> Verdict {
         const REMEDY: &str = "the same line with --fix-rbac prints the Role and the RoleBinding that are missing, for \
                               who administers the namespace";
+        const INSIDE: &str =
+            "\nwhere the container has a shell, the command with --via=exec does without a container of its own";
         let Missing(missing) = self;
         if missing.is_empty() {
             return Verdict::Ok(format!("all {} of the Role that this project publishes", RIGHTS.len()));
         }
-        let text = format!("you may not {} in namespace \"{namespace}\"", self.words());
+        let mut text = format!("you may not {} in namespace \"{namespace}\"", self.words());
         // Servers differ in which of the two they ask for.
         let cannot_exec = EXEC.iter().all(|right| missing.contains(right));
-        if missing.contains(&GET) || missing.contains(&PATCH) || cannot_exec {
-            return Failure::new(Id::NoPermission, text).remedy(REMEDY).into();
+        let cannot_add = self.forbids_adding() && way == Way::Added;
+        if missing.contains(&GET) || cannot_add || cannot_exec {
+            let inside = if cannot_add && !cannot_exec { INSIDE } else { "" };
+            return Failure::new(Id::NoPermission, text).remedy(format!("{REMEDY}{inside}")).into();
+        }
+        if let Way::Running(name) = way
+            && self.forbids_adding()
+        {
+            // First, because the end may be cut off.
+            text = format!("{name} runs and serves you; {text}");
         }
         Verdict::warn(text, REMEDY)
     }
@@ -161,14 +187,37 @@ mod tests {
         assert_eq!(asked, published);
     }
 
-    #[test]
-    fn a_right_that_every_command_needs_fails_and_another_warns() {
-        let exit = |missing: &[Right]| match Missing(missing.to_vec()).verdict("shop") {
+    /// What is found, and what it ends with: `Some(None)` for a warning.
+    fn exit_on(way: Way<'_>, missing: &[Right]) -> Option<Option<Exit>> {
+        match Missing(missing.to_vec()).verdict("shop", way) {
             Verdict::Ok(_) => None,
             Verdict::Warn { .. } => Some(None),
             Verdict::Fail(failure) => Some(Some(failure.exit)),
             Verdict::Skipped(why) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_added_the_right_to_add_is_not_needed() {
+        for way in [Way::Running("jattach-bcdfg"), Way::Inside] {
+            assert_eq!(exit_on(way, &[PATCH]), Some(None), "{way:?}");
+            assert_eq!(exit_on(way, &EXEC), Some(Some(Exit::Refused)), "{way:?}");
+            assert_eq!(exit_on(way, &[GET, PATCH]), Some(Some(Exit::Refused)), "{way:?}");
+        }
+        let verdict = Missing(vec![PATCH]).verdict("shop", Way::Running("jattach-bcdfg"));
+        assert!(matches!(verdict, Verdict::Warn { text, .. } if text.starts_with("jattach-bcdfg runs")));
+        // Who may exec has another way; who may not has none.
+        let offers = |missing: &[Right]| match Missing(missing.to_vec()).verdict("shop", Way::Added) {
+            Verdict::Fail(failure) => failure.remedy.contains("--via=exec"),
+            other => panic!("{other:?}"),
         };
+        assert!(offers(&[PATCH]));
+        assert!(!offers(&[EXEC[0], EXEC[1], PATCH]) && !offers(&EXEC));
+    }
+
+    #[test]
+    fn a_right_that_every_command_needs_fails_and_another_warns() {
+        let exit = |missing: &[Right]| exit_on(Way::Added, missing);
         assert_eq!(exit(&[]), None);
         for needed in [&[GET][..], &[PATCH], &EXEC, &[core("events", "list"), PATCH]] {
             assert_eq!(exit(needed), Some(Some(Exit::Refused)), "{needed:?}");

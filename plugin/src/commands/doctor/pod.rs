@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jattach_protocol::message::DUMP_WINDOW;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use jattach_protocol::message::{DUMP_WINDOW, Memory};
+use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 
 use super::report::Verdict;
 use crate::commands::dumpheap::pause_of;
@@ -17,6 +17,9 @@ use crate::target::{
 const TMP: &str = "/tmp";
 
 const GIB: u64 = 1 << 30;
+
+/// What a command takes of the pod's memory: the injector up to 16 MiB, the JVM about as much to answer.
+const NEEDED: u64 = 32 << 20;
 
 /// Whether pod and container run. What they run on is another check.
 pub(super) fn state(target: &Target) -> Verdict {
@@ -44,7 +47,11 @@ pub(super) fn image(pod: &Pod, image: &str) -> Option<Verdict> {
     ))
 }
 
-pub(super) fn static_pod(target: &Target) -> Verdict {
+/// `inside`: no container is added to it (--via=exec).
+pub(super) fn static_pod(target: &Target, inside: bool) -> Verdict {
+    if inside && refuses_static(&target.pod).is_some() {
+        return Verdict::Ok("yes, and --via=exec adds no container to it".to_owned());
+    }
     refuses_static(&target.pod).map_or_else(|| Verdict::Ok("no".to_owned()), Verdict::Fail)
 }
 
@@ -56,7 +63,7 @@ pub(super) fn node_os(target: &Target) -> Verdict {
 /// Whether the container's spec leaves /tmp writable. What the image's own /tmp allows is not in it.
 pub(super) fn tmp(target: &Target) -> Verdict {
     let Some(container) = spec_of(&target.pod, &target.container) else { return unknown() };
-    let mount = container.volume_mounts.iter().flatten().find(|mount| mount.mount_path.trim_end_matches('/') == TMP);
+    let mount = mount_at_tmp(container);
     let context = container.security_context.as_ref();
     let is_read_only = context.and_then(|context| context.read_only_root_filesystem) == Some(true);
     let evidence = match mount {
@@ -69,6 +76,18 @@ pub(super) fn tmp(target: &Target) -> Verdict {
         .evidence(evidence)
         .remedy("mount an emptyDir at /tmp, in the workload's pod template")
         .into()
+}
+
+fn mount_at_tmp(container: &Container) -> Option<&VolumeMount> {
+    container.volume_mounts.iter().flatten().find(|mount| mount.mount_path.trim_end_matches('/') == TMP)
+}
+
+/// What the emptyDir at the container's /tmp may hold at the most, in bytes: above that the kubelet evicts the pod.
+pub(super) fn tmp_limit(target: &Target) -> Option<u64> {
+    let mount = mount_at_tmp(spec_of(&target.pod, &target.container)?)?;
+    let mut volumes = target.pod.spec.as_ref()?.volumes.iter().flatten();
+    let volume = volumes.find(|volume| volume.name == mount.name)?;
+    quantity(&volume.empty_dir.as_ref()?.size_limit.as_ref()?.0)
 }
 
 /// What may wait in the pod for a slow client.
@@ -84,9 +103,17 @@ pub(super) fn storage(target: &Target) -> Verdict {
     }
 }
 
-/// The container's limit, and whether it has been too little before. The injector counts against the pod.
-pub(super) fn memory(target: &Target) -> Verdict {
-    let limit = memory_limit(target).map_or_else(|| "no limit".to_owned(), |limit| format!("limit {}", size(limit)));
+/// The container's limit, what is left of it where its control group could be `seen`, and whether it has been too little
+/// before. The injector counts against the pod.
+pub(super) fn memory(target: &Target, seen: Option<Memory>) -> Verdict {
+    let limit = seen.map(|seen| seen.limit).filter(|limit| *limit != 0).or_else(|| memory_limit(target));
+    let left = seen.zip(limit).map(|(seen, limit)| limit.saturating_sub(seen.used));
+    let words = match (seen, limit, left) {
+        (_, Some(limit), Some(left)) => format!("{} free of the container's {}", size(left), size(limit)),
+        (Some(seen), ..) => format!("{} in use, no limit", size(seen.used)),
+        (None, Some(limit), _) => format!("limit {}; how much of it is free is unknown", size(limit)),
+        (None, None, _) => "no limit; how much is in use is unknown".to_owned(),
+    };
     let last = status_of(&target.pod, &target.container).and_then(|status| status.last_state.as_ref());
     let killed =
         last.and_then(|state| state.terminated.as_ref()).filter(|end| end.reason.as_deref() == Some("OOMKilled"));
@@ -94,11 +121,15 @@ pub(super) fn memory(target: &Target) -> Verdict {
         Some(end) => {
             let when = end.finished_at.as_ref().map(|time| format!(" at {}", time.0)).unwrap_or_default();
             Verdict::warn(
-                format!("{limit}, and the container before this one was OOMKilled{when}"),
+                format!("{words}, and the container before this one was OOMKilled{when}"),
                 "little may be left for what a command takes in the JVM: raise the limit, or try on another replica",
             )
         }
-        None => Verdict::Ok(format!("{limit}; how much of it is free is not looked at")),
+        None if left.is_some_and(|left| left < NEEDED) => Verdict::warn(
+            words,
+            format!("a command takes up to {} of it: raise the limit, or try on another replica", size(NEEDED)),
+        ),
+        None => Verdict::Ok(words),
     }
 }
 
@@ -193,11 +224,12 @@ mod tests {
         let mirror = target(json!({}), |pod| {
             pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "abc"});
         });
-        assert!(matches!(static_pod(&mirror), Verdict::Fail(failure) if failure.exit == Exit::Target));
+        assert!(matches!(static_pod(&mirror, false), Verdict::Fail(failure) if failure.exit == Exit::Target));
+        assert_eq!(seen(static_pod(&mirror, true)).0, "ok", "--via=exec asks it for nothing that it has not");
         let windows = target(json!({}), |pod| pod["spec"]["os"] = json!({"name": "windows"}));
         assert!(matches!(node_os(&windows), Verdict::Fail(failure) if failure.exit == Exit::Target));
         let usual = of(json!({}));
-        assert_eq!((seen(static_pod(&usual)).0, seen(node_os(&usual)).0), ("ok", "ok"));
+        assert_eq!((seen(static_pod(&usual, false)).0, seen(node_os(&usual)).0), ("ok", "ok"));
     }
 
     #[test]
@@ -271,17 +303,39 @@ mod tests {
     fn a_container_that_was_out_of_memory_before_is_warned_of() {
         let killed = |reason: &str| {
             let limits = json!({"resources": {"limits": {"memory": "512Mi"}}});
-            seen(memory(&target(limits, |pod| {
-                pod["status"]["containerStatuses"][0]["lastState"] = json!({
-                    "terminated": {"exitCode": 137, "reason": reason, "finishedAt": "2026-11-23T09:03:44Z"},
-                });
-            })))
+            seen(memory(
+                &target(limits, |pod| {
+                    pod["status"]["containerStatuses"][0]["lastState"] = json!({
+                        "terminated": {"exitCode": 137, "reason": reason, "finishedAt": "2026-11-23T09:03:44Z"},
+                    });
+                }),
+                None,
+            ))
         };
         let (result, text) = killed("OOMKilled");
         assert_eq!(result, "warn");
         assert!(text.contains("512.00 MiB") && text.contains("2026-11-23T09:03:44Z"), "{text}");
         assert_eq!(killed("Error").0, "ok");
-        assert_eq!(seen(memory(&of(json!({})))).0, "ok");
+        assert_eq!(seen(memory(&of(json!({})), None)).0, "ok");
+    }
+
+    #[test]
+    fn what_is_left_of_the_memory_is_told_and_too_little_of_it_warned_of() {
+        let limited = of(json!({"resources": {"limits": {"memory": "512Mi"}}}));
+        let of_group = |used: u64, limit: u64| Some(Memory { used: used << 20, limit: limit << 20 });
+        for (target, known, expected) in [
+            (&limited, of_group(312, 512), ("ok", "200.00 MiB free of the container's 512.00 MiB")),
+            (&limited, of_group(500, 512), ("warn", "12.00 MiB free of the container's 512.00 MiB")),
+            (&limited, of_group(600, 512), ("warn", "0 B free of the container's 512.00 MiB")),
+            // The group's limit is what counts; where that is not to be seen, the spec's.
+            (&limited, of_group(100, 256), ("ok", "156.00 MiB free of the container's 256.00 MiB")),
+            (&limited, of_group(312, 0), ("ok", "200.00 MiB free of the container's 512.00 MiB")),
+            (&limited, None, ("ok", "limit 512.00 MiB; how much of it is free is unknown")),
+            (&of(json!({})), of_group(312, 0), ("ok", "312.00 MiB in use, no limit")),
+        ] {
+            let (result, text) = seen(memory(target, known));
+            assert_eq!((result, &*text), expected);
+        }
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! What is to be thought of what the injector has told: pure functions. All names and obstacles are the target's own words.
 
-use jattach_protocol::message::Jvm;
+use jattach_protocol::message::{Examined, Jvm};
 
 use super::check::Check;
-use super::inside::Seen;
+use super::inside::{Look, Seen, Unmeasured};
 use super::report::{Report, Verdict};
+use super::{examined, pod, speed};
 use crate::catalogue::Id;
 use crate::error::{Exit, Failure};
 use crate::target::{Target, candidates};
 
 /// Adds what follows from it.
 pub(super) fn judge(seen: &Seen, target: &Target, image: &str, report: &mut Report) {
-    report.add(Check::Injector, injector(seen, image));
+    report.add(Check::Injector, injector(seen, target, image));
     report.add(Check::Exec, exec(seen));
     let meant: Vec<&Jvm> = seen.jvms.iter().filter(|jvm| target.pid.is_none_or(|pid| pid == jvm.pid)).collect();
     report.add(Check::Identity, identity(seen, &meant));
@@ -19,17 +20,49 @@ pub(super) fn judge(seen: &Seen, target: &Target, image: &str, report: &mut Repo
     if report.allows(Check::Attachable) {
         report.add(Check::Attachable, attachable(&meant));
     }
-    if report.allows(Check::Labels) {
-        // The kernel has let the injector look into the process, and everything that has to fit for that was compared.
-        report.add(Check::Capabilities, Verdict::Ok("the injector has what the JVM has".to_owned()));
-        report.add(Check::Labels, Verdict::Ok("AppArmor and SELinux let the injector look into the JVM".to_owned()));
-        report.add(Check::Tmp, Verdict::Ok("the JVM can be met there".to_owned()));
+    report.add(Check::Speed, speed(seen));
+    if report.allows(Check::Attachable) {
+        compare(&seen.examined, true, report);
+        if let Ok(examined) = &seen.examined {
+            room(examined, target, report);
+        }
     }
 }
 
-fn injector(seen: &Seen, image: &str) -> Verdict {
+/// What the kernel compares. `is_let_in`: it has let the injector look into the JVM.
+pub(super) fn compare(look: &Look, is_let_in: bool, report: &mut Report) {
+    let verdict = |of: &dyn Fn(&Examined) -> Verdict| match look {
+        Ok(examined) => of(examined),
+        Err(why) => Verdict::Skipped(why.clone()),
+    };
+    report.add(Check::Capabilities, verdict(&examined::capabilities));
+    report.add(Check::Labels, verdict(&|examined| examined::labels(examined, is_let_in)));
+}
+
+/// What there is in the pod for a command to use.
+fn room(examined: &Examined, target: &Target, report: &mut Report) {
+    report.add(Check::FreeThere, examined::free_there(examined, target));
+    report.add(Check::Memory, pod::memory(target, examined.memory));
+    if report.because_of(Check::Attachable).is_none() {
+        report.add(Check::Tmp, examined::tmp(examined, target));
+    }
+    if let Some(left) = examined::left_behind(examined) {
+        report.add(Check::Tmp, left);
+    }
+}
+
+fn speed(seen: &Seen) -> Verdict {
+    match &seen.speed {
+        Ok(speed) => speed::verdict(speed, seen.examined.as_ref().map_or(0, |examined| examined.heap_used)),
+        Err(Unmeasured::Spared(why)) => Verdict::Skipped((*why).to_owned()),
+        Err(Unmeasured::Failed(failure)) => Verdict::Fail(failure.clone()),
+    }
+}
+
+fn injector(seen: &Seen, target: &Target, image: &str) -> Verdict {
     let container = &seen.debugger.container;
     match &seen.job {
+        _ if *container == target.container => Verdict::Ok("in the target's container, by --via=exec".to_owned()),
         Some(job) => Verdict::warn(
             format!("{container} is at work: {job}"),
             "other commands end with exit code 9 meanwhile, or wait with --wait",
@@ -100,7 +133,9 @@ mod tests {
     use std::time::Duration;
 
     use jattach_protocol::Identity;
+    use jattach_protocol::message::Memory;
 
+    use super::super::speed::Speed;
     use super::*;
     use crate::debugger::{Basis, Debugger};
 
@@ -126,7 +161,25 @@ mod tests {
     fn seen(jvms: &[Jvm]) -> Seen {
         let debugger =
             Debugger { pod: "x".into(), container: "jattach-bcdfg".into(), basis: Basis::Reported, reused: false };
-        Seen { debugger, jvms: jvms.to_vec(), job: None, round_trip: Duration::from_millis(7), second: None }
+        let speed = Ok(Speed { bytes: 8 << 20, time: Duration::from_millis(100), is_cut: false });
+        let round_trip = Duration::from_millis(7);
+        Seen { debugger, jvms: jvms.to_vec(), job: None, round_trip, examined: Ok(looked()), speed, second: None }
+    }
+
+    fn looked() -> Examined {
+        let identity = Identity { uid: 10001, gid: 10001, capabilities: 0 };
+        Examined {
+            own: identity,
+            theirs: identity,
+            own_label: String::new(),
+            label: String::new(),
+            spool: 2 << 30,
+            free: 4 << 30,
+            tmp: Some(1 << 30),
+            memory: Some(Memory { used: 200 << 20, limit: 512 << 20 }),
+            heap_used: 200 << 20,
+            left_behind: 0,
+        }
     }
 
     #[track_caller]
@@ -144,9 +197,12 @@ mod tests {
         says(&report, "ok uid and gid the JVM's are 10001:10001");
         says(&report, "ok JVM HotSpot 17.0.19, App");
         says(&report, "ok attachable yes");
-        says(&report, "ok capabilities the injector has what the JVM has");
-        says(&report, "ok labels AppArmor and SELinux let the injector look into the JVM");
-        says(&report, "ok /tmp writable the JVM can be met there");
+        says(&report, "ok capabilities injector and JVM have no capabilities");
+        says(&report, "ok labels no AppArmor, no SELinux");
+        says(&report, "ok /tmp writable the JVM can be met there; 1.00 GiB free");
+        says(&report, "ok free in the pod 4.00 GiB, 2.00 GiB of it for a heap dump");
+        says(&report, "ok memory 312.00 MiB free of the container's 512.00 MiB");
+        says(&report, "ok speed to here 80.0 MiB/s: up to 5 s for a dump of 200.00 MiB");
         says(&report, "ok exec an answer from the pod after 7 ms");
     }
 
@@ -164,8 +220,9 @@ mod tests {
         assert_eq!(report.exit(), Some(Exit::Attach));
         says(&report, "ok JVM HotSpot 17.0.19, App");
         says(&report, "fail attachable pid 7: the JVM is deaf (it says so) (JAT-009)");
-        says(&report, "skip labels because \"attachable\" failed");
+        says(&report, "ok labels no AppArmor, no SELinux");
         says(&report, "skip /tmp writable not looked at");
+        says(&report, "ok memory 312.00 MiB free of the container's 512.00 MiB");
     }
 
     #[test]
@@ -181,6 +238,35 @@ mod tests {
         assert_eq!(report.exit(), Some(Exit::Target));
         says(&report, "fail JVM process 8 is no JVM (JAT-004)");
         assert_eq!(judged_as(&seen(&[deaf(1), deaf(7)]), None).exit(), Some(Exit::Attach));
+    }
+
+    #[test]
+    fn a_tmpfs_that_was_left_is_told_of_whether_the_jvm_can_be_attached_to_or_not() {
+        for jvm in [usual(1), deaf(1)] {
+            let examined = Ok(Examined { left_behind: 1, ..looked() });
+            let report = judged_as(&Seen { examined, ..seen(&[jvm]) }, None);
+            says(&report, "warn /tmp writable a tmpfs lies over it that an earlier --profile=sysadmin has left");
+        }
+    }
+
+    #[test]
+    fn what_was_not_told_or_not_measured_is_skipped_with_the_reason() {
+        let examined = Err("process 1 ended".to_owned());
+        let speed = Err(Unmeasured::Spared("it is at work"));
+        let report = judged_as(&Seen { examined, speed, ..seen(&[usual(1)]) }, None);
+        says(&report, "skip capabilities process 1 ended");
+        says(&report, "skip speed to here it is at work");
+        assert_eq!(report.exit(), None);
+        let failed = Unmeasured::Failed(Failure::new(Exit::Transfer, "it was cut"));
+        let report = judged_as(&Seen { speed: Err(failed), ..seen(&[usual(1)]) }, None);
+        assert_eq!(report.exit(), Some(Exit::Transfer));
+    }
+
+    #[test]
+    fn the_injector_in_the_targets_own_container_is_told_as_that() {
+        let mut inside = seen(&[usual(1)]);
+        inside.debugger.container = "app".to_owned();
+        says(&judged_as(&inside, None), "ok injector in the target's container, by --via=exec");
     }
 
     #[test]

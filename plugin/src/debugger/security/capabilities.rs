@@ -130,6 +130,11 @@ impl fmt::Display for Set {
     }
 }
 
+/// Those of a mask as /proc/PID/status shows it, for a person.
+pub(crate) fn names(bits: u64) -> String {
+    Set::from_bits(bits).to_string()
+}
+
 /// The name without the prefix that some people write.
 pub(super) fn bare(name: &str) -> &str {
     name.strip_prefix("CAP_").unwrap_or(name)
