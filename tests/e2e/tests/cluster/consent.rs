@@ -8,7 +8,7 @@ use rustix::process::geteuid;
 use tempfile::{TempDir, tempdir};
 
 /// Runs a shell's words, to which `$@` are the plugin's, in a directory of so many MiB. Then it lists what is there.
-fn on_a_disk_of(megabytes: u32, script: &str) -> Option<(Program, TempDir)> {
+pub(crate) fn on_a_disk_of(megabytes: u32, script: &str) -> Option<(Program, TempDir)> {
     let unshare = Program::new(Path::new("unshare")).arg("--mount");
     let unshare = if geteuid().is_root() { unshare } else { unshare.arg("--map-root-user") };
     if unshare.clone().arg("true").run().code() != Some(0) {
@@ -54,6 +54,16 @@ fn a_disk_that_others_fill_meanwhile_is_said_to_be_full_and_what_came_is_kept() 
     let _ = ran.prints("No space left on device").prints("left: filler\nx.hprof.part\n");
 }
 
+/// The plugin's command line for a shell.
+pub(crate) fn as_a_line(namespace: &str, words: &str) -> String {
+    let cluster = cluster();
+    let mut line = vec![format!("'{}' --kubeconfig '{}'", cluster.plugin.display(), cluster.kubeconfig.display())];
+    line.extend(cluster.context.iter().map(|context| format!("--context '{context}'")));
+    line.push(format!("--image '{}' --image-pull-policy {}", cluster.injector_image, cluster.pull_policy));
+    line.push(format!("-n {namespace} {words}"));
+    line.join(" ")
+}
+
 #[test]
 fn a_disk_that_is_too_small_is_asked_about_on_a_terminal() {
     let namespace = Namespace::new();
@@ -62,12 +72,8 @@ fn a_disk_that_is_too_small_is_asked_about_on_a_terminal() {
         return skip("no /usr/bin/script gives a terminal");
     }
     let Some((starter, _directory)) = on_a_disk_of(4, "script -qec \"$LINE\" /dev/null") else { return };
-    let cluster = cluster();
-    let mut words = vec![format!("'{}' --kubeconfig '{}'", cluster.plugin.display(), cluster.kubeconfig.display())];
-    words.extend(cluster.context.iter().map(|context| format!("--context '{context}'")));
-    words.push(format!("--image '{}' --image-pull-policy {}", cluster.injector_image, cluster.pull_policy));
-    words.push(format!("-n {} pod/{} dumpheap x.hprof", pod.namespace.name, pod.name));
-    let asked = |answer: &str| starter.clone().env("LINE", words.join(" ")).stdin(answer).run();
+    let line = as_a_line(&pod.namespace.name, &format!("pod/{} dumpheap x.hprof", pod.name));
+    let asked = |answer: &str| starter.clone().env("LINE", &line).stdin(answer).run();
     let ran = asked("n\n").prints("Go ahead? [y/N]");
     was_not_dumped(&pod, ran);
     let _ = asked("y\n").ended_with(1).prints("Go ahead? [y/N]").prints("the heap dump would fill the disk");

@@ -5,9 +5,11 @@ mod sixty;
 
 use std::path::Path;
 
-use jattach_e2e::{Namespace, Pod, Program, dump, jvm, manifest};
+use jattach_e2e::{Namespace, Pod, Program, dump, jvm, manifest, skip};
 use serde_json::Value;
 use tempfile::tempdir;
+
+use crate::consent::{as_a_line, on_a_disk_of};
 
 /// A pod that all tests' selector selects.
 fn labelled(name: &str, container: Value) -> Value {
@@ -36,8 +38,7 @@ fn headers(text: &str) -> Vec<&str> {
 /// The lines of the summary: each failed pod, and the exit code that it alone would have had.
 fn failures(stderr: &str) -> Vec<(&str, &str)> {
     let rows = stderr.lines().skip_while(|line| !line.starts_with("POD ")).skip(1);
-    let row = |line: &'_ str| line.contains("   JAT-");
-    rows.take_while(|line| row(line))
+    rows.take_while(|line| line.contains("   JAT-"))
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?, words.next()?))
@@ -82,8 +83,8 @@ fn answers_stand_in_the_order_of_the_pods_and_what_fails_stops_no_other() {
     assert_eq!(failures(&ran.stderr), [("b", "6"), ("c", "3"), ("d", "3")], "{ran}");
     let ran = ran.says("2 of 5 pods done, 3 failed").says("[pod/b] error[JAT-").says("[pod/d] error[JAT-");
     assert!(ran.stderr.contains("DisableAttachMechanism") && ran.stderr.contains("pod/d has ended"), "{ran}");
-    // Quiet is silent of what went well.
-    let ran = on_all(&namespace, ["threaddump", "-q"]).run().ended_with(6);
+    // Quiet is silent of what went well; a pid is one of each container.
+    let ran = on_all(&namespace, ["threaddump", "-q", "--pid", "1"]).run().ended_with(6);
     assert!(failures(&ran.stderr).len() == 3 && !ran.stderr.contains("done"), "{ran}");
     pods.iter().for_each(|pod| jvm::answers(pod, "app"));
 }
@@ -105,6 +106,26 @@ fn every_pod_has_its_dump_in_the_directory_one_after_the_other() {
     let nowhere = directory.path().join("nowhere");
     let ran = on_all(&namespace, ["dumpheap"]).arg(&nowhere).run().ended_with(2).explains();
     let _ = ran.says("nowhere is no directory");
+}
+
+#[test]
+fn what_may_do_harm_is_asked_about_for_each_pod_by_its_name() {
+    let namespace = Namespace::new();
+    let pods = start(&namespace, &["a", "b"], &[]);
+    if !Path::new("/usr/bin/script").exists() {
+        return skip("no /usr/bin/script gives a terminal");
+    }
+    let Some((starter, _directory)) = on_a_disk_of(4, "script -qec \"$LINE\" /dev/null") else { return };
+    // Both have their turn at once, and one of them waits until the other one's question is answered.
+    let line = as_a_line(&namespace.name, "-l tier=web --all-pods --parallel 2 dumpheap");
+    let ran = starter.env("LINE", &line).stdin("n\nn\n").run().ended_with(1).prints("0 of 2 pods done, 2 failed");
+    let text = ran.text();
+    for pod in &pods {
+        let question = format!("[pod/{}] there may be too little room here", pod.name);
+        assert_eq!(text.lines().filter(|line| line.contains(&question) && line.contains("[y/N]")).count(), 1, "{ran}");
+        assert_eq!(jvm::leftovers(pod, "app"), [""; 0]);
+    }
+    assert!(text.contains("left: \n") || text.contains("left: \r\n"), "{ran}");
 }
 
 #[test]
