@@ -61,10 +61,10 @@ enum Answer {
     Jvms(Vec<Jvm>),
     /// What `--dry-run` would send.
     Patch(serde_json::Value),
-    /// Doctor's, for a list; and the exit code of the first check that has failed.
+    /// Doctor's, for a list; and the first check that has failed.
     Report {
         document: Option<serde_json::Value>,
-        exit: Option<Exit>,
+        failed: Option<Failure>,
     },
 }
 

@@ -105,9 +105,7 @@ impl Crew<'_> {
         let text = Aside::new();
         let result = self.command(pod, Out::Aside(text.clone())).await;
         let (answer, failure) = match result {
-            Ok(answer @ Answer::Report { exit: Some(exit), .. }) => {
-                (answer, Some(Failure::new(exit, "a check has failed")))
-            }
+            Ok(Answer::Report { document, failed }) => (Answer::Report { document, failed: None }, failed),
             Ok(answer) => (answer, None),
             Err(failure) => (Answer::Told, Some(self.options.exact(failure))),
         };

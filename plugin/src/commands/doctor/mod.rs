@@ -67,7 +67,7 @@ pub(super) async fn report(
         out.print(&report.text())?;
     }
     let document = if is_text { None } else { serde_json::to_value(report.document()).ok() };
-    Ok(Answer::Report { document, exit: report.exit() })
+    Ok(Answer::Report { document, failed: report.failed() })
 }
 
 async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, partings: Partings) -> Report {

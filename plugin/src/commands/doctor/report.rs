@@ -121,6 +121,14 @@ impl Report {
         })
     }
 
+    /// The first check that failed, by what it has found; the report has the rest.
+    pub(super) fn failed(&self) -> Option<Failure> {
+        self.verdicts.values().find_map(|verdict| match verdict {
+            Verdict::Fail(failure) => Some(Failure::new(failure.id, failure.cause.clone())),
+            _ => None,
+        })
+    }
+
     /// A line a check, and its remedy beneath where there is something to be done.
     pub(super) fn text(&self) -> String {
         let width = self.verdicts.keys().map(|check| check.name().len()).max().unwrap_or(0);
