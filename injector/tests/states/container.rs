@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::harness::{Health, Subject};
 use crate::process::{has_pending_sigquit, mortal, send, settle, status, stop};
 
-/// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes, and
-/// $@ the program that is started, and its words. A root that is not the machine's is overlaid: as in a pod, and so that users
+/// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes,
+/// $folder where it works, and $@ the program that is started, and its words. A root that is not the machine's is overlaid: as in a pod, and so that users
 /// can have names in it, without which no JVM publishes performance data.
 const SCRIPT: &str = r#"mount --bind "$0" /tmp && chmod 1777 /tmp || exit
 if [ "$root" != / ]; then
@@ -26,7 +26,7 @@ if [ "$root" != / ]; then
     root=/mnt/root
 fi
 if [ -n "$instead_of" ]; then mount --bind "$root$java" "$root$instead_of" || exit; fi
-sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd=/tmp $user "$@"
+sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd="$folder" $user "$@"
 exit $?"#;
 
 /// How a JVM is started.
@@ -39,6 +39,8 @@ pub(crate) struct Launch {
     /// A program that `java` takes the place of.
     pub(crate) instead_of: Option<PathBuf>,
     pub(crate) options: Vec<&'static str>,
+    /// Where it works, seen from inside; /tmp where there is none.
+    pub(crate) folder: Option<PathBuf>,
     /// The main class and its words.
     pub(crate) main: Vec<OsString>,
 }
@@ -124,13 +126,15 @@ impl Jvm {
             .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", SCRIPT])
             .arg(tmp.path())
             .arg(launch.program.as_ref().unwrap_or(&java))
-            .args(["-XX:+UseSerialGC", "-Xmx64m"])
+            .arg("-Xmx64m")
+            .args((!launch.options.iter().any(|option| option.ends_with("GC"))).then_some("-XX:+UseSerialGC"))
             .args(&launch.options)
             .args(["-cp", "/tmp"])
             .args(&launch.main)
             .env("root", root())
             .env("java", &java)
             .env("instead_of", launch.instead_of.clone().unwrap_or_default())
+            .env("folder", launch.folder.as_deref().unwrap_or(Path::new("/tmp")))
             .env("user", launch.user)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 
 use crate::container::{Jvm, Launch, java};
 use crate::harness::{Expected, Start, State, Subject};
@@ -49,7 +50,11 @@ pub(crate) fn states() -> Vec<State> {
             started(&Launch { user: "--setuid 4242 --setgid 4242", ..Launch::with(&[]) })
         }),
         attached("launcher not called java", launcher_of_another_name),
-        attached("names in any bytes", names_in_any_bytes),
+        attached("names in any bytes", || Ok(Box::new(names_in_any_bytes()))),
+        attached("Parallel", || collector("-XX:+UseParallelGC")),
+        attached("G1", || collector("-XX:+UseG1GC")),
+        attached("Z", || collector("-XX:+UseZGC")),
+        attached("Shenandoah", || collector("-XX:+UseShenandoahGC")),
     ]
 }
 
@@ -85,21 +90,37 @@ fn ten_thousand_threads() -> Result<Box<dyn Subject>, String> {
     Ok(Box::new(jvm))
 }
 
+/// With another one than all the others have, where the build has it.
+fn collector(option: &'static str) -> Result<Box<dyn Subject>, String> {
+    let mut jvm = Jvm::launch(&Launch::with(&[option]));
+    jvm.await_ready().map_err(|_| "this build does not have it".to_string())?;
+    Ok(Box::new(jvm))
+}
+
 /// Neither what is executed nor what it calls itself is java.
 fn launcher_of_another_name() -> Result<Box<dyn Subject>, String> {
     let other = java().with_file_name("keytool");
     started(&Launch { program: Some(other.clone()), instead_of: Some(other), ..Launch::with(&[]) })
 }
 
-/// Its thread's name, its first word and its arguments are a terminal's sequences, line ends and no text at all.
-fn names_in_any_bytes() -> Result<Box<dyn Subject>, String> {
-    let program = OsString::from_vec(b"\x1b[2J\nPid:\t1\n\xff".to_vec());
-    let mut launch = Launch::with(&[]);
-    launch.program = Some(Path::new("/tmp").join(&program));
-    launch.main.push(OsString::from_vec(b"\x1b]0;x\x07\n\xff".to_vec()));
+/// Its thread's name, its first word, its folder, its jar and its arguments are a terminal's sequences, line ends, and where the
+/// JVM can do with that no text at all.
+pub(crate) fn names_in_any_bytes() -> Jvm {
+    let odd = OsString::from_vec(b"\x1b[2J\nPid:\t1\n\xff".to_vec());
     let folder = Jvm::folder();
-    symlink(java(), folder.path().join(program)).expect("a link");
+    symlink(java(), folder.path().join(&odd)).expect("a link");
+    let work = OsString::from_vec(b"\xff\x1b]0;x\x07\n".to_vec());
+    fs::create_dir(folder.path().join(&work)).expect("a folder");
+    let mut jar = Command::new("jar");
+    jar.arg("cfe").arg(folder.path().join(JAR)).args(["Fixture", "-C"]).arg(folder.path()).arg("Fixture.class");
+    assert!(jar.status().expect("jar").success());
+    let mut launch = Launch { program: Some(Path::new("/tmp").join(&odd)), ..Launch::with(&[]) };
+    launch.folder = Some(Path::new("/tmp").join(work));
+    launch.main = vec!["-jar".into(), format!("/tmp/{JAR}").into(), OsString::from_vec(b"\x1b]0;x\x07\n\xff".to_vec())];
     let mut jvm = Jvm::launch_in(folder, &launch);
     jvm.await_ready().expect("it runs");
-    Ok(Box::new(jvm))
+    jvm
 }
+
+/// The jar of a JVM with odd names: a Java string that is no ASCII is no file under every locale.
+pub(crate) const JAR: &str = "\x1b[31m\n1\t\x07.jar";

@@ -17,7 +17,7 @@ use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::Command;
 
-use harness::{Row, State, run, table};
+use harness::{Row, State, Subject, run, table};
 use nix::sys::signal::Signal;
 
 /// How often this state is tried.
@@ -34,10 +34,14 @@ fn injector(pid: u32) -> Command {
 
 /// The same with these words.
 fn injector_of(pid: u32, words: &[&str]) -> Command {
-    let program = std::env::var_os("JATTACH_INJECTOR");
-    let mut command = Command::new(program.map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from));
+    let mut command = program();
     command.arg(pid.to_string()).args(words);
     command
+}
+
+fn program() -> Command {
+    let program = std::env::var_os("JATTACH_INJECTOR");
+    Command::new(program.map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from))
 }
 
 /// An injector that signals first, and looks then.
@@ -75,7 +79,7 @@ fn a_wrong_signal_to_a_program_that_is_no_jvm_is_counted_as_a_death_or_as_a_sign
     // Where there is no Go or nginx, they are not tried; a shell is everywhere.
     let tried = |name| run(state(&states, name), 1, &saboteur);
     assert_eq!(tried("shell").tried, 1);
-    for mortal in ["shell", "program called java", "Go", "nginx"].map(tried) {
+    for mortal in ["shell", "program called java", "native image", "Go", "nginx"].map(tried) {
         assert_eq!((mortal.deaths, mortal.signals), (mortal.tried, 0), "{}", table(&[mortal]));
     }
     // A shell that was reading may take the interruption for the end of its input.
@@ -97,4 +101,21 @@ fn a_wrong_signal_to_a_jvm_is_counted_as_a_death_or_as_a_signal() {
 fn an_injector_that_does_nothing_is_found_out() {
     let row = run(state(&jvms::states(), "normal"), 1, &|_| Command::new("true"));
     assert!((row.deaths, row.signals) == (0, 0) && !row.is_right(), "{}", table(&[row]));
+}
+
+#[test]
+fn the_list_shows_names_in_any_bytes_as_a_line_of_text() {
+    let jvm: Box<dyn Subject> = Box::new(jvms::names_in_any_bytes());
+    for (words, start) in
+        [(&["list"][..], format!("{} ", jvm.pid())), (&["list", "--json"], format!("  {{\"pid\": {}, ", jvm.pid()))]
+    {
+        let output = program().args(words).output().expect("the injector");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&start)).collect();
+        let [line] = lines[..] else { panic!("one line for it: {text}") };
+        assert!(line.contains("HotSpot") && line.contains(".jar"), "{line}");
+        assert!(line.ends_with("  yes") || line.trim_end_matches(',').ends_with("\"attachable\": true}"), "{line}");
+    }
+    assert!(matches!(jvm.health(), harness::Health::Well));
 }

@@ -27,6 +27,7 @@ pub(crate) fn states() -> Vec<State> {
         State::new("shell that handles SIGQUIT", NO_JVM, || Ok(Box::new(shell(TELLTALE)))),
         State::new("program called java", NO_JVM, called_java),
         State::new("stopped shell", Expected::Refused("is stopped"), stopped_shell),
+        State::new("native image", Expected::Refused("is a GraalVM native image"), native_image),
         State::new("zombie", Expected::Refused(" ended"), zombie),
         State::new("Go", NO_JVM, go),
         State::new("nginx", NO_JVM, Nginx::start),
@@ -40,6 +41,36 @@ fn shell(script: &str) -> Program {
 fn called_java() -> Result<Box<dyn Subject>, String> {
     let called_so = r#"exec -a /opt/jdk/bin/java sh -c "$0""#;
     Ok(Box::new(Program::start(mortal("bash").args(["-c", called_so, ECHO]))))
+}
+
+/// A shell whose executable says of itself that it is one: GraalVM is at hand nowhere.
+fn native_image() -> Result<Box<dyn Subject>, String> {
+    let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
+    let path = folder.path().join("image");
+    let shell = std::fs::canonicalize("/bin/sh").expect("a shell");
+    std::fs::copy(&shell, &path).expect("copied, with its mode");
+    std::fs::write(&path, with_heap(std::fs::read(shell).expect("an executable"))).expect("written");
+    Ok(Box::new(Program::start(mortal(path).args(["-c", ECHO]))))
+}
+
+/// The executable with two sections instead of its own, which who runs it does not look at: `.svm_heap`, and their names.
+fn with_heap(mut executable: Vec<u8>) -> Vec<u8> {
+    const NAMES: &[u8] = b"\0.svm_heap\0";
+    let names = executable.len().next_multiple_of(64);
+    executable.resize(names, 0);
+    executable.extend_from_slice(NAMES);
+    let table = executable.len().next_multiple_of(64);
+    executable.resize(table + 2 * 64, 0);
+    let mut put = |offset: usize, bytes: &[u8]| executable[offset..offset + bytes.len()].copy_from_slice(bytes);
+    // sh_name of the first section; sh_offset and sh_size of the second.
+    put(table, &1_u32.to_le_bytes());
+    put(table + 64 + 0x18, &(names as u64).to_le_bytes());
+    put(table + 64 + 0x20, &(NAMES.len() as u64).to_le_bytes());
+    // e_shoff, e_shnum and e_shstrndx.
+    put(0x28, &(table as u64).to_le_bytes());
+    put(0x3c, &2_u16.to_le_bytes());
+    put(0x3e, &1_u16.to_le_bytes());
+    executable
 }
 
 fn stopped_shell() -> Result<Box<dyn Subject>, String> {
