@@ -145,6 +145,10 @@ pub(crate) struct ClusterArguments {
     /// The JVM image with a user of its own; without it, what needs one is skipped.
     #[arg(long, value_name = "REF", requires = "kubeconfig")]
     pub(crate) jvm_user_image: Option<String>,
+    /// The hostile injector's image, which `cargo xtask e2e` without a cluster writes to target/images; without it, what needs
+    /// one is skipped.
+    #[arg(long, value_name = "REF", requires = "kubeconfig")]
+    pub(crate) hostile_image: Option<String>,
     /// When the nodes pull these images: Always, IfNotPresent, Never.
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
     pub(crate) pull_policy: String,

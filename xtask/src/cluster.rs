@@ -20,6 +20,7 @@ pub(crate) struct Cluster {
     jvm_image: String,
     jvm_shell_image: Option<String>,
     jvm_user_image: Option<String>,
+    pub(crate) hostile_image: Option<String>,
     pull_policy: String,
     pub(crate) may_skip: bool,
 }
@@ -51,6 +52,7 @@ impl Cluster {
             jvm_image,
             jvm_shell_image: arguments.jvm_shell_image.clone(),
             jvm_user_image: arguments.jvm_user_image.clone(),
+            hostile_image: arguments.hostile_image.clone(),
             pull_policy: arguments.pull_policy.clone(),
             may_skip: true,
         })
@@ -65,6 +67,7 @@ impl Cluster {
             jvm_image: images.plain.reference.clone(),
             jvm_shell_image: Some(images.shell.reference.clone()),
             jvm_user_image: Some(images.user.reference.clone()),
+            hostile_image: None,
             pull_policy: "IfNotPresent".to_owned(),
             may_skip: true,
         }
@@ -89,6 +92,7 @@ impl Cluster {
             ("JATTACH_E2E_CONTEXT", &self.context),
             ("JATTACH_E2E_JVM_SHELL_IMAGE", &self.jvm_shell_image),
             ("JATTACH_E2E_JVM_USER_IMAGE", &self.jvm_user_image),
+            ("JATTACH_E2E_HOSTILE_IMAGE", &self.hostile_image),
         ];
         variables
             .extend(optional.into_iter().filter_map(|(name, value)| Some((name, OsString::from(value.as_ref()?)))));

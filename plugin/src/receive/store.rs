@@ -101,7 +101,11 @@ impl Unpacker {
         match self.decompressor.decompress_to_buffer(data, &mut self.block[..]) {
             Ok(count) if count == raw_length as usize => sink.write(stream, &self.block[..count]),
             Ok(count) => Err(corrupt(format!("the block at {offset} unpacks to {count} bytes, not {raw_length}"))),
-            Err(error) => Err(corrupt(format!("the block at {offset} cannot be unpacked: {error}"))),
+            // zstd's own words for it are left out of its thin build.
+            Err(_) => {
+                let length = data.len();
+                Err(corrupt(format!("the {length} bytes of the block at {offset} do not unpack to {raw_length}")))
+            }
         }
     }
 }
@@ -224,7 +228,7 @@ mod tests {
     #[test]
     fn a_decompression_bomb_ends_at_the_size_of_a_block() {
         let bomb = zstd(0, 1000, &vec![0; MAX_BLOCK * 64]);
-        assert!(stored(vec![bomb]).unwrap_err().contains("cannot be unpacked"));
+        assert!(stored(vec![bomb]).unwrap_err().contains("do not unpack to 1000"));
         let liar = zstd(0, 1000, &[0; 2000]);
         assert!(stored(vec![liar]).unwrap_err().contains("2000 bytes, not 1000"));
     }

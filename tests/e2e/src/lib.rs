@@ -8,6 +8,7 @@ pub mod documents;
 pub mod dump;
 pub mod errors;
 pub mod faults;
+pub mod hostile;
 pub mod jvm;
 pub mod kubeconfig;
 pub mod manifest;

@@ -84,6 +84,19 @@ impl Program {
         Program { program: starter.program, arguments: starter.arguments, ..self }
     }
 
+    /// The same with a terminal of its own, whose output is stdout then (util-linux's `script`); none where there is no such
+    /// program.
+    #[must_use]
+    pub fn on_a_terminal(self) -> Option<Program> {
+        const SCRIPT: &str = "/usr/bin/script";
+        let quoted = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"));
+        let words = std::iter::once(self.program.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str));
+        let line = words.map(quoted).collect::<Vec<_>>().join(" ");
+        let program = Program { program: SCRIPT.into(), arguments: Vec::new(), ..self };
+        let program = program.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        Path::new(SCRIPT).exists().then_some(program)
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
@@ -164,6 +177,16 @@ impl Running {
         let status = self.child.wait().unwrap_or_else(|error| panic!("cannot wait for {}: {error}", self.line));
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         Ran { line: std::mem::take(&mut self.line), status, stdout, stderr }
+    }
+
+    /// Waits for its end, and reads nothing of its standard output meanwhile, which stays open.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn wait_unread(mut self) -> Ran {
+        let _unread = self.stdout.take();
+        self.wait()
     }
 
     fn rest(&mut self, from: Option<Receiver<Vec<u8>>>) -> Vec<u8> {

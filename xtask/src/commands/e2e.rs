@@ -7,7 +7,7 @@ use crate::cli::E2e;
 use crate::cluster::Cluster;
 use crate::dev_build::{self, ALL_FEATURES, Built, Extent};
 use crate::images::jvm::JvmImages;
-use crate::images::{injector, jvm};
+use crate::images::{hostile, injector, jvm};
 use crate::lab::Lab;
 use crate::static_build;
 use crate::tools::java::Java;
@@ -31,9 +31,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
     in_lab(workspace, &built, &images, &arguments.filter, yes)
 }
 
-/// Runs them in a lab of their own, whose images are in target/images; and those of identities once more in one whose pods
-/// do not tell as whom they run, as those of Kubernetes before 1.33, and whose kernel seems to lack the calls that seccomp
-/// denies.
+/// What is done once more in other labs: the lab's flags, and the tests.
+///
+/// One whose pods do not tell as whom they run, as those of Kubernetes before 1.33, and whose kernel seems to lack the calls
+/// that seccomp denies; and one whose runtime is older than openat2 and pidfds, and whose admission makes the injector's root
+/// read-only.
+const AGAIN: [(&[&str], &[&str]); 2] = [
+    (&["--no-status-user", "--seccomp-enosys"], &["identities::"]),
+    (&["--seccomp-old", "--seal-ephemeral"], &["identities::", "restricted::"]),
+];
+
+/// Runs them in a lab of their own, whose images are in target/images; and some of them in others, too.
 pub(crate) fn in_lab(
     workspace: &Workspace,
     built: &Built,
@@ -42,10 +50,12 @@ pub(crate) fn in_lab(
     yes: bool,
 ) -> Result<()> {
     in_one_lab(workspace, built, images, &[], filter, yes)?;
-    match of_identities(filter) {
-        Some(filter) => in_one_lab(workspace, built, images, &["--no-status-user", "--seccomp-enosys"], &filter, yes),
-        None => Ok(()),
+    for (flags, modules) in AGAIN {
+        if let Some(filter) = among(modules, filter) {
+            in_one_lab(workspace, built, images, flags, &filter, yes)?;
+        }
     }
+    Ok(())
 }
 
 fn in_one_lab(
@@ -56,21 +66,23 @@ fn in_one_lab(
     filter: &[String],
     yes: bool,
 ) -> Result<()> {
+    let hostile = hostile::write(workspace, built.program("hostile")?)?;
     let lab = Lab::start(workspace, built.program("lab")?, flags)?;
     let mut cluster = Cluster::of_lab(workspace, &lab, images);
     // Nothing is skipped that this lab was started for.
     cluster.may_skip = flags.is_empty();
+    cluster.hostile_image = Some(hostile);
     let result = run_tests(workspace, built, &cluster, filter, yes);
     lab.stop_after(result)
 }
 
-/// What is left of a filter where only the tests of identities are meant.
-fn of_identities(filter: &[String]) -> Option<Vec<String>> {
-    const IDENTITIES: &str = "identities::";
+/// What is left of a filter where only the tests of these modules are meant.
+fn among(modules: &[&str], filter: &[String]) -> Option<Vec<String>> {
     let (flags, names): (Vec<_>, Vec<_>) = filter.iter().cloned().partition(|word| word.starts_with('-'));
+    let is_of = |name: &String| modules.iter().any(|module| name.starts_with(module));
     let names: Vec<_> = match names.is_empty() {
-        true => vec![IDENTITIES.to_owned()],
-        false => names.into_iter().filter(|name| name.starts_with(IDENTITIES)).collect(),
+        true => modules.iter().map(|module| (*module).to_owned()).collect(),
+        false => names.into_iter().filter(is_of).collect(),
     };
     (!names.is_empty()).then(|| [names, flags].concat())
 }
@@ -86,11 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tests_of_identities_run_twice_unless_others_are_asked_for() {
+    fn some_tests_run_in_other_labs_too_unless_others_are_asked_for() {
         let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
-        let again = |line: &str| of_identities(&words(line)).map(|words| words.join(" "));
-        assert_eq!(again("").as_deref(), Some("identities::"));
-        assert_eq!(again("--nocapture").as_deref(), Some("identities:: --nocapture"));
+        let again = |line: &str| among(AGAIN[1].1, &words(line)).map(|words| words.join(" "));
+        assert_eq!(again("").as_deref(), Some("identities:: restricted::"));
+        assert_eq!(again("--nocapture").as_deref(), Some("identities:: restricted:: --nocapture"));
         assert_eq!(again("--nocapture faults:: identities::a_root").as_deref(), Some("identities::a_root --nocapture"));
         assert_eq!(again("faults::"), None);
     }

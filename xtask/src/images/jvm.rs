@@ -27,7 +27,10 @@ const MODULES: &str =
 const JAVA_HOME: &str = "opt/java";
 const BUSYBOX: &str = "/bin/busybox";
 /// What the image with a shell is made of.
-pub(crate) const PACKAGES: [Package; 1] = [("busybox", BUSYBOX)];
+pub(crate) const PACKAGES: [Package; 3] =
+    [("busybox", BUSYBOX), ("util-linux", "/usr/bin/setpriv"), ("libcap2-bin", "/usr/sbin/setcap")];
+/// What entrypoints change their user and capabilities with, and what gives a file capabilities.
+const PRIVILEGES: [&str; 2] = ["setpriv", "setcap"];
 /// Of busybox, what tests and people in a test pod reach for; `busybox NAME` gives the rest.
 const APPLETS: [&str; 24] = [
     "sh",
@@ -212,7 +215,7 @@ fn shared_libraries(sh: &Shell, jre: &Path) -> Result<BTreeSet<PathBuf>> {
 }
 
 /// The file in a line of ldd: `libz.so.1 => /lib/…/libz.so.1 (0x…)`, or the loader's `/lib64/ld-… (0x…)`.
-fn resolved(line: &str) -> Option<PathBuf> {
+pub(super) fn resolved(line: &str) -> Option<PathBuf> {
     let line = line.strip_prefix('\t')?;
     let path = line.split_once(" => ").map_or(line, |(_, path)| path).rsplit_once(" (")?.0;
     path.starts_with('/').then(|| PathBuf::from(path))
@@ -253,6 +256,7 @@ fn shell_layer(sh: &Shell) -> Result<Layer> {
         layer.copy(library.strip_prefix("/")?, &library)?;
     }
     link_applets(&mut layer);
+    copy_programs(sh, &mut layer, &PRIVILEGES)?;
     Ok(layer)
 }
 
@@ -265,15 +269,20 @@ fn link_applets(layer: &mut Layer) {
 /// This machine's own tools, and the libraries that they are linked with.
 fn tools_layer(sh: &Shell) -> Result<Layer> {
     let mut layer = Layer::default();
-    for tool in TOOLS {
-        let path = tools::find(tool).with_context(|| format!("this machine has no {tool}"))?;
-        layer.copy(Path::new("bin").join(tool), &path)?;
+    copy_programs(sh, &mut layer, &TOOLS)?;
+    Ok(layer)
+}
+
+fn copy_programs(sh: &Shell, layer: &mut Layer, names: &[&str]) -> Result<()> {
+    for name in names {
+        let path = tools::find(name).with_context(|| format!("this machine has no {name}"))?;
+        layer.copy(Path::new("bin").join(name), &path)?;
         let listing = cmd!(sh, "ldd {path}").quiet().ignore_status().ignore_stderr().read()?;
         for library in listing.lines().filter_map(resolved) {
             layer.copy(library.strip_prefix("/")?, &library)?;
         }
     }
-    Ok(layer)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,5 +2,6 @@
 
 #[cfg(test)]
 mod dockerfile;
+pub(crate) mod hostile;
 pub(crate) mod injector;
 pub(crate) mod jvm;

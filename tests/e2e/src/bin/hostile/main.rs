@@ -1,0 +1,33 @@
+//! An injector that means no good, for the tests of what the plugin takes on trust. It is `/injector` in an image of its own:
+//! `hold` stays, and each `session` speaks the protocol as the mode says that its container's environment names.
+
+mod deeds;
+mod talk;
+
+use std::env;
+use std::process::ExitCode;
+use std::thread;
+
+use clap::ValueEnum;
+use jattach_e2e::hostile::{MODE, Mode};
+use talk::Talk;
+
+fn main() -> ExitCode {
+    match env::args().nth(1).as_deref() {
+        Some("hold") => loop {
+            thread::park();
+        },
+        Some("session") => session(),
+        _ => ExitCode::from(2),
+    }
+}
+
+fn session() -> ExitCode {
+    let named = env::var(MODE).ok().and_then(|name| Mode::from_str(&name, false).ok());
+    let Some(mode) = named else {
+        eprintln!("{MODE} names no mode");
+        return ExitCode::from(2);
+    };
+    deeds::act(mode, &mut Talk::begin());
+    ExitCode::SUCCESS
+}
