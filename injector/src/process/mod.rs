@@ -6,6 +6,8 @@ pub(crate) mod identity;
 mod label;
 mod maps;
 mod namespaces;
+#[cfg(test)]
+mod reuse_tests;
 mod status;
 
 use std::cell::OnceCell;
