@@ -16,6 +16,7 @@ mod offline;
 mod postmortem;
 mod ps;
 mod remedy;
+mod sheltered;
 mod threaddump;
 mod verify;
 mod version;
@@ -121,6 +122,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
                 Err(Failure::new(Id::TimedOut, format!("not done within {} s", limit.as_secs_f64()))
+                    .evidence("--timeout allows no more")
                     .remedy("allow more with --timeout; what the JVM has begun goes on meanwhile")
                     .into())
             }),
@@ -162,9 +164,9 @@ async fn on_target(
         }
         (found, _) => found?,
     };
-    let context = Context::new(cluster, target, options, notes, partings);
+    let mut context = Context::new(cluster, target, options, notes, partings);
     let (format, to) = (context.options.output.format, &mut std::io::stdout());
-    match ask(&context, action).await? {
+    match ask(&mut context, action).await? {
         Answer::Jvms(jvms) => ps::show(&jvms, format, &context.target, to)?,
         Answer::Patch(patch) => stdout::print(&document(&patch, format.unwrap_or(OutputFormat::Yaml))?, to)?,
         Answer::Told | Answer::Report { .. } => {}
@@ -173,11 +175,11 @@ async fn on_target(
 }
 
 /// Does what is asked of a running target, or tells what it would begin with.
-async fn ask(context: &Context, action: &Action) -> Result<Answer, Failure> {
-    let Context { cluster, target, options, .. } = context;
+async fn ask(context: &mut Context, action: &Action) -> Result<Answer, Failure> {
+    let Context { cluster, target, options, .. } = &*context;
     match options.injector.dry_run {
         Some(by) => debugger::dry_run(cluster, target, &options.injector, by).await.map(Answer::Patch),
-        None => act(context, action).await,
+        None => sheltered::run(context, action).await,
     }
 }
 

@@ -82,6 +82,20 @@ refusals! {
     a_container_that_the_pod_never_had: exec_refusal "exec-no-such-container" Injector;
     a_container_that_has_ended: exec_refusal "exec-container-exited" Injector;
     an_answer_that_is_no_status: exec_refusal "exec-no-stream" Other;
+    a_node_that_does_not_answer_the_server: exec_refusal "exec-node-gone" Other;
+}
+
+#[test]
+fn a_server_that_knows_no_such_resource() {
+    let call = Call::new("patch", "pods/ephemeralcontainers", "x");
+    check("no-such-resource", &refused(&recording("no-such-resource")).explain(&call, &place("shop")), Exit::Other);
+}
+
+/// The answer was another API's: any server that is not there is answered for so.
+#[test]
+fn a_server_that_is_not_there() {
+    let failure = refused(&recording("unavailable")).explain(&Call::get("pods", "x"), &place("shop"));
+    check("unavailable", &failure, Exit::Other);
 }
 
 #[test]
@@ -93,6 +107,7 @@ fn an_older_debug_container_that_breaks_the_level_is_named_as_the_cause() {
     let target = target_named("fx-restricted", "user");
     let failure = create::explain(&refused(&recording), &target, &container, &place("fx-restricted"));
     assert!(failure.remedy.starts_with("an earlier debug container"), "{failure}");
+    assert_seen("older-debug-container", &failure);
 }
 
 #[test]
@@ -105,6 +120,7 @@ fn a_webhooks_own_words_are_the_evidence() {
     assert_eq!(failure.exit, Exit::Refused);
     assert_eq!(failure.evidence, "images must come from r.example");
     assert!(failure.cause.contains("policy.example.com"), "{failure}");
+    assert_seen("webhook", &failure);
 }
 
 #[test]
@@ -115,6 +131,7 @@ fn a_used_up_quota_is_named() {
     let container = patched(&recording);
     let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
     assert!(failure.cause.contains("quota") && failure.evidence.starts_with("compute, requested"), "{failure}");
+    assert_seen("quota", &failure);
 }
 
 #[test]
@@ -128,4 +145,5 @@ fn a_static_pod_says_so_also_when_only_the_server_knows() {
     let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
     assert_eq!(failure.exit, Exit::Target);
     assert!(failure.cause.contains("static pod"), "{failure}");
+    assert_seen("static-pod-by-the-server", &failure);
 }

@@ -181,7 +181,7 @@ pub(super) fn cannot_create(meeting: &MeetingPlace<'_>, name: &str, errno: Errno
 fn no_answer(meeting: &MeetingPlace<'_>) -> Failure {
     Failure::new(Code::NoAnswer, "the JVM did not open its attach socket in time")
         .evidence(format!("{} did not appear after SIGQUIT", meeting.path(&meeting.socket_name())))
-        .remedy("it may be at a long safepoint, starved of CPU, or started with -XX:+DisableAttachMechanism")
+        .remedy("try again: it may be at a long safepoint, or starved of CPU; or it was started with -XX:+DisableAttachMechanism")
 }
 
 fn left(deadline: Instant) -> Duration {

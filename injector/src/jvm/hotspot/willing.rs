@@ -22,7 +22,8 @@ pub(super) fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure
     let status = refuse_deaf(target)?;
     if hsperf::read(target, &status).is_some_and(|data| data.refuses_attach()) {
         return Err(Failure::new(Code::NotAttachable, "the JVM was started with -XX:+DisableAttachMechanism")
-            .evidence("sun.rt.jvmCapabilities in its performance data"));
+            .evidence("sun.rt.jvmCapabilities in its performance data")
+            .remedy("threaddump --via-log prints its threads; all else takes a start without that flag"));
     }
     refuse_hidden_trigger(meeting)
 }

@@ -280,7 +280,9 @@ fn link(part: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn exists(path: &Path) -> Failure {
+    let size = fs::symlink_metadata(path).map_or_else(|error| error.to_string(), |file| format!("{} bytes", file.len()));
     Failure::new(Id::FileExists, format!("{} exists", path.display()))
+        .evidence(size)
         .remedy("give another FILE, or --force to replace it")
 }
 

@@ -51,7 +51,7 @@ fn the_annotation_names_the_default_container() {
 fn a_container_that_is_not_there_is_answered_with_those_that_are() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
-    let _ = pod.jattach(["-c", "nope", "ps"]).ended_with(3).explains().says("the containers of pod/x are app");
+    let _ = pod.jattach(["-c", "nope", "ps"]).ended_with(3).is_error("JAT-177.no-such-container");
     assert!(pod.ephemeral_containers().is_empty());
 }
 
@@ -78,5 +78,5 @@ fn an_init_container_that_still_runs_is_a_target() {
     pod.wait_for_line("init", "ready");
     let _ = pod.jattach(["-c", "init", "threaddump"]).succeeded().prints("thread-of-init");
     // The application itself has not been started yet.
-    let _ = pod.jattach(["-c", "app", "threaddump"]).ended_with(3).explains().says("PodInitializing");
+    let _ = pod.jattach(["-c", "app", "threaddump"]).ended_with(3).is_error("JAT-176.initializing").says("PodInitializing");
 }

@@ -85,7 +85,7 @@ fn an_interrupted_dump_leaves_nothing_in_the_pod() {
     let running = transfer.program.clone().args(BRIEFLY).start();
     transfer.proxy.wait_until_passed(SOME);
     running.signal(Signal::INT);
-    let _ = running.wait().ended_with(130).says("interrupted");
+    let _ = running.wait().ended_with(130).is_error("JAT-017.interrupted");
     transfer.is_kept_as_part();
     the_next_one_is_whole(&pod, &["--wait"]);
 }

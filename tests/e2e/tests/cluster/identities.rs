@@ -14,7 +14,7 @@ fn serves(pod: &Pod<'_>) {
     jvm::answers(pod, "app");
 }
 
-fn with_security(mut container: Value, context: Value) -> Value {
+pub(crate) fn with_security(mut container: Value, context: Value) -> Value {
     container["securityContext"] = context;
     container
 }
@@ -102,7 +102,7 @@ fn a_debug_container_of_somebody_else_is_left_alone() {
 }
 
 /// The shell image's application, run by a user who may execute java and not read it.
-fn unreadable_java(image: &str) -> Value {
+pub(crate) fn unreadable_java(image: &str) -> Value {
     let start = "java=$(busybox readlink -f \"$(busybox which java)\") && busybox chmod 0711 \"$java\" &&
         exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
     manifest::container("app", image, &["sh", "-c", start])
@@ -113,7 +113,7 @@ fn a_java_that_may_not_be_read_is_named_and_no_capability_is_asked_for() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[unreadable_java(image)]));
-    let refused = pod.jattach(["threaddump"]).ended_with(6).explains();
+    let refused = pod.jattach(["threaddump"]).ended_with(6).is_error("JAT-009.unreadable-java");
     let _ = refused.says("closed to its own user").says("not dumpable").says("0711");
     let containers = pod.ephemeral_containers();
     assert_eq!(containers.len(), 1, "{containers:#?}");
@@ -184,6 +184,67 @@ fn an_entrypoint_that_drops_to_another_uid_is_served_by_two_containers_at_most()
     assert!(containers.len() <= 2, "{containers:#?}");
     serves(&pod);
     assert_eq!(pod.ephemeral_containers().len(), containers.len());
+}
+
+/// The shell image's application, started by process 1 as a child of its own, as an init for containers does (tini, dumb-init).
+/// `None` where the image has no setpriv.
+fn under_an_init<'n>(namespace: &'n Namespace, image: &str, prepare: &str, java: &str) -> Option<Pod<'n>> {
+    let tools = "type setpriv && type setcap";
+    let script = format!(
+        "{tools} || exec busybox sleep 1000000; {prepare} {java} -Xmx96m -XX:+UseSerialGC -cp /app App & wait; exit 1"
+    );
+    let mut container = manifest::container("app", image, &["sh", "-c", &script]);
+    container["securityContext"] = json!({"runAsUser": 0, "runAsGroup": 0});
+    namespace.create(&manifest::pod("x", &[container]));
+    let pod = namespace.pod("x");
+    pod.wait_for("condition=Ready");
+    if pod.exec("app", ["sh", "-c", tools]).code() != Some(0) {
+        return None;
+    }
+    pod.wait_for_line("app", "ready");
+    Some(pod)
+}
+
+const NO_SETPRIV: &str = "this image has no setpriv and no setcap";
+
+#[test]
+fn a_user_of_a_root_entrypoint_under_an_init_is_served() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let java = "setpriv --reuid 10001 --regid 10001 --clear-groups java";
+    let Some(pod) = under_an_init(&namespace, image, "", java) else { return skip(NO_SETPRIV) };
+    let listed = pod.jattach(["ps", "-o", "json"]).succeeded().json();
+    assert_eq!((&listed[0]["uid"], listed[0]["pid"] == 1), (&10001.into(), false), "{listed:#}");
+    serves(&pod);
+    assert!(pod.ephemeral_containers().len() <= 2);
+}
+
+#[test]
+fn a_user_with_ambient_capabilities_is_served() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let java = "setpriv --reuid 10001 --regid 10001 --clear-groups --inh-caps=+net_bind_service \
+                --ambient-caps=+net_bind_service java";
+    let Some(pod) = under_an_init(&namespace, image, "", java) else { return skip(NO_SETPRIV) };
+    serves(&pod);
+    assert!(pod.ephemeral_containers().len() <= 2);
+}
+
+#[test]
+fn a_java_with_capabilities_of_its_file_is_named_and_served_by_who_may_trace() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    // The loader looks for the libraries of such a program in its own directories alone.
+    let prepare = "java=$(busybox readlink -f \"$(busybox which java)\");
+        busybox cp \"${java%/bin/java}\"/lib/libjli.so /lib/;
+        setcap cap_net_bind_service+ep \"$java\";";
+    let java = "setpriv --reuid 10001 --regid 10001 --clear-groups java";
+    let Some(pod) = under_an_init(&namespace, image, prepare, java) else { return skip(NO_SETPRIV) };
+    let _ =
+        pod.jattach(["threaddump"]).ended_with(6).explains().says("closed to its own user").says("--profile=general");
+    let _ = pod.jattach(["--profile=general", "threaddump"]).succeeded().prints("Full thread dump");
+    assert!(pod.ephemeral_containers().len() <= 4);
+    jvm::answers(&pod, "app");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn a_proxy_of_the_kubeconfig_is_gone_through() {
     let _ = pod.plugin_by(&config, ["ps"]).env("NO_PROXY", "*").run().succeeded().prints("App");
     assert!(proxy.connections() > 0);
     drop(proxy);
-    let _ = pod.plugin_by(&config, ["ps"]).run().ended_with(1).explains().says("proxy");
+    let _ = pod.plugin_by(&config, ["ps"]).run().ended_with(1).is_error("JAT-136.proxy-gone").says("proxy");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_running_job_is_a_target_and_a_finished_one_is_not() {
     let brief = manifest::restricted(manifest::java("app", &["-version"]));
     namespace.create(&manifest::workload("Job", "ends", &brief));
     namespace.pod_of("job-name=ends").wait_for("jsonpath={.status.phase}=Succeeded");
-    let _ = namespace.jattach(["job/ends", "ps"]).ended_with(3).explains();
+    let _ = namespace.jattach(["job/ends", "ps"]).ended_with(3).is_error("JAT-170.job-ended");
 }
 
 #[test]
@@ -103,7 +103,7 @@ pub(crate) fn ended(namespace: &Namespace) -> Pod<'_> {
 #[test]
 fn a_pod_that_has_ended_is_no_target() {
     let namespace = Namespace::new();
-    let _ = ended(&namespace).jattach(["threaddump"]).ended_with(3).explains().says("has ended");
+    let _ = ended(&namespace).jattach(["threaddump"]).ended_with(3).is_error("JAT-173.completed").says("has ended");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_container_in_a_crash_loop_is_no_target() {
         let ran = pod.jattach(["threaddump"]).ended_with(3).explains();
         let added = pod.ephemeral_containers().len() - containers;
         if restarts() == before {
-            let _ = ran.says("CrashLoopBackOff").says("--previous");
+            let _ = ran.is_error("JAT-175.crash-loop").says("CrashLoopBackOff").says("--previous");
             return assert_eq!(added, 0);
         }
     }
