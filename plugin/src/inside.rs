@@ -15,6 +15,9 @@ use crate::session::{self, Session, Streams};
 use crate::target::Target;
 use shell::Shell;
 
+/// Makes room for the injector, checks it, and becomes it.
+const SCRIPT: &str = include_str!("inside/enter.sh");
+
 /// Puts the injector there and opens a session with it: the exec that has brought it is the session, and its only one.
 ///
 /// # Errors
@@ -34,7 +37,6 @@ pub(crate) async fn open(cluster: &Cluster, target: &Target) -> std::result::Res
 
 /// The script, with what makes its names this container's: a /tmp may be another container's as well.
 fn command(target: &Target) -> [&str; 5] {
-    const SCRIPT: &str = include_str!("inside/enter.sh");
     let id = target.container_id().unwrap_or_default().rsplit("//").next().unwrap_or_default();
     ["sh", "-c", SCRIPT, "jattach", id.get(..12).unwrap_or(id)]
 }
@@ -69,3 +71,7 @@ fn not_run(target: &Target, error: session::Error) -> session::Error {
         other => other,
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "inside/enter_tests.rs"]
+mod enter_tests;

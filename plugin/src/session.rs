@@ -74,7 +74,8 @@ pub(crate) struct Session {
 
 /// What an exec has: its three streams, and how it ends.
 pub(crate) struct Streams {
-    attached: AttachedProcess,
+    /// Dropping it aborts the exec stream. A test has none.
+    attached: Option<AttachedProcess>,
     pub(crate) stdin: WriteHalf<SimplexStream>,
     pub(crate) stdout: ReadHalf<SimplexStream>,
     stderr: Stderr,
@@ -90,7 +91,17 @@ impl Streams {
         let (Some(stdin), Some(stdout), Some(stderr), Some(status)) = streams else {
             return Err(not_an_injector("the exec stream has no stdin, stdout and stderr"));
         };
-        Ok(Streams { attached, stdin, stdout, stderr: Stderr::collect(stderr), status: status.boxed() })
+        let (attached, stderr) = (Some(attached), Stderr::collect(stderr));
+        Ok(Streams { attached, stdin, stdout, stderr, status: status.boxed() })
+    }
+
+    /// Streams without an exec, and their other ends.
+    #[cfg(test)]
+    pub(crate) fn of_a_test(status: BoxFuture<'static, Option<Status>>) -> (Streams, OtherEnd) {
+        let ((input, stdin), (stdout, output), (stderr, errors)) =
+            (tokio::io::simplex(64 << 10), tokio::io::simplex(64 << 10), tokio::io::simplex(64 << 10));
+        let streams = Streams { attached: None, stdin, stdout, stderr: Stderr::collect(stderr), status };
+        (streams, OtherEnd { input, output, errors })
     }
 
     /// What has come on stderr so far.
@@ -99,10 +110,18 @@ impl Streams {
     }
 }
 
+/// What a program in the pod would have as its stdin, stdout and stderr.
+#[cfg(test)]
+pub(crate) struct OtherEnd {
+    pub(crate) input: ReadHalf<SimplexStream>,
+    pub(crate) output: WriteHalf<SimplexStream>,
+    pub(crate) errors: WriteHalf<SimplexStream>,
+}
+
 /// What comes in, and how it ends.
 struct Incoming {
     /// Dropping it aborts the exec stream.
-    _attached: AttachedProcess,
+    _attached: Option<AttachedProcess>,
     stdout: ReadHalf<SimplexStream>,
     stderr: Stderr,
     /// Resolves when the exec stream has ended; to nothing where it was cut.

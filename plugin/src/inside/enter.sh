@@ -38,7 +38,8 @@ case $(sha256sum injector) in
 *) echo damaged; exit 1 ;;
 esac
 chmod 700 injector && echo whole && read -r go && [ "$go" = run ] || exit 1
-# bash forgets the trap with an exec that fails, unless it is told to go on.
+# bash forgets the trap with an exec that fails, unless it is told to go on. And it would look the directory up once more by
+# its name, where another user may have put one of his own meanwhile.
 shopt -s execfail 2>/dev/null
-exec ./injector inside
+exec /proc/self/cwd/injector inside
 exit 1

@@ -181,3 +181,7 @@ fn broken(why: &str) -> Failure {
         .evidence(why)
         .remedy("run the command again: nothing of the target has changed")
 }
+
+#[cfg(test)]
+#[path = "shell_tests.rs"]
+mod tests;

@@ -48,3 +48,48 @@ fn spare_the_disk(dump: &mut DumpHeap) -> Result<()> {
     dump.resume = false;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Parsed, parse};
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options> {
+        match parse(format!("kubectl-jattach {line}").split(' ').map(OsString::from))? {
+            Parsed::Run(options) => Ok(*options),
+            Parsed::Say(said) => panic!("{line}: {said}"),
+        }
+    }
+
+    #[test]
+    fn what_is_about_a_debug_container_contradicts_it() {
+        for flag in [
+            "--image=x",
+            "--image-pull-policy=Never",
+            "--dry-run=client",
+            "--profile=general",
+            "--run-as-user=1",
+            "--run-as-group=1",
+        ] {
+            for line in [format!("--via=exec {flag} x ps"), format!("x ps {flag} --via exec")] {
+                let failure = parsed(&line).expect_err(&line);
+                assert!(failure.cause.contains("--via=exec and --") && !failure.remedy.is_empty(), "{line}: {failure}");
+            }
+        }
+        assert!(parsed("--via=exec --ttl=1m --wait x ps").is_ok());
+        assert!(parsed("--profile=general x ps").is_ok());
+    }
+
+    #[test]
+    fn a_heap_dump_waits_on_no_disk_and_is_not_resumed() {
+        for line in ["x dumpheap --via=exec", "x dumpheap --via=exec --spool-limit=0 --max-stall=3s"] {
+            let Command::On(_, Action::DumpHeap(dump)) = parsed(line).expect(line).command else { panic!("{line}") };
+            assert_eq!((dump.spool, dump.resume), (Some(0), false), "{line}");
+            assert!(dump.max_stall.is_some_and(|stall| stall >= Duration::from_secs(3)), "{line}");
+        }
+        let failure = parsed("x dumpheap --via=exec --spool-limit=1Gi").expect_err("a spool");
+        assert!(failure.to_string().contains("the target's disk"), "{failure}");
+    }
+}
