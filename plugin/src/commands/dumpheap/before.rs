@@ -14,6 +14,7 @@ use super::fetch::Errand;
 use crate::catalogue::Id;
 use crate::commands::waiting;
 use crate::error::{Exit, Failure};
+use crate::options::Via;
 use crate::receive::dump::Room;
 use crate::render::progress::size;
 use crate::session::{Error, Session};
@@ -58,6 +59,9 @@ pub(super) async fn consent(
     file: Option<&Path>,
 ) -> Result<Option<Claimed>, Failure> {
     let context = errand.context;
+    if let Some(refused) = refuses_inside(survey.form, context.options.injector.via) {
+        return Err(refused);
+    }
     let container = spec_of(&context.target.pod, &context.target.container);
     let (room, claimed) = room(errand, survey, file);
     let outlook = Outlook {
@@ -79,6 +83,19 @@ pub(super) async fn consent(
         _ => {}
     }
     Ok(claimed)
+}
+
+/// In the target's own container a file would lie on the target's disk.
+fn refuses_inside(form: Form, via: Option<Via>) -> Option<Failure> {
+    let refused = via.is_some() && form == Form::File;
+    refused.then(|| {
+        Failure::new(Id::NoSpace, "this JVM writes its heap dump into a file, for which --via=exec has no place")
+            .evidence("its GC.heap_dump has no -overwrite (JDK 8), and the disk there is the target's own")
+            .remedy(
+                "leave --via=exec out, where the pod takes a debug container; or have it on the target's disk all the same: \
+                 `jcmd GC.heap_dump /tmp/x.hprof`, and fetch it with kubectl cp",
+            )
+    })
 }
 
 /// A filesystem that does not tell gets the dump: it will say so itself when it is full.
@@ -213,6 +230,13 @@ mod tests {
         let budgets = Budgets { liveness: Some(Duration::from_secs(21)), readiness: Some(Duration::from_secs(3)) };
         let room = Some(Room { free, needed: survey.expected });
         Outlook { survey, pause: pause(&survey, true), budgets, room, storage_limit: 0, live: true }
+    }
+
+    #[test]
+    fn a_jvm_that_writes_a_file_is_not_dumped_in_its_own_container() {
+        let refused = |form, via| refuses_inside(form, via).is_some();
+        assert!(refused(Form::File, Some(Via::Exec)) && !refused(Form::File, None));
+        assert!(!refused(Form::Pair, Some(Via::Exec)) && !refused(Form::Stream, Some(Via::Exec)));
     }
 
     #[test]
