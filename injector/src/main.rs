@@ -45,9 +45,7 @@ fn main() -> ExitCode {
             let _ = list::print(&list::jvms(&Kernel), json, &mut out);
             Ok(0)
         }
-        Some(Invocation::Shelter { who, mounts: true }) => {
-            shelter::mount(&Kernel, &who, &mut out).map(|()| 0)
-        }
+        Some(Invocation::Shelter { who, mounts: true }) => shelter::mount(&Kernel, &who, &mut out).map(|()| 0),
         Some(Invocation::Shelter { who, mounts: false }) => shelter::guard(&Kernel, &who).map(|()| 0),
         Some(Invocation::Version) => print(&mut out, concat!("injector ", env!("CARGO_PKG_VERSION"), "\n"), 0),
         Some(Invocation::Help) => print(&mut out, USAGE, 0),

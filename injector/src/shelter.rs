@@ -19,7 +19,7 @@ use nix::poll::PollFlags;
 use nix::sys::prctl;
 use nix::sys::stat::{fstat, major, minor};
 
-use crate::process::{Target, container_id, pids, read_limited};
+use crate::process::{Target, container_id, pids, read_limited, read_own};
 use crate::sys::wait::{Wanted, wait, within as deadline};
 use crate::sys::{Sys, describe};
 
@@ -40,7 +40,6 @@ const DONE: u8 = b'q';
 const MAX_MOUNTS: usize = 4 << 20;
 
 /// The container's main process: stays as long as something of ours is mounted, and takes away what is left of it.
-#[inline(never)]
 pub(crate) fn guard(sys: &dyn Sys, who: &str) -> Result<(), Failure> {
     let target = find(sys, who)?;
     let mut served = false;
@@ -65,16 +64,16 @@ pub(crate) fn guard(sys: &dyn Sys, who: &str) -> Result<(), Failure> {
 }
 
 /// Mounts, and stays until its client is done.
-#[inline(never)]
 pub(crate) fn mount(sys: &dyn Sys, who: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let target = find(sys, who)?;
-    let below = tmp(&target).map_err(|errno| refused(&target, "there is no /tmp to mount over", &describe(errno)))?;
     let mounts = Mounts::read(&target)?;
-    mounts.refuse_shared(&target, below.as_fd())?;
-    refuse_full(&target, below.as_fd())?;
+    mounts.sweep(&target)?;
+    let below = tmp(&target)?;
+    if let Some(obstacle) = mounts.obstacle(below.as_fd()) {
+        return Err(refused(&target, &obstacle));
+    }
     let own = Target::open(sys, std::process::id())?;
-    let name = format!("{NAME}{}-{}", own.pid(), own.start_time());
-    within(&target, || sys.mount_over(below.as_fd(), &name)).map_err(|errno| failed(&target, errno))?;
+    change(&target, below.as_fd(), Some(&format!("{NAME}{}-{}", own.pid(), own.start_time())))?;
     let said = out.write_all(MOUNTED).and_then(|()| out.flush());
     if let (Ok(()), Ok(client)) = (said, io::stdin().as_fd().try_clone_to_owned()) {
         attend(&target, &mut client.into());
@@ -119,34 +118,24 @@ fn find<'s>(sys: &'s dyn Sys, who: &str) -> Result<Target<'s>, Failure> {
 }
 
 /// The target's /tmp, or what is mounted over it.
-fn tmp(target: &Target<'_>) -> nix::Result<OwnedFd> {
-    target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY)
+fn tmp(target: &Target<'_>) -> Result<OwnedFd, Failure> {
+    let tmp = target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY);
+    tmp.map_err(|errno| refused(target, &describe(errno)))
 }
 
-/// Does it in the target's mount namespace, and comes back: what lies there is the target's, its /proc too.
-fn within(target: &Target<'_>, work: impl FnOnce() -> nix::Result<()>) -> nix::Result<()> {
+/// Mounts over the directory, or takes away what is mounted there. In the target's mount namespace, and back from it at once:
+/// what lies there is the target's, its /proc too.
+fn change(target: &Target<'_>, directory: BorrowedFd<'_>, name: Option<&str>) -> Result<(), Failure> {
     let sys = target.sys();
-    let own = sys.open_at(sys.own_proc_dir()?.as_fd(), b"ns/mnt", OFlag::O_RDONLY)?;
-    let theirs = target.open_entry(b"ns/mnt", OFlag::O_RDONLY)?;
-    sys.enter_namespace(theirs.as_fd())?;
-    let done = work();
-    sys.enter_namespace(own.as_fd())?;
-    done
-}
-
-/// What a tmpfs would hide.
-fn refuse_full(target: &Target<'_>, tmp: BorrowedFd<'_>) -> Result<(), Failure> {
-    let first = fs::read_dir(format!("/proc/self/fd/{}", tmp.as_raw_fd())).map(|mut entries| entries.next());
-    match first {
-        Ok(None) => Ok(()),
-        Ok(Some(Ok(first))) => {
-            let name = first.file_name().to_string_lossy().into_owned();
-            Err(refused(target, "the target's /tmp is not empty: a tmpfs would hide what it holds", &name))
-        }
-        Ok(Some(Err(error))) | Err(error) => {
-            Err(refused(target, "the target's /tmp cannot be read", &error.to_string()))
-        }
-    }
+    let change = || {
+        let own = sys.open_at(sys.own_proc_dir()?.as_fd(), b"ns/mnt", OFlag::O_RDONLY)?;
+        let theirs = target.open_entry(b"ns/mnt", OFlag::O_RDONLY)?;
+        sys.enter_namespace(theirs.as_fd())?;
+        let changed = name.map_or_else(|| sys.unmount(directory), |name| sys.mount_over(directory, name));
+        sys.enter_namespace(own.as_fd())?;
+        changed
+    };
+    change().map_err(|errno| refused(target, &describe(errno)))
 }
 
 /// The mounts of the target's namespace (proc_pid_mountinfo(5)).
@@ -186,12 +175,24 @@ impl Mounts {
         read().map_err(|errno: Errno| target.ended(errno))
     }
 
-    fn ours(&self) -> impl Iterator<Item = Mount> + '_ {
+    /// Each mount's id, device, whether it is shared, and source.
+    fn all(&self) -> impl Iterator<Item = (&str, &str, bool, &str)> {
         self.text.lines().filter_map(|line| {
-            let (_, name) = line.split_once(" - tmpfs ")?;
-            let (pid, rest) = name.strip_prefix(NAME)?.split_once('-')?;
-            let start_time = rest.split(' ').next()?.parse().ok()?;
-            Some(Mount { device: line.split(' ').nth(2)?.to_owned(), pid: pid.parse().ok()?, start_time })
+            let mut fields = line.split(' ');
+            let (id, device) = (fields.next()?, fields.nth(1)?);
+            let mut is_shared = false;
+            // Any number of optional fields, and a dash.
+            for field in fields.by_ref().skip(3).take_while(|field| *field != "-") {
+                is_shared |= field.starts_with("shared:");
+            }
+            Some((id, device, is_shared, fields.nth(1)?))
+        })
+    }
+
+    fn ours(&self) -> impl Iterator<Item = Mount> {
+        self.all().filter_map(|(_, device, _, source)| {
+            let (pid, start_time) = source.strip_prefix(NAME)?.split_once('-')?;
+            Some(Mount { device: device.to_owned(), pid: pid.parse().ok()?, start_time: start_time.parse().ok()? })
         })
     }
 
@@ -202,37 +203,105 @@ impl Mounts {
     }
 
     fn take_away(&self, target: &Target<'_>, wanted: &dyn Fn(&Mount) -> bool) -> Result<(), Failure> {
-        for _ in self.ours().filter(|mount| wanted(mount)) {
-            let top = tmp(target).and_then(|top| device(top.as_fd()).map(|device| (top, device)));
-            let (top, device) = top.map_err(|errno| failed(target, errno))?;
-            if self.ours().filter(|mount| wanted(mount)).any(|mount| mount.device == device) {
-                within(target, || target.sys().unmount(top.as_fd())).map_err(|errno| failed(target, errno))?;
+        let mounts: Vec<Mount> = self.ours().filter(wanted).collect();
+        for _ in &mounts {
+            let top = tmp(target)?;
+            let device = device(top.as_fd());
+            if mounts.iter().any(|mount| mount.device == device) {
+                change(target, top.as_fd(), None)?;
             }
         }
         Ok(())
     }
 
-    /// What is mounted over a shared mount appears with all who share it, the node among them.
-    fn refuse_shared(&self, target: &Target<'_>, tmp: BorrowedFd<'_>) -> Result<(), Failure> {
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", tmp.as_raw_fd())).unwrap_or_default();
-        let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
-        let line = self.text.lines().find(|line| line.split(' ').next() == Some(id));
-        match line.and_then(|line| line.split(" - ").next()) {
-            Some(mount) if !mount.contains(" shared:") => Ok(()),
-            mount => Err(refused(target, "the target's /tmp is shared with others", mount.unwrap_or(&info))),
+    /// What keeps a tmpfs from being mounted over the directory: what it would hide; or that it would appear with all who share
+    /// the mount below, the node among them.
+    fn obstacle(&self, tmp: BorrowedFd<'_>) -> Option<String> {
+        let fd = tmp.as_raw_fd();
+        let first = fs::read_dir(format!("/proc/self/fd/{fd}")).map(|mut entries| entries.next());
+        if !matches!(first, Ok(None)) {
+            let name = first.ok().flatten().and_then(Result::ok).map(|entry| entry.file_name()).unwrap_or_default();
+            return Some(format!("it is not empty: it holds {}", name.to_string_lossy()));
         }
+        let info = read_own(&format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+        let info = String::from_utf8_lossy(&info);
+        let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).unwrap_or_default().trim();
+        let is_private = self.all().any(|(its, _, is_shared, _)| its == id && !is_shared);
+        (!is_private).then(|| "its mount is shared with others".to_owned())
     }
 }
 
-fn device(directory: BorrowedFd<'_>) -> nix::Result<String> {
-    let device = fstat(directory)?.st_dev;
-    Ok(format!("{}:{}", major(device), minor(device)))
+fn device(directory: BorrowedFd<'_>) -> String {
+    let device = fstat(directory).map_or(0, |seen| seen.st_dev);
+    format!("{}:{}", major(device), minor(device))
 }
 
-fn refused(target: &Target<'_>, cause: &str, seen: &str) -> Failure {
-    Failure::new(Code::TmpNotWritable, cause).evidence(format!("/proc/{}/root/tmp: {seen}", target.pid()))
+fn refused(target: &Target<'_>, seen: &str) -> Failure {
+    Failure::new(Code::TmpNotWritable, "no tmpfs can be mounted over the target's /tmp, or taken away")
+        .evidence(format!("/proc/{}/root/tmp: {seen}", target.pid()))
 }
 
-fn failed(target: &Target<'_>, errno: Errno) -> Failure {
-    refused(target, "the kernel refuses to mount or unmount there", &describe(errno))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fake::{Fake, PID};
+
+    /// A target whose /tmp is a mount of that source.
+    fn target(source: &str) -> Fake {
+        let fake = Fake::jvm();
+        for namespace in ["proc/ns", "self/ns"] {
+            fs::create_dir_all(fake.path(namespace)).expect("created");
+            fake.write(&format!("{namespace}/mnt"), "");
+        }
+        let tmp = File::open(fake.path("proc/root/tmp")).expect("opened");
+        let line = |id, shared, device: &str, source| {
+            format!("{id} 1 {device} / /a\\040b rw,nosuid{shared} master:7 - tmpfs {source} rw,size=1024k\n")
+        };
+        let own = line(2, "", &device(tmp.as_fd()), source);
+        fake.write("proc/mountinfo", &[line(1, " shared:4", "0:0", "jattach-8-8x"), own].concat());
+        fake
+    }
+
+    fn swept(source: &str) -> Vec<String> {
+        let fake = target(source);
+        let target = Target::open(&fake, PID).expect("a process");
+        Mounts::read(&target).and_then(|mounts| mounts.sweep(&target)).expect("swept");
+        fake.calls()
+    }
+
+    #[test]
+    fn what_a_dead_one_has_left_is_taken_away_in_the_targets_namespace_and_nothing_else() {
+        assert_eq!(swept("jattach-9-9"), ["setns", "umount", "setns"]);
+        assert_eq!(
+            swept(&format!("jattach-{PID}-9")),
+            ["setns", "umount", "setns"],
+            "another process has its pid by now"
+        );
+        assert_eq!(swept(&format!("jattach-{PID}-4242")), [""; 0], "it lives");
+        for others in ["tmpfs", "jattach-x-9", "jattach-9", "other-9-9"] {
+            assert_eq!(swept(others), [""; 0], "{others}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_hidden_or_seen_elsewhere_is_not_mounted_over() {
+        let fake = target("tmpfs");
+        let target = Target::open(&fake, PID).expect("a process");
+        let tmp = tmp(&target).expect("opened");
+        let obstacle = || Mounts::read(&target).expect("read").obstacle(tmp.as_fd());
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", tmp.as_raw_fd())).expect("read");
+        let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).expect("an id").trim();
+        let mounted =
+            |options: &str| fake.write("proc/mountinfo", &format!("{id} 1 0:1 / / rw{options} - overlay x rw\n"));
+        mounted(" master:3");
+        assert_eq!(obstacle(), None);
+        mounted(" shared:3 master:4");
+        assert!(obstacle().is_some_and(|seen| seen.contains("shared")));
+        fake.write("proc/mountinfo", "");
+        assert!(obstacle().is_some(), "of a mount that is not seen nothing is known");
+        mounted("");
+        fake.write("proc/root/tmp/precious", "");
+        assert!(obstacle().is_some_and(|seen| seen.contains("precious")));
+        assert_eq!(fake.calls(), [""; 0]);
+    }
 }

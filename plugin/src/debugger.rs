@@ -7,6 +7,7 @@ mod events;
 mod exec;
 mod reuse;
 mod security;
+mod shelter;
 mod spec;
 mod wait;
 
@@ -19,6 +20,7 @@ pub(crate) use create::dry_run;
 pub(crate) use exec::{exec, exec_in_target, is_without_exec, no_exec};
 pub(crate) use reuse::running;
 pub(crate) use security::{Basis, capability_names};
+pub(crate) use shelter::{Shelter, was_killed};
 pub(crate) use spec::SESSION;
 
 use crate::client::Cluster;

@@ -135,7 +135,7 @@ impl Lines {
             let is_whole = self.begun.ends_with(b"\n");
             if is_whole || is_end || self.begun.len() >= LONGEST_LINE {
                 let piece = std::mem::take(&mut self.begun);
-                if let Some(shown) = self.shown(piece, is_whole) {
+                if let Some(shown) = self.shown(&piece, is_whole) {
                     return Ok(Some(shown));
                 }
             }
@@ -143,10 +143,10 @@ impl Lines {
     }
 
     /// What of a piece is new.
-    fn shown(&mut self, piece: Vec<u8>, ends: bool) -> Option<Vec<u8>> {
+    fn shown(&mut self, piece: &[u8], ends: bool) -> Option<Vec<u8>> {
         let (time, text) = match self.within {
-            None => split(&piece),
-            Some(_) => (None, &piece[..]),
+            None => split(piece),
+            Some(_) => (None, piece),
         };
         let old = match (self.within, time, self.mark.0) {
             (Some(old), ..) => old,

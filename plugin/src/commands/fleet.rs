@@ -68,7 +68,7 @@ pub(super) async fn run(
 /// What all pods' commands need of this machine, looked at once and before anything is begun.
 fn prepare(action: &Action) -> Result<Option<Rc<[u8]>>, Failure> {
     match action {
-        Action::DumpHeap(DumpHeap { file: Destination::Directory(directory), .. }) if !directory.is_dir() => {
+        Action::DumpHeap(DumpHeap { file: Destination::File(directory), .. }) if !directory.is_dir() => {
             Err(Failure::usage(format!("{} is no directory", directory.display()))
                 .evidence("several heap dumps need one, and each makes its file there: POD-CONTAINER-UTC.hprof")
                 .remedy("make it, give another one, or none for this one"))
@@ -128,11 +128,11 @@ impl Crew<'_> {
             _ => target::resolve(&cluster, &wish, &notes).await?,
         };
         let (agent, beside) = (self.agent.clone(), self.beside.clone());
-        let context = Context { out, agent, beside, ..Context::new(cluster, target, options, notes, partings) };
+        let mut context = Context { out, agent, beside, ..Context::new(cluster, target, options, notes, partings) };
         match self.action {
             Action::Clean => clean::run(&context).await.map(|()| Answer::Told),
             action => {
-                let answer = ask(&context, action).await?;
+                let answer = ask(&mut context, action).await?;
                 if let Answer::Jvms(jvms) = &answer {
                     ps::is_any(jvms, &context.target)?;
                 }

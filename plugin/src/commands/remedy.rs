@@ -109,7 +109,9 @@ fn patch(origin: Origin, pod: &Pod, container: &str) -> Change {
         Origin::Template { kind, name } => {
             ("for good, but it restarts the pods: what is in memory is lost:", kind, name, of_workload)
         }
-        Origin::CronJob(name) => ("from its next run on:", "cronjob", name, json!({"spec": {"jobTemplate": of_workload}})),
+        Origin::CronJob(name) => {
+            ("from its next run on:", "cronjob", name, json!({"spec": {"jobTemplate": of_workload}}))
+        }
         Origin::Other(words) => return Change::Words(words),
     };
     let words = ["patch", kind, &name, "--type=strategic", "-p", &patch.to_string()].map(str::to_owned).to_vec();
@@ -119,7 +121,8 @@ fn patch(origin: Origin, pod: &Pod, container: &str) -> Change {
 /// What is merged into a pod template: lists of volumes and containers by name, mounts by path.
 fn template(pod: &Pod, container: &str) -> serde_json::Value {
     let spec = pod.spec.as_ref();
-    let is_taken = spec.and_then(|spec| spec.volumes.as_ref()).is_some_and(|all| all.iter().any(|one| one.name == "tmp"));
+    let is_taken =
+        spec.and_then(|spec| spec.volumes.as_ref()).is_some_and(|all| all.iter().any(|one| one.name == "tmp"));
     let volume = if is_taken { "jattach-tmp" } else { "tmp" };
     let inits = spec.and_then(|spec| spec.init_containers.as_ref());
     let is_init = inits.is_some_and(|all| all.iter().any(|one| one.name == container));

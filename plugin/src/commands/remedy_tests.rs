@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 
-fn pod(owner: Value, spec: Value) -> Pod {
+fn pod(owner: &Value, spec: &Value) -> Pod {
     let metadata = json!({"name": "x", "labels": {HASH: "7c9d"}, "ownerReferences": owner});
     serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("a pod")
 }
@@ -33,10 +33,10 @@ fn patched(change: Change) -> (Vec<String>, Value) {
 #[tokio::test]
 async fn the_patch_is_for_what_the_pods_are_made_from() {
     for kind in ["StatefulSet", "DaemonSet"] {
-        let (words, _) = patched(found(&pod(owned_by(kind, "db"), plain()), "app").await);
+        let (words, _) = patched(found(&pod(&owned_by(kind, "db"), &plain()), "app").await);
         assert_eq!(words[..3], ["patch", &kind.to_lowercase(), "db"].map(str::to_owned));
     }
-    let (words, patch) = patched(found(&pod(owned_by("ReplicaSet", "api-7c9d"), plain()), "app").await);
+    let (words, patch) = patched(found(&pod(&owned_by("ReplicaSet", "api-7c9d"), &plain()), "app").await);
     assert_eq!(words[1..3], ["deployment", "api"].map(str::to_owned), "though the ReplicaSet cannot be read");
     let container = json!({"name": "app", "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]});
     let spec = json!({"volumes": [{"name": "tmp", "emptyDir": {}}], "containers": [container]});
@@ -51,11 +51,11 @@ async fn what_cannot_be_patched_is_said() {
         (owned_by("ReplicaSet", "odd"), "get replicasets.apps"),
         (owned_by("Rollout", "api"), "in the pod template of Rollout/api"),
     ] {
-        let Change::Words(words) = found(&pod(owner, plain()), "app").await else { panic!("a patch: {expected}") };
+        let Change::Words(words) = found(&pod(&owner, &plain()), "app").await else { panic!("a patch: {expected}") };
         assert!(words.contains(expected), "{words}");
     }
     let mounted = json!({"name": "app", "volumeMounts": [{"name": "scratch", "mountPath": "/tmp/", "readOnly": true}]});
-    let mounted = pod(owned_by("StatefulSet", "db"), json!({"containers": [mounted]}));
+    let mounted = pod(&owned_by("StatefulSet", "db"), &json!({"containers": [mounted]}));
     let Change::Words(words) = found(&mounted, "app").await else { panic!("a patch") };
     assert!(words.contains("volume scratch is mounted at /tmp"), "{words}");
 }
@@ -68,7 +68,7 @@ fn a_replica_set_and_a_job_have_owners_of_their_own() {
     assert_eq!(of_replica_set("api-1", Some(&deployment)), template("deployment", "api"));
     assert_eq!(of_replica_set("alone", None), template("replicaset", "alone"));
     assert_eq!(of_job("nightly-1", Some(&cron)), Origin::CronJob("nightly".into()));
-    let (words, patch) = patched(patch(of_job("nightly-1", Some(&cron)), &pod(json!(null), plain()), "app"));
+    let (words, patch) = patched(patch(of_job("nightly-1", Some(&cron)), &pod(&json!(null), &plain()), "app"));
     assert_eq!(words[1..3], ["cronjob", "nightly"].map(str::to_owned));
     assert!(patch["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"].is_array(), "{patch}");
 }
@@ -76,14 +76,14 @@ fn a_replica_set_and_a_job_have_owners_of_their_own() {
 #[test]
 fn the_template_keeps_the_volumes_and_lists_that_it_has() {
     let volumes = json!({"containers": [{"name": "app"}], "volumes": [{"name": "tmp", "configMap": {"name": "c"}}]});
-    assert_eq!(template(&pod(json!(null), volumes), "app")["spec"]["volumes"][0]["name"], "jattach-tmp");
-    let side = template(&pod(json!(null), plain()), "side");
+    assert_eq!(template(&pod(&json!(null), &volumes), "app")["spec"]["volumes"][0]["name"], "jattach-tmp");
+    let side = template(&pod(&json!(null), &plain()), "side");
     assert_eq!(side["spec"]["initContainers"][0]["name"], "side", "{side}");
 }
 
 #[test]
 fn what_keeps_the_evidence_comes_first_and_no_line_to_copy_is_cut() {
-    let pod_of_api = pod(json!(null), plain());
+    let pod_of_api = pod(&json!(null), &plain());
     let text_with = |name: &str, flags: &[OsString]| {
         let origin = Origin::Template { kind: "deployment", name: name.to_owned() };
         let action = Action::Properties;
@@ -91,7 +91,8 @@ fn what_keeps_the_evidence_comes_first_and_no_line_to_copy_is_cut() {
         text(&asked, name, "shop", patch(origin, &pod_of_api, "app"))
     };
     let short = text_with("api", &["--namespace=shop".into(), "--gzip".into()]);
-    let places = ["threaddump --via-log", "--profile=sysadmin", "kubectl patch deployment api"].map(|part| short.find(part));
+    let places =
+        ["threaddump --via-log", "--profile=sysadmin", "kubectl patch deployment api"].map(|part| short.find(part));
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{short}");
     let long = text_with(&"a".repeat(63), &["--kubeconfig=/home/somebody/.kube/clusters/production.yaml".into()]);
     assert!(!long.contains("--profile"), "{long}");

@@ -21,8 +21,7 @@ use crate::session::{Error, Session};
 /// The injector's refusal, before any signal; the API server's of the log, also before; 6 if nothing comes, 8 if the end does
 /// not.
 pub(super) async fn run(context: &Context, session: &mut Session) -> std::result::Result<(), Error> {
-    let source =
-        Source { pod: context.target.pod_name().to_owned(), container: context.target.container.clone() };
+    let source = Source { pod: context.target.pod_name().to_owned(), container: context.target.container.clone() };
     let mark = source.mark(&context.cluster).await?;
     let mut log = source.after(mark, &context.cluster);
     session.request(context.request(Operation::PrintThreads));
@@ -72,7 +71,9 @@ pub(super) async fn run(context: &Context, session: &mut Session) -> std::result
     };
     stdout::heard(out.finish().map(drop))?;
     if left_out {
-        context.notes.say("The JVM's heap did not follow: -XX:-PrintHeapAtSIGBREAK leaves it out. All threads are there.");
+        context
+            .notes
+            .say("The JVM's heap did not follow: -XX:-PrintHeapAtSIGBREAK leaves it out. All threads are there.");
     }
     Ok(())
 }

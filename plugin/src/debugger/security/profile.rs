@@ -150,7 +150,6 @@ fn general(view: &View<'_>, context: SecurityContext) -> SecurityContext {
 }
 
 /// Privileged root, in a pod that may name something else for all its containers.
-#[cfg_attr(not(test), expect(dead_code, reason = "the container that it is for is being written"))]
 pub(crate) fn privileged(pod: &Pod, container: &str) -> SecurityContext {
     let view = View::of(pod, container);
     let in_pod = view.pod.and_then(|context| context.app_armor_profile.as_ref());

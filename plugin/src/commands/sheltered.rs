@@ -1,0 +1,45 @@
+//! `--profile=sysadmin` on a target whose /tmp takes no file: the command, for once under a tmpfs.
+
+use super::{Answer, Context, act, remedy};
+use crate::catalogue::Id;
+use crate::debugger::{Shelter, was_killed};
+use crate::error::Failure;
+use crate::options::{Action, Profile};
+use crate::target;
+
+/// The command, and where it has failed for want of a writable /tmp once more, if that may be helped.
+///
+/// # Errors
+/// The command's; or that of the tmpfs, where it may be there still.
+pub(super) async fn run(context: &mut Context, action: &Action) -> Result<Answer, Failure> {
+    if context.options.injector.profile != Profile::Sysadmin {
+        return act(context, action).await;
+    }
+    // What a killed one has left is where the JVM would make its socket, and goes while it is needed: that one first.
+    if !was_killed(&context.target.pod, &context.target.container) {
+        match act(context, action).await {
+            Err(failure) if failure.id == Id::TmpNotWritable => {}
+            result => return result,
+        }
+    }
+    let Context { cluster, target, options, notes, .. } = &*context;
+    let shelter = match Shelter::open(cluster, target, &options.injector, notes).await {
+        Err(failure) if failure.id == Id::TmpNotWritable => return Err(remedy::of_tmp(context, action, failure).await),
+        shelter => shelter?,
+    };
+    // There are other containers in the pod by now, and one of them may serve.
+    let result = match target::pod(cluster, target.pod_name()).await {
+        Ok(pod) => {
+            context.target.pod = pod;
+            act(context, action).await
+        }
+        Err(failure) => Err(failure),
+    };
+    match (result, shelter.end(&context.notes).await) {
+        (Err(failure), Err(left)) => {
+            context.notes.say(&left.to_string());
+            Err(failure)
+        }
+        (result, ended) => ended.and(result),
+    }
+}

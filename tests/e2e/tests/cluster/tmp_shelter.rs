@@ -1,0 +1,147 @@
+//! `--profile=sysadmin` for a JVM without a /tmp: a tmpfs for the time of a command, and nothing of it afterwards.
+
+use jattach_e2e::{Namespace, Pod, dump, jvm, manifest, shell_image_or_skip};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+/// The application of the image with a shell, on a read-only root.
+fn sealed(image: &str) -> Value {
+    let command = ["java", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", "/app", "App"];
+    let mut container = manifest::container("app", image, &command);
+    container["securityContext"] = json!({"readOnlyRootFilesystem": true});
+    container
+}
+
+fn mounts(pod: &Pod<'_>) -> String {
+    pod.exec("app", ["cat", "/proc/1/mounts"]).succeeded().text()
+}
+
+/// The pod's containers that have mounted something.
+fn shelters(pod: &Pod<'_>) -> Vec<Value> {
+    let all = pod.ephemeral_containers();
+    all.into_iter().filter(|container| container["command"][1] == "shelter").collect()
+}
+
+#[test]
+fn a_tmpfs_lies_over_the_targets_tmp_for_as_long_as_a_command_takes() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let container = manifest::restricted(sealed(image));
+    let mut container = container;
+    container["securityContext"]["readOnlyRootFilesystem"] = true.into();
+    let pod = namespace.start(&manifest::pod("x", &[container]));
+    let before = mounts(&pod);
+    let ran = pod.jattach(["threaddump", "--profile=sysadmin"]).succeeded().prints("Full thread dump");
+    let _ = ran.says("has mounted an empty tmpfs").says("is as it was");
+    assert_eq!(mounts(&pod), before);
+
+    let directory = tempdir().expect("a directory");
+    let file = directory.path().join("x.hprof");
+    let _ = pod.plugin(["dumpheap", "--profile=sysadmin"]).arg(&file).run().succeeded();
+    dump::verify(&file);
+    assert_eq!(mounts(&pod), before);
+    jvm::answers(&pod, "app");
+
+    // The privileges are in a container of their own, and the injector has those of the target.
+    let all = pod.ephemeral_containers();
+    let privileged: Vec<_> = all.iter().filter(|one| one["securityContext"]["privileged"] == true).collect();
+    assert_eq!(privileged.len(), 2, "{all:#?}");
+    assert!(privileged.iter().all(|one| one["command"] == json!(["/injector", "shelter", "1"])), "{all:#?}");
+    assert_eq!(all.len(), 3, "one injector has served both: {all:#?}");
+    for shelter in shelters(&pod) {
+        let name = shelter["name"].as_str().expect("a name");
+        let ended = format!(
+            "jsonpath={{.status.ephemeralContainerStatuses[?(@.name==\"{name}\")].state.terminated.exitCode}}=0"
+        );
+        pod.wait_for(&ended);
+    }
+}
+
+#[test]
+fn without_the_profile_nothing_is_mounted_and_with_a_tmp_neither() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let _ = pod.jattach(["threaddump", "--profile=sysadmin"]).succeeded().prints("Full thread dump");
+    assert!(shelters(&pod).is_empty());
+}
+
+#[test]
+fn a_client_that_is_killed_takes_the_tmpfs_with_it() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[sealed(image)]));
+    let before = mounts(&pod);
+    let client = pod.plugin(["threaddump", "--profile=sysadmin"]).start();
+    wait_for_mount(&pod);
+    client.kill();
+    wait_for_no_mount(&pod);
+    assert_eq!(mounts(&pod), before);
+    jvm::answers(&pod, "app");
+}
+
+#[test]
+fn what_a_killed_shelter_has_left_the_next_one_takes_away() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[sealed(image)]));
+    let before = mounts(&pod);
+    // The target is root, too, and may kill what it sees: the container's main process first, which would clear up.
+    let kill = "until grep -q jattach- /proc/1/mounts; do :; done
+        for main in main mount; do
+            for p in /proc/[0-9]*; do
+                words=$(busybox tr '\\0' ' ' < $p/cmdline 2>/dev/null)
+                case \"$main $words\" in
+                    'main /injector shelter 1 ' | 'mount /injector shelter 1 mount ') kill -9 ${p#/proc/};;
+                esac
+            done
+        done
+        echo killed";
+    let killer = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| pod.exec("app", ["sh", "-c", kill]));
+        let _ = pod.jattach(["threaddump", "--profile=sysadmin"]);
+        killer.join().expect("no panic")
+    });
+    let _ = killer.succeeded().prints("killed");
+    assert!(mounts(&pod).contains("jattach-"), "nothing was left to be taken away");
+    jvm::answers(&pod, "app");
+    let _ = pod.jattach(["threaddump", "--profile=sysadmin"]).succeeded().prints("Full thread dump");
+    assert_eq!(mounts(&pod), before);
+    jvm::answers(&pod, "app");
+}
+
+#[test]
+fn a_tmp_that_holds_something_is_not_hidden() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::new();
+    let mut app = sealed(image);
+    app["volumeMounts"] = json!([{"name": "kept", "mountPath": "/tmp", "readOnly": true}]);
+    let filling = ["sh", "-c", "echo > /kept/precious"];
+    let filling = manifest::mounting(manifest::container("filling", image, &filling), "kept", "/kept");
+    let mut manifest = manifest::with_volume(manifest::pod("x", &[app]), "kept");
+    manifest["spec"]["initContainers"] = json!([filling]);
+    let pod = namespace.start(&manifest);
+    let before = mounts(&pod);
+    let ran = pod.jattach(["threaddump", "--profile=sysadmin"]).ended_with(6).explains();
+    let _ = ran.says("precious").says("volume kept is mounted at /tmp").says("--via-log");
+    assert_eq!(mounts(&pod), before);
+    jvm::answers(&pod, "app");
+}
+
+#[test]
+fn a_level_that_forbids_privileges_refuses_it_and_nothing_is_done() {
+    let image = shell_image_or_skip!();
+    let namespace = Namespace::enforcing("baseline");
+    let pod = namespace.start(&manifest::pod("x", &[sealed(image)]));
+    let before = mounts(&pod);
+    let _ = pod.jattach(["threaddump", "--profile=sysadmin"]).ended_with(4).explains().says("Pod Security");
+    assert_eq!(mounts(&pod), before);
+    let _ = pod.jattach(["threaddump", "--via-log"]).succeeded().prints("Full thread dump");
+}
+
+fn wait_for_mount(pod: &Pod<'_>) {
+    let _ = pod.exec("app", ["sh", "-c", "until grep -q jattach- /proc/1/mounts; do :; done"]).succeeded();
+}
+
+fn wait_for_no_mount(pod: &Pod<'_>) {
+    let _ = pod.exec("app", ["sh", "-c", "while grep -q jattach- /proc/1/mounts; do :; done"]).succeeded();
+}
