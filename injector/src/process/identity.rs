@@ -41,8 +41,15 @@ pub(crate) fn require_fit(target: &Target<'_>) -> Result<(), Failure> {
 pub(crate) fn become_like(target: &Target<'_>) -> Result<(), Failure> {
     let change = Change::plan(target)?;
     change.carry_out(target.sys()).map_err(|errno| {
-        let failure = wrong_identity(target.pid(), &change.own, &change.theirs.identity());
-        let evidence = format!("{}; {}", failure.evidence, describe(errno));
+        let (pid, why) = (target.pid(), describe(errno));
+        if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EINVAL) {
+            // Another container would fare no better.
+            return Failure::new(Code::Other, format!("the injector cannot become what process {pid} is"))
+                .evidence(why)
+                .remedy("try again: a thread of the injector may have had no CPU");
+        }
+        let failure = wrong_identity(pid, &change.own, &change.theirs.identity());
+        let evidence = format!("{}; {why}", failure.evidence);
         failure.evidence(evidence)
     })
 }
@@ -110,20 +117,30 @@ impl Change {
     fn carry_out(&self, sys: &dyn Sys) -> Result<(), Errno> {
         let Change { own, theirs } = self;
         let wanted = theirs.identity();
+        // From the first change on the target's user could look into threads that have not followed yet.
+        sys.set_dumpable(false)?;
         if own.groups != theirs.groups && own.effective & CAP_SETGID != 0 {
             sys.set_groups(&theirs.groups)?;
         }
-        if !self.same_gid() {
-            sys.set_gid(wanted.gid)?;
-        }
-        if !self.same_uid() {
-            sys.set_uid(wanted.uid)?;
-        }
+        self.take_ids(sys)?;
         let capabilities = wanted.capabilities;
         if !self.same_uid() || own.permitted != capabilities || own.effective != capabilities {
             sys.set_capabilities(capabilities)?;
         }
-        sys.set_dumpable()
+        // A thread that was looking for another client in somebody's name has gone back to ours, if it still might.
+        self.take_ids(sys)?;
+        sys.set_dumpable(true)
+    }
+
+    fn take_ids(&self, sys: &dyn Sys) -> Result<(), Errno> {
+        let Identity { uid, gid, .. } = self.theirs.identity();
+        if !self.same_gid() {
+            sys.set_gid(gid)?;
+        }
+        if !self.same_uid() {
+            sys.set_uid(uid)?;
+        }
+        Ok(())
     }
 
     fn same_uid(&self) -> bool {

@@ -242,8 +242,8 @@ impl Sys for Fake {
         self.record("capset", &format!("{capabilities:x}"))
     }
 
-    fn set_dumpable(&self) -> Result<()> {
-        self.record("dumpable", "")
+    fn set_dumpable(&self, dumpable: bool) -> Result<()> {
+        self.record(if dumpable { "dumpable" } else { "not dumpable" }, "")
     }
 
     fn set_fs_ids(&self, uid: u32, gid: u32) {

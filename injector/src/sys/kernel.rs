@@ -124,8 +124,9 @@ impl Sys for Kernel {
         threads::set_capabilities(capabilities)
     }
 
-    fn set_dumpable(&self) -> Result<()> {
-        prctl::set_dumpable(true)
+    fn set_dumpable(&self, dumpable: bool) -> Result<()> {
+        let _alone = alone();
+        prctl::set_dumpable(dumpable)
     }
 
     fn set_fs_ids(&self, uid: u32, gid: u32) {
@@ -134,7 +135,7 @@ impl Sys for Kernel {
         setfsgid(Gid::from_raw(gid));
         setfsuid(Uid::from_raw(uid));
         if dumpable {
-            let _ = self.set_dumpable();
+            let _ = prctl::set_dumpable(true);
         }
     }
 }
@@ -165,7 +166,7 @@ mod tests {
     /// Needs root to change anything.
     #[test]
     fn a_change_of_the_file_access_leaves_the_process_as_open_to_the_jvm_as_it_was() {
-        Kernel.set_dumpable().expect("permitted");
+        Kernel.set_dumpable(true).expect("permitted");
         for (uid, gid) in [(1000, 1000), (geteuid().as_raw(), getegid().as_raw())] {
             Kernel.set_fs_ids(uid, gid);
             assert_eq!(prctl::get_dumpable(), Ok(true), "as {uid}:{gid}");

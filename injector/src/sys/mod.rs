@@ -103,8 +103,9 @@ pub(crate) trait Sys: Sync {
     /// inheritable becomes empty. Closes the process to its own user until [`Sys::set_dumpable`].
     fn set_capabilities(&self, capabilities: u64) -> Result<()>;
 
-    /// PR_SET_DUMPABLE 1: without it a process that changed its ids has a /proc directory that belongs to root.
-    fn set_dumpable(&self) -> Result<()>;
+    /// PR_SET_DUMPABLE: without it a process that changed its ids has a /proc directory that belongs to root, and its own user
+    /// cannot look into it.
+    fn set_dumpable(&self, dumpable: bool) -> Result<()>;
 
     /// setfsgid(2) and setfsuid(2) of this thread: in whose name it accesses files, other processes' /proc directories
     /// among them. The kernel leaves the ids as they are where that is not permitted. It also closes the whole process to

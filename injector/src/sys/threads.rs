@@ -18,8 +18,8 @@ use super::wait::{Bell, wait};
 /// One that nobody else sends, and that does nothing to a process without a handler.
 const SIGNAL: Signal = Signal::SIGURG;
 
-/// How long all threads may take together. Each gets its signal wherever it waits.
-const LIMIT: Duration = Duration::from_secs(2);
+/// How long all threads may take together. Each gets its signal wherever it waits; what it then waits for is a CPU.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// When to look again without an answer: a thread that ends gives none.
 const LOOK: Duration = Duration::from_millis(10);

@@ -36,20 +36,32 @@ fn refused(own: &[(&str, &str)], theirs: &[(&str, &str)]) -> Failure {
 fn root_becomes_a_user_group_first_and_drops_every_capability() {
     let own = [ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET), ("CapEff", DEFAULT_SET)];
     let calls = calls_of(&own, &[USER, USERS_GROUP, ("Groups", "1001 2000")]);
-    assert_eq!(calls, ["setgroups [1001, 2000]", "setresgid 1001", "setresuid 1000", "capset 0", "dumpable"]);
+    assert_eq!(
+        calls,
+        [
+            "not dumpable",
+            "setgroups [1001, 2000]",
+            "setresgid 1001",
+            "setresuid 1000",
+            "capset 0",
+            "setresgid 1001",
+            "setresuid 1000",
+            "dumpable"
+        ]
+    );
 }
 
 #[test]
 fn root_with_more_capabilities_than_roots_jvm_drops_the_rest() {
     let own = [ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET), ("CapEff", DEFAULT_SET)];
     let theirs = [ROOT, ROOTS_GROUP, ("CapPrm", "0000000000000400"), ("CapEff", "0000000000000400")];
-    assert_eq!(calls_of(&own, &theirs), ["capset 400", "dumpable"]);
+    assert_eq!(calls_of(&own, &theirs), ["not dumpable", "capset 400", "dumpable"]);
 }
 
 #[test]
 fn the_same_user_has_nothing_to_change() {
     let same = [USER, USERS_GROUP];
-    assert_eq!(calls_of(&same, &same), ["dumpable"]);
+    assert_eq!(calls_of(&same, &same), ["not dumpable", "dumpable"]);
 }
 
 #[test]
@@ -199,4 +211,15 @@ fn a_kernel_that_refuses_a_permitted_step_is_explained() {
     let failure = become_it(&fake).expect_err("no such user in this user namespace");
     assert!(failure.evidence.contains("Invalid argument"), "{failure}");
     assert!(!fake.calls().contains(&"dumpable".to_string()));
+}
+
+#[test]
+fn a_thread_that_does_not_follow_is_no_wrong_identity_and_asks_for_no_other_container() {
+    let fake = Fake::jvm();
+    fake.set_own_status(&[ROOT, ROOTS_GROUP, ("CapPrm", DEFAULT_SET), ("CapEff", DEFAULT_SET)]);
+    fake.set_status(&[USER, USERS_GROUP]);
+    fake.refuse("capset", Errno::ETIMEDOUT);
+    let failure = become_it(&fake).expect_err("not all of it is what the JVM is");
+    assert_eq!((failure.code, failure.identity), (Code::Other, None), "{failure}");
+    assert!(!fake.calls().contains(&"dumpable".to_string()), "open to the JVM with a thread that has more");
 }
