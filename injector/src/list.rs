@@ -11,12 +11,20 @@ use crate::sys::Sys;
 
 /// Every JVM in our PID namespace, by pid.
 pub(crate) fn jvms(sys: &dyn Sys) -> Vec<Jvm> {
-    pids().into_iter().filter_map(|pid| jvm(sys, pid)).collect()
+    jvms_beside(sys, None)
+}
+
+/// The same, where one that is closed to us now was opened before.
+pub(crate) fn jvms_beside(sys: &dyn Sys, opened: Option<&Target<'_>>) -> Vec<Jvm> {
+    pids().into_iter().filter_map(|pid| jvm(sys, pid, opened)).collect()
 }
 
 /// What it is, seen with its own user's eyes where we may take them on.
-fn jvm(sys: &dyn Sys, pid: u32) -> Option<Jvm> {
+fn jvm(sys: &dyn Sys, pid: u32, opened: Option<&Target<'_>>) -> Option<Jvm> {
     let target = Target::open(sys, pid).ok()?;
+    if let Some(opened) = opened {
+        target.inherit(opened);
+    }
     identity::with_file_access_of(&target, || detect(&target))
 }
 

@@ -1,6 +1,6 @@
 //! Carrying out requests: which process is meant, as whom, and what is done with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use jattach_protocol::message::{End, Jvm, Operation, Request, Started};
@@ -87,6 +87,9 @@ pub(super) fn no_thread(error: &std::io::Error) -> Failure {
 /// The process that a request means, held for as long as it takes.
 pub(super) fn target(request: &Request) -> Result<Target<'static>, Failure> {
     let target = Target::open(&KERNEL, choose(request)?)?;
+    if let Some(closed) = &*closed() {
+        target.inherit(closed);
+    }
     let its = target.control_groups().ok().and_then(|groups| container_id(&groups));
     match its {
         Some(its) if !request.container.is_empty() && its != request.container => {
@@ -106,7 +109,7 @@ pub(super) fn is_stopped(pid: u32) -> bool {
 
 /// The JVMs of a container. Where containers can be told apart at all, a process without one is the node's (hostPID).
 fn jvms_of(container: &str) -> Vec<Jvm> {
-    let mut jvms = list::jvms(&KERNEL);
+    let mut jvms = list::jvms_beside(&KERNEL, closed().as_ref());
     if !container.is_empty() && find::containers_are_visible(&KERNEL) {
         jvms.retain(|jvm| jvm.container == container);
     }
@@ -114,21 +117,24 @@ fn jvms_of(container: &str) -> Vec<Jvm> {
 }
 
 /// What hold has become, for good.
-pub(super) struct Pinned {
-    identity: Identity,
-    /// The process that it was for, if that is closed to its own user: opened while we still could.
-    closed: Option<Target<'static>>,
+pub(super) struct Pinned(Identity);
+
+/// The process that it has become that for, if that is closed to its own user: opened while we still could.
+static CLOSED: Mutex<Option<Target<'static>>> = Mutex::new(None);
+
+fn closed() -> MutexGuard<'static, Option<Target<'static>>> {
+    CLOSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Becomes the target's user at the first job, and stays it: what root may do for one JVM must not be what serves another.
 fn take_identity(pinned: &mut Option<Pinned>, target: &Target<'_>) -> Result<(), Failure> {
     let status = target.status()?;
     let wanted = status.identity();
-    if let Some(Pinned { identity, closed }) = pinned {
+    if let Some(Pinned(identity)) = pinned {
         if *identity != wanted {
             return Err(identity::wrong_identity(target.pid(), &identity::own_status(&KERNEL)?, &wanted));
         }
-        if let Some(closed) = closed {
+        if let Some(closed) = &*closed() {
             target.inherit(closed);
         }
         return identity::become_like(target);
@@ -136,11 +142,11 @@ fn take_identity(pinned: &mut Option<Pinned>, target: &Target<'_>) -> Result<(),
     target.open_ahead();
     identity::become_like(target)?;
     let is_closed = !identity::is_dumpable(target, &status);
-    let closed = is_closed.then(|| Target::open(&KERNEL, target.pid()).ok()).flatten();
-    if let Some(closed) = &closed {
-        closed.inherit(target);
+    if let Some(held) = is_closed.then(|| Target::open(&KERNEL, target.pid()).ok()).flatten() {
+        held.inherit(target);
+        *closed() = Some(held);
     }
-    *pinned = Some(Pinned { identity: wanted, closed });
+    *pinned = Some(Pinned(wanted));
     Ok(())
 }
 

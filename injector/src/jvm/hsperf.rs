@@ -3,14 +3,12 @@
 //! The file is absent with -XX:-UsePerfData, without a writable /tmp, and for a user without a name: nothing may depend on
 //! it. And it is the target's: every offset in it is a claim.
 
-use std::fs;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::AsFd;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::FileStat;
 
-use crate::process::{Status, Target, read_limited};
+use crate::process::{Status, Target, names_in, read_limited};
 
 /// HotSpot writes 32 KiB; -XX:PerfDataMemorySize may ask for more.
 const MAX_FILE: usize = 1 << 20;
@@ -44,12 +42,10 @@ pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
         return None;
     }
     let tmp = target.open_in_root(b"/tmp", OFlag::O_RDONLY | OFlag::O_DIRECTORY).ok()?;
-    let entries = fs::read_dir(format!("/proc/self/fd/{}", tmp.as_raw_fd())).ok()?;
     let pid = status.inner_pid().to_string();
-    for entry in entries.take(MAX_ENTRIES).flatten() {
-        let name = entry.file_name();
-        if name.as_bytes().starts_with(b"hsperfdata_") {
-            let path = [b"/tmp/", name.as_bytes(), b"/", pid.as_bytes()].concat();
+    for name in names_in(tmp.as_fd(), MAX_ENTRIES) {
+        if name.starts_with(b"hsperfdata_") {
+            let path = [b"/tmp/", name.as_slice(), b"/", pid.as_bytes()].concat();
             let is_its_own = |seen: &FileStat| seen.st_uid == status.uid.effective && mapped.contains(&seen.st_ino);
             let file = target.open_file_in_root(&path).ok().filter(|(_, seen)| is_its_own(seen));
             let data = file.and_then(|(file, _)| read_limited(file, MAX_FILE).ok()).and_then(PerfData::new);
@@ -149,6 +145,7 @@ pub(crate) fn fixture(strings: &[(&str, &str)]) -> Vec<u8> {
 /// Has the process publish these data: in a file of its /tmp, which it has mapped.
 #[cfg(test)]
 pub(crate) fn publish(fake: &crate::sys::fake::Fake, data: &[u8]) {
+    use std::fs;
     use std::os::unix::fs::MetadataExt;
     let path = fake.path("proc/root/tmp/hsperfdata_app/7");
     fs::create_dir_all(path.with_file_name("")).expect("created");
@@ -160,6 +157,8 @@ pub(crate) fn publish(fake: &crate::sys::fake::Fake, data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::sys::fake::{Fake, PID};
 

@@ -13,7 +13,7 @@ mod status;
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
@@ -204,6 +204,12 @@ impl<'s> Target<'s> {
 pub(crate) fn pids() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The names in a directory, as many as there are or `limit`.
+pub(crate) fn names_in(directory: BorrowedFd<'_>, limit: usize) -> Vec<Vec<u8>> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd())) else { return Vec::new() };
+    entries.take(limit).flatten().map(|entry| entry.file_name().into_encoded_bytes()).collect()
 }
 
 /// What a file of `/proc` holds that is not the target's.

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use jattach_protocol::frame::{Decoder, Encoder};
 use jattach_protocol::hprof::Reader;
 use jattach_protocol::message::{
-    Block, Codec, DumpHeap, END_RECORD, End, Hello, Operation, PART, Patch, Phase, Progress, Request, STREAMS, VERSION,
+    Block, Codec, DumpHeap, END_RECORD, End, Hello, Jvm, Operation, PART, Patch, Phase, Progress, Request, STREAMS,
+    VERSION,
 };
 use jattach_protocol::{Code, Failure, Message};
 use xxhash_rust::xxh3::xxh3_64;
@@ -210,6 +211,20 @@ impl Client {
             }
         }
         (self.streams, self.job) = (streams, job);
+    }
+
+    /// The JVMs that the list names.
+    pub(crate) fn jvms(&mut self) -> Vec<Jvm> {
+        let mut jvms = Vec::new();
+        self.request(Operation::List);
+        self.receive(|message| match message {
+            Message::Jvm(jvm) => {
+                jvms.push(jvm);
+                false
+            }
+            other => matches!(other, Message::End(_)),
+        });
+        jvms
     }
 
     /// How much of each stream is here.

@@ -101,6 +101,8 @@ fn a_jvm_that_is_closed_to_its_own_user_is_served_by_who_may_open_it_before_beco
         let text = String::from_utf8(client.ask(threaddump()).whole()).expect("text");
         assert!(text.contains("Full thread dump"), "{text}");
     }
+    let [jvm] = &client.jvms()[..] else { panic!("one JVM") };
+    assert_eq!((jvm.kind.as_str(), jvm.obstacle.as_str()), ("HotSpot", ""), "it was opened while that could be");
     let left = of_each_thread(hold.pid(), "CapPrm:");
     assert!(left.iter().all(|set| *set == format!("{:016x}", 0)), "{left:?}");
     container.assert_unharmed();

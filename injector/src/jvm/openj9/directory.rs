@@ -4,17 +4,16 @@
 //! Any of them may be a trap. No link is followed, what is opened has to be a regular file, and only the target's own
 //! directory has to be its user's: the others belong to whoever came first.
 
-use std::fs::{self, File};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 
-use crate::process::Target;
 use crate::process::identity::explain_refusal;
+use crate::process::{Target, names_in};
 use crate::sys::describe;
 
 const COMMON: &str = "/tmp/.com_ibm_tools_attach";
@@ -83,15 +82,12 @@ impl<'t> Directory<'t> {
     pub(super) fn syncs(&self) -> Result<Vec<File>, Failure> {
         let own = self.open_file(self.own.as_fd(), SYNC);
         let mut syncs = vec![own.map_err(|errno| self.refusal(&format!("{}/{SYNC}", self.inner_pid), errno))?];
-        let entries = fs::read_dir(format!("/proc/self/fd/{}", self.common.as_raw_fd()));
-        for entry in entries.into_iter().flatten().take(MAX_ENTRIES).flatten() {
-            let name = entry.file_name();
-            let name = name.as_bytes();
+        for name in names_in(self.common.as_fd(), MAX_ENTRIES) {
             if name == self.inner_pid.as_bytes() || !name.iter().all(u8::is_ascii_digit) {
                 continue;
             }
             // One that cannot be opened is nobody's who waits for the semaphore.
-            if let Ok(sync) = self.sync_of(name) {
+            if let Ok(sync) = self.sync_of(&name) {
                 syncs.push(sync);
             }
             if syncs.len() > MAX_JVMS {

@@ -1,15 +1,14 @@
 //! Whose the connection is. Two JVMs whose containers share a /tmp may have the same pid and user: both find the file that is
 //! meant for one, and TCP has no SO_PEERCRED. So the socket is looked for among the target's.
 
-use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use jattach_protocol::{Code, Failure};
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, readlinkat};
 
-use crate::process::Target;
 use crate::process::identity::explain_refusal;
+use crate::process::{Target, names_in};
 
 /// How many descriptors of the target are looked at.
 const MAX_DESCRIPTORS: usize = 1 << 20;
@@ -23,12 +22,11 @@ pub(super) fn require(target: &Target<'_>, ours: u16, theirs: u16) -> Result<(),
     let descriptors = target
         .open_entry(b"fd", OFlag::O_RDONLY | OFlag::O_DIRECTORY)
         .map_err(|errno| explain_refusal(target, &format!("/proc/{}/fd", target.pid()), errno))?;
-    let descriptors = fs::read_dir(format!("/proc/self/fd/{}", descriptors.as_raw_fd()));
     let socket = [b"socket:[", inode.as_deref().unwrap_or(b"?"), b"]"].concat();
-    let is_it = |link: std::path::PathBuf| link.as_os_str().as_bytes() == socket;
-    let mut links = descriptors.into_iter().flatten().take(MAX_DESCRIPTORS).flatten();
-    if links.any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(is_it)) {
-        return Ok(());
+    for name in names_in(descriptors.as_fd(), MAX_DESCRIPTORS) {
+        if readlinkat(&descriptors, name.as_slice()).is_ok_and(|link| link.as_bytes() == socket) {
+            return Ok(());
+        }
     }
     Err(Failure::new(Code::WrongPeer, format!("another JVM answers in place of process {}", target.pid()))
         .evidence("it read the file meant for the target, and its connection is none of the target's")

@@ -21,25 +21,33 @@ pub(super) const DETACHED: &[u8] = b"ATTACH_DETACHED\0";
 /// The request, and how it is answered.
 pub(super) fn request(command: &Command) -> Result<(Vec<u8>, Answer), Failure> {
     let argument = |index: usize| command.arguments().get(index).map_or(b"".as_slice(), Vec::as_slice);
-    let diagnostic = |words: &[u8]| (b"ATTACH_DIAGNOSTICS:".to_vec(), words.to_vec(), Answer::Diagnostic);
-    let (verb, rest, answer) = match command.name() {
+    let words = words(command.arguments());
+    let (verb, rest, answer): (&str, [&[u8]; 3], Answer) = match command.name() {
         b"load" => {
-            let verb: &[u8] = if argument(1) == b"true" { b"ATTACH_LOADAGENTPATH(" } else { b"ATTACH_LOADAGENT(" };
-            (verb.to_vec(), [argument(0), b",", argument(2), b")"].concat(), Answer::Acknowledgement)
+            let verb = if argument(1) == b"true" { "ATTACH_LOADAGENTPATH(" } else { "ATTACH_LOADAGENT(" };
+            (verb, [argument(0), b",", argument(2)], Answer::Acknowledgement)
         }
-        b"jcmd" => diagnostic(&words(command.arguments())),
-        b"threaddump" => diagnostic(&[b"Thread.print,", argument(0)].concat()),
-        b"dumpheap" => diagnostic(&[b"Dump.heap,", argument(0)].concat()),
-        b"inspectheap" => diagnostic(&[b"GC.class_histogram,", argument(0)].concat()),
-        b"datadump" => diagnostic(&[b"Dump.java,", argument(0)].concat()),
-        b"properties" => (b"ATTACH_GETSYSTEMPROPERTIES".to_vec(), Vec::new(), Answer::Plain),
-        b"agentProperties" => (b"ATTACH_GETAGENTPROPERTIES".to_vec(), Vec::new(), Answer::Plain),
+        b"jcmd" => ("ATTACH_DIAGNOSTICS:", [&words, b"", b""], Answer::Diagnostic),
+        b"threaddump" => ("ATTACH_DIAGNOSTICS:Thread.print,", [argument(0), b"", b""], Answer::Diagnostic),
+        b"dumpheap" => ("ATTACH_DIAGNOSTICS:Dump.heap,", [argument(0), b"", b""], Answer::Diagnostic),
+        b"inspectheap" => ("ATTACH_DIAGNOSTICS:GC.class_histogram,", [argument(0), b"", b""], Answer::Diagnostic),
+        b"datadump" => ("ATTACH_DIAGNOSTICS:Dump.java,", [argument(0), b"", b""], Answer::Diagnostic),
+        b"properties" => ("ATTACH_GETSYSTEMPROPERTIES", [b""; 3], Answer::Plain),
+        b"agentProperties" => ("ATTACH_GETAGENTPROPERTIES", [b""; 3], Answer::Plain),
         name => {
             return Err(Failure::new(Code::Usage, format!("OpenJ9 has no {}", String::from_utf8_lossy(name)))
                 .remedy("`jcmd help` lists what it has"));
         }
     };
-    Ok(([verb, rest, vec![0]].concat(), answer))
+    let mut bytes = verb.as_bytes().to_vec();
+    for part in rest {
+        bytes.extend_from_slice(part);
+    }
+    if answer == Answer::Acknowledgement {
+        bytes.push(b')');
+    }
+    bytes.push(0);
+    Ok((bytes, answer))
 }
 
 /// The words of a diagnostic command, which blanks separate outside of quotes, with commas between them.
