@@ -129,7 +129,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct DumpHeap {
-    /// Where to: a new file, or - for stdout; with --all-pods a directory (default: POD-CONTAINER-UTC.hprof)
+    /// Where to: a new file, a directory, which it has to be with --all-pods, or - for stdout (default:
+    /// POD-CONTAINER-UTC.hprof)
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]

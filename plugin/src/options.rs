@@ -173,7 +173,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
                 .remedy(format!("{} verify FILE", cli::NAME)));
         }
         Kind::Here(command) => command,
-        Kind::There(mut action) => {
+        Kind::There(action) => {
             let is_data = match action {
                 Action::Ps | Action::Doctor { .. } => true,
                 Action::Clean => false,
@@ -186,7 +186,7 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
                     ));
             }
             let wish = Wish::new(target, raw.selector, set(raw.target.container.clone()), raw.target.pid)?;
-            match Fleet::check(&raw.target, &wish, &mut action)? {
+            match Fleet::check(&raw.target, &wish, &action)? {
                 Some(fleet) => Command::OnAll(wish, action, fleet),
                 None => Command::On(wish, action),
             }

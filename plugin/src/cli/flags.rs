@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::positive;
 
@@ -22,7 +22,8 @@ pub(crate) struct TargetFlags {
     /// Every pod of the workload or the selector, not the newest ready one: the answers come in the order of the pods' names,
     /// each under a line that names its pod, and with ps and -o in one list. One that fails stops no other; the worst exit
     /// code counts, and each failed pod is a line of the summary on stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, action = ArgAction::Set, value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(crate) all_pods: bool,
     /// With --all-pods: how many pods at once (default: 8, and 1 for what makes the JVM stand still for long: dumpheap,
     /// inspectheap of live objects, and their like by jcmd)

@@ -34,9 +34,8 @@ pub(crate) struct DumpHeap {
 pub(crate) enum Destination {
     /// POD-CONTAINER-UTC.hprof in the working directory.
     Default,
+    /// A file, or POD-CONTAINER-UTC.hprof in it where it is a directory.
     File(PathBuf),
-    /// POD-CONTAINER-UTC.hprof in that directory.
-    Directory(PathBuf),
     Stdout,
 }
 

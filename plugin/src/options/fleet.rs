@@ -23,7 +23,7 @@ impl Fleet {
     ///
     /// # Errors
     /// A usage failure where the flags make no sense together.
-    pub(super) fn check(raw: &TargetFlags, wish: &Wish, action: &mut Action) -> Result<Option<Fleet>> {
+    pub(super) fn check(raw: &TargetFlags, wish: &Wish, action: &Action) -> Result<Option<Fleet>> {
         if !raw.all_pods {
             return match raw.parallel {
                 None => Ok(None),
@@ -36,16 +36,9 @@ impl Fleet {
                 "{NAME} deploy/x --all-pods COMMAND, {NAME} -l app=x --all-pods COMMAND, or leave it out"
             )));
         }
-        if let Action::DumpHeap(DumpHeap { file, .. }) = action {
-            *file = match std::mem::replace(file, Destination::Default) {
-                Destination::Stdout => {
-                    return Err(Failure::usage("several heap dumps do not fit into one standard output").remedy(
-                        "give a directory, or nothing for this one: each dump is POD-CONTAINER-UTC.hprof there",
-                    ));
-                }
-                Destination::File(path) => Destination::Directory(path),
-                other => other,
-            };
+        if let Action::DumpHeap(DumpHeap { file: Destination::Stdout, .. }) = action {
+            return Err(Failure::usage("several heap dumps do not fit into one standard output")
+                .remedy("give a directory, or nothing for this one: each dump is POD-CONTAINER-UTC.hprof there"));
         }
         let parallel = raw.parallel.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         let spares_the_service = parallel.is_none() && action.stops_the_application();
@@ -76,13 +69,13 @@ mod tests {
     use crate::error::Exit;
     use crate::options::{Command, Parsed, parse};
 
-    /// The fleet and the action of a command line, or the cause of its refusal.
-    fn parsed(line: &str) -> std::result::Result<(Option<Fleet>, Action), String> {
+    /// The fleet of a command line, or the cause of its refusal.
+    fn parsed(line: &str) -> std::result::Result<Option<Fleet>, String> {
         let words = ["kubectl-jattach"].into_iter().chain(line.split_whitespace());
         match parse(words.map(Into::into)) {
             Ok(Parsed::Run(options)) => match options.command {
-                Command::On(_, action) => Ok((None, action)),
-                Command::OnAll(_, action, fleet) => Ok((Some(fleet), action)),
+                Command::On(..) => Ok(None),
+                Command::OnAll(_, _, fleet) => Ok(Some(fleet)),
                 other => panic!("{other:?}"),
             },
             Ok(Parsed::Say(said)) => panic!("{said}"),
@@ -94,7 +87,7 @@ mod tests {
     }
 
     fn parallel(line: &str) -> Option<(usize, bool)> {
-        parsed(line).expect("a command line").0.map(|fleet| (fleet.parallel, fleet.spares_the_service))
+        parsed(line).expect("a command line").map(|fleet| (fleet.parallel, fleet.spares_the_service))
     }
 
     #[test]
@@ -123,13 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_many_dumps_is_a_directory() {
-        let file = |line| match parsed(line).expect("a command line").1 {
-            Action::DumpHeap(dump) => dump.file,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(file("deploy/x dumpheap here"), Destination::File("here".into()));
-        assert_eq!(file("deploy/x --all-pods dumpheap here"), Destination::Directory("here".into()));
-        assert_eq!(file("deploy/x --all-pods dumpheap"), Destination::Default);
+    fn the_flag_may_be_written_as_kubectl_documents_it() {
+        assert_eq!(parallel("deploy/x ps --all-pods=true"), Some((8, false)));
+        assert_eq!(parallel("deploy/x ps --all-pods=false"), None);
     }
 }

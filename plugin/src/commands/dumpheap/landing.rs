@@ -52,9 +52,9 @@ impl<'c> To<'c> {
                     .remedy("send it on: `… dumpheap - | zstd > x.hprof.zst`, or name a FILE"));
             }
             Destination::Stdout => return Ok(To::Stdout),
+            Destination::File(path) if path.is_dir() => path.join(default_name(target, wish)),
             Destination::File(path) => path.clone(),
             Destination::Default => default_name(target, wish),
-            Destination::Directory(directory) => directory.join(default_name(target, wish)),
         };
         let file = DumpFile::open(&path, wish.force)?;
         let earlier = if wish.resume {
