@@ -73,6 +73,21 @@ fn a_heap_dump_is_whole_and_no_disk_of_the_target_sees_it() {
 }
 
 #[test]
+fn an_agent_of_this_machine_is_loaded_and_removed() {
+    let image = shell_image_or_skip!();
+    let directory = tempdir().expect("a directory");
+    let agent = directory.path().join("agent.so");
+    if let Err(reason) = super::load::compile(&agent) {
+        return skip(&reason);
+    }
+    let namespace = Namespace::new();
+    let pod = start(&namespace, image);
+    let _ = inside(&pod, ["load", "--upload"]).arg(&agent).arg("hello=1").run().succeeded();
+    pod.wait_for_line("app", "agent says hello=1");
+    nothing_is_left(&pod);
+}
+
+#[test]
 fn to_get_pods_and_to_exec_is_all_that_has_to_be_granted() {
     let namespace = Namespace::new();
     let pod = start(&namespace, shell_image_or_skip!());

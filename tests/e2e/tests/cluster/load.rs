@@ -91,7 +91,7 @@ fn what_is_no_library_is_refused_before_anything_is_started() {
 }
 
 /// The agent as a library that needs as little of the C library as can be: the target may have another one.
-fn compile(to: &Path) -> Result<(), String> {
+pub(super) fn compile(to: &Path) -> Result<(), String> {
     let source = to.with_extension("c");
     fs::write(&source, AGENT).map_err(|error| error.to_string())?;
     let output = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(to).arg(&source).output();
