@@ -102,6 +102,10 @@ fn every_pod_has_its_dump_in_the_directory_one_after_the_other() {
         jvm::answers(pod, "app");
         assert_eq!(jvm::leftovers(pod, "app"), [""; 0]);
     }
+    // One pod alone may have its file in a directory, too.
+    let alone = tempdir().expect("a directory");
+    let _ = pods[0].plugin(["dumpheap"]).arg(alone.path()).run().succeeded();
+    assert_eq!(dumped(alone.path()), ["a"]);
     // What makes no sense is said before anything is begun.
     let nowhere = directory.path().join("nowhere");
     let ran = on_all(&namespace, ["dumpheap"]).arg(&nowhere).run().ended_with(2).explains();
@@ -146,6 +150,7 @@ fn the_jvms_of_all_pods_are_one_list_that_names_their_pods() {
     let main = Value::from("App");
     let expected: Vec<_> = names.iter().map(|name| Value::from(*name)).collect();
     assert_eq!(listed, expected.iter().map(|name| (name, &main)).collect::<Vec<_>>());
+    let _ = namespace.jattach(["-l", "app=nobody", "--all-pods", "ps"]).ended_with(3).says("app=nobody has no pods");
     let table = all(&["ps"]).says("3 of 3 pods done").text();
     let first: Vec<_> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(first, [&["POD"], &names[..]].concat(), "{table}");

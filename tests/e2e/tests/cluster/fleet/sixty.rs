@@ -1,11 +1,11 @@
-//! Sixty pods. They take minutes and some 4 GB of memory, so they run where they are asked for:
+//! Sixty pods. They take minutes and some 2 GB of memory, so they run where they are asked for:
 //! `cargo xtask e2e -- fleet::sixty --ignored --nocapture`, which prints what the plugin takes of time and memory.
 
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use jattach_e2e::{Namespace, Program, Ran, manifest, skip};
+use jattach_e2e::{Namespace, Program, Ran, manifest};
 use tempfile::tempdir;
 
 use super::{dumped, headers, labelled, on_all};
@@ -30,25 +30,16 @@ fn start_many(namespace: &Namespace) -> Vec<String> {
     (0..PODS).map(name).collect()
 }
 
-/// Runs a command, and prints how long it takes and the most of memory that it has, where that can be measured.
+/// Runs a command, and prints how long it takes and the most of memory that it has.
 fn measured(what: &str, program: Program) -> Ran {
     let directory = tempdir().expect("a directory");
     let file = directory.path().join("peak");
-    let time = Path::new("/usr/bin/time");
-    let program = match time.exists() {
-        true => program.under(Program::new(time).args(["-f", "%M", "-o"]).arg(&file)),
-        false => program,
-    };
     let begun = Instant::now();
-    let ran = program.run();
+    let ran = program.under(Program::new(Path::new(env!("CARGO_BIN_EXE_peak"))).arg(&file)).run();
     let seconds = begun.elapsed().as_secs_f64();
-    match fs::read_to_string(&file).ok().and_then(|peak| peak.lines().last()?.parse::<u64>().ok()) {
-        Some(peak) => {
-            println!("{what}: {seconds:.1} s, {} MiB at the most", peak >> 10);
-            assert!(peak < MOST, "{peak} KiB\n{ran}");
-        }
-        None => skip(&format!("the memory of {what} is not measured without GNU time ({seconds:.1} s)")),
-    }
+    let peak: u64 = fs::read_to_string(&file).expect("a peak").parse().expect("a number");
+    println!("{what}: {seconds:.1} s, {} MiB at the most", peak >> 10);
+    assert!(peak < MOST, "{peak} KiB\n{ran}");
     ran
 }
 
