@@ -165,8 +165,11 @@ pub(crate) fn explain_refusal(target: &Target<'_>, path: &str, errno: Errno) -> 
     let seen = format!("{path}: {}", describe(errno));
     let fits =
         own.uid.effective == wanted.uid && own.gid.effective == wanted.gid && wanted.capabilities & !own.effective == 0;
-    let of_identity = || (!fits).then(|| wrong_identity(target.pid(), &own, &wanted));
-    if let Some(failure) = closed(target, &own, &theirs).or_else(of_identity) {
+    if let Some(failure) = closed(target, &own, &theirs) {
+        return failure;
+    }
+    if !fits {
+        let failure = wrong_identity(target.pid(), &own, &wanted);
         let evidence = format!("{}; {seen}", failure.evidence);
         return failure.evidence(evidence);
     }

@@ -31,14 +31,26 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
     in_lab(workspace, &built, &images, &arguments.filter, yes)
 }
 
-/// What is done once more in other labs: the lab's flags, and the tests.
-///
-/// One whose pods do not tell as whom they run, as those of Kubernetes before 1.33, and whose kernel seems to lack the calls
-/// that seccomp denies; and one whose runtime is older than openat2 and pidfds, and whose admission makes the injector's root
-/// read-only.
-const AGAIN: [(&[&str], &[&str]); 2] = [
-    (&["--no-status-user", "--seccomp-enosys"], &["identities::"]),
-    (&["--seccomp-old", "--seal-ephemeral"], &["identities::", "restricted::"]),
+/// A lab that differs from the usual one.
+struct Flavour {
+    flags: &'static [&'static str],
+    /// Whose tests run in it once more.
+    modules: &'static [&'static str],
+    /// Whether one of them may find that it is not meant.
+    may_skip: bool,
+}
+
+const USUAL: Flavour = Flavour { flags: &[], modules: &[], may_skip: true };
+const FLAVOURS: [Flavour; 2] = [
+    // Its pods do not tell as whom they run, as those of Kubernetes before 1.33; and its kernel seems to lack the calls that
+    // seccomp denies. Nothing is skipped that this lab was started for.
+    Flavour { flags: &["--no-status-user", "--seccomp-enosys"], modules: &["identities::"], may_skip: false },
+    // Its runtime is older than openat2 and pidfds, and its admission makes the injector's root read-only.
+    Flavour {
+        flags: &["--seccomp-old", "--seal-ephemeral"],
+        modules: &["identities::", "restricted::"],
+        may_skip: true,
+    },
 ];
 
 /// Runs them in a lab of their own, whose images are in target/images; and some of them in others, too.
@@ -49,10 +61,10 @@ pub(crate) fn in_lab(
     filter: &[String],
     yes: bool,
 ) -> Result<()> {
-    in_one_lab(workspace, built, images, &[], filter, yes)?;
-    for (flags, modules) in AGAIN {
-        if let Some(filter) = among(modules, filter) {
-            in_one_lab(workspace, built, images, flags, &filter, yes)?;
+    in_one_lab(workspace, built, images, &USUAL, filter, yes)?;
+    for flavour in FLAVOURS {
+        if let Some(filter) = among(flavour.modules, filter) {
+            in_one_lab(workspace, built, images, &flavour, &filter, yes)?;
         }
     }
     Ok(())
@@ -62,15 +74,14 @@ fn in_one_lab(
     workspace: &Workspace,
     built: &Built,
     images: &JvmImages,
-    flags: &[&str],
+    flavour: &Flavour,
     filter: &[String],
     yes: bool,
 ) -> Result<()> {
     let hostile = hostile::write(workspace, built.program("hostile")?)?;
-    let lab = Lab::start(workspace, built.program("lab")?, flags)?;
+    let lab = Lab::start(workspace, built.program("lab")?, flavour.flags)?;
     let mut cluster = Cluster::of_lab(workspace, &lab, images);
-    // Nothing is skipped that this lab was started for.
-    cluster.may_skip = flags.is_empty();
+    cluster.may_skip = flavour.may_skip;
     cluster.hostile_image = Some(hostile);
     let result = run_tests(workspace, built, &cluster, filter, yes);
     lab.stop_after(result)
@@ -100,7 +111,7 @@ mod tests {
     #[test]
     fn some_tests_run_in_other_labs_too_unless_others_are_asked_for() {
         let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
-        let again = |line: &str| among(AGAIN[1].1, &words(line)).map(|words| words.join(" "));
+        let again = |line: &str| among(FLAVOURS[1].modules, &words(line)).map(|words| words.join(" "));
         assert_eq!(again("").as_deref(), Some("identities:: restricted::"));
         assert_eq!(again("--nocapture").as_deref(), Some("identities:: restricted:: --nocapture"));
         assert_eq!(again("--nocapture faults:: identities::a_root").as_deref(), Some("identities::a_root --nocapture"));

@@ -189,13 +189,12 @@ fn an_entrypoint_that_drops_to_another_uid_is_served_by_two_containers_at_most()
 /// The shell image's application, started by process 1 as a child of its own, as an init for containers does (tini, dumb-init).
 /// `None` where the image has no setpriv.
 fn under_an_init<'n>(namespace: &'n Namespace, image: &str, prepare: &str, java: &str) -> Option<Pod<'n>> {
-    let tools = "type setpriv && type setcap";
+    // busybox has a setpriv of its own, which changes no user.
+    let tools = "test -x /bin/setpriv && test -x /bin/setcap";
     let script = format!(
         "{tools} || exec busybox sleep 1000000; {prepare} {java} -Xmx96m -XX:+UseSerialGC -cp /app App & wait; exit 1"
     );
-    let mut container = manifest::container("app", image, &["sh", "-c", &script]);
-    container["securityContext"] = json!({"runAsUser": 0, "runAsGroup": 0});
-    namespace.create(&manifest::pod("x", &[container]));
+    namespace.create(&manifest::pod("x", &[manifest::container("app", image, &["sh", "-c", &script])]));
     let pod = namespace.pod("x");
     pod.wait_for("condition=Ready");
     if pod.exec("app", ["sh", "-c", tools]).code() != Some(0) {
@@ -205,13 +204,19 @@ fn under_an_init<'n>(namespace: &'n Namespace, image: &str, prepare: &str, java:
     Some(pod)
 }
 
+/// The JVM has NET_BIND_SERVICE, and is no root.
+fn has_a_capability(pod: &Pod<'_>) {
+    let status = "busybox grep -E 'CapPrm|Uid' /proc/$(busybox pidof java)/status";
+    let _ = pod.exec("app", ["sh", "-c", status]).succeeded().prints("0000000000000400").prints("10001");
+}
+
 const NO_SETPRIV: &str = "this image has no setpriv and no setcap";
 
 #[test]
 fn a_user_of_a_root_entrypoint_under_an_init_is_served() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let java = "setpriv --reuid 10001 --regid 10001 --clear-groups java";
+    let java = "/bin/setpriv --reuid 10001 --regid 10001 --clear-groups java";
     let Some(pod) = under_an_init(&namespace, image, "", java) else { return skip(NO_SETPRIV) };
     let listed = pod.jattach(["ps", "-o", "json"]).succeeded().json();
     assert_eq!((&listed[0]["uid"], listed[0]["pid"] == 1), (&10001.into(), false), "{listed:#}");
@@ -223,28 +228,27 @@ fn a_user_of_a_root_entrypoint_under_an_init_is_served() {
 fn a_user_with_ambient_capabilities_is_served() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let java = "setpriv --reuid 10001 --regid 10001 --clear-groups --inh-caps=+net_bind_service \
+    let java = "/bin/setpriv --reuid 10001 --regid 10001 --clear-groups --inh-caps=+net_bind_service \
                 --ambient-caps=+net_bind_service java";
     let Some(pod) = under_an_init(&namespace, image, "", java) else { return skip(NO_SETPRIV) };
+    has_a_capability(&pod);
     serves(&pod);
     assert!(pod.ephemeral_containers().len() <= 2);
 }
 
 #[test]
-fn a_java_with_capabilities_of_its_file_is_named_and_served_by_who_may_trace() {
+fn a_java_with_capabilities_of_its_file_is_served() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
     // The loader looks for the libraries of such a program in its own directories alone.
     let prepare = "java=$(busybox readlink -f \"$(busybox which java)\");
         busybox cp \"${java%/bin/java}\"/lib/libjli.so /lib/;
-        setcap cap_net_bind_service+ep \"$java\";";
-    let java = "setpriv --reuid 10001 --regid 10001 --clear-groups java";
+        /bin/setcap cap_net_bind_service+ep \"$java\";";
+    let java = "/bin/setpriv --reuid 10001 --regid 10001 --clear-groups java";
     let Some(pod) = under_an_init(&namespace, image, prepare, java) else { return skip(NO_SETPRIV) };
-    let _ =
-        pod.jattach(["threaddump"]).ended_with(6).explains().says("closed to its own user").says("--profile=general");
-    let _ = pod.jattach(["--profile=general", "threaddump"]).succeeded().prints("Full thread dump");
-    assert!(pod.ephemeral_containers().len() <= 4);
-    jvm::answers(&pod, "app");
+    has_a_capability(&pod);
+    serves(&pod);
+    assert!(pod.ephemeral_containers().len() <= 2);
 }
 
 #[test]
