@@ -15,8 +15,8 @@ const WHERE: [&str; 8] = ["namespace", "kubeconfig", "context", "cluster", "user
 /// The flags that do not go with the rest of a dump of one pod.
 const ONCE: [&str; 3] = ["no-resume", "all-pods", "parallel"];
 
-/// The flags that concern an ephemeral container, or more pods than one.
-const OF_CONTAINER: [&str; 10] = [
+/// The flags that concern an ephemeral container and its disk, or more pods than one.
+const OF_CONTAINER: [&str; 11] = [
     "image",
     "image-pull-policy",
     "dry-run",
@@ -24,6 +24,7 @@ const OF_CONTAINER: [&str; 10] = [
     "run-as-user",
     "run-as-group",
     "custom",
+    "spool-limit",
     "all-pods",
     "parallel",
     "via",

@@ -64,14 +64,15 @@ impl Injector {
 
 /// Kubernetes gives what a container may do beyond others to its root alone.
 fn refuse_contradiction(profile: Profile, user: Option<u32>) -> Result<()> {
-    let remedy = match (profile, user) {
-        (Profile::General | Profile::Sysadmin, Some(1..)) => {
-            "leave --run-as-user out: the injector takes on the JVM's ids itself, once it has found them"
-        }
-        (Profile::Restricted, Some(0)) => "leave one of the two out: the level restricted has no root",
+    let (evidence, remedy) = match (profile, user) {
+        (Profile::General | Profile::Sysadmin, Some(1..)) => (
+            "the profile adds a capability, and Kubernetes gives those to root alone",
+            "leave --run-as-user out: the injector takes on the JVM's ids itself, once it has found them",
+        ),
+        (Profile::Restricted, Some(0)) => ("the level restricted has no root", "leave one of the two out"),
         _ => return Ok(()),
     };
-    Err(Failure::usage("--profile and --run-as-user contradict each other").remedy(remedy))
+    Err(Failure::usage("--profile and --run-as-user contradict each other").evidence(evidence).remedy(remedy))
 }
 
 fn image(image: String) -> Result<String> {
@@ -129,14 +130,18 @@ impl Custom {
         let custom = parsed.map_err(|error| unusable("is no object in YAML or JSON", error).remedy(example))?;
         for (fields, remedy) in FIXED {
             if let Some(field) = fields.iter().find(|field| custom.contains_key(**field)) {
-                return Err(unusable(&format!("{field} is not to be set there"), String::new()).remedy(remedy));
+                let evidence = format!("{field}: {}", custom[*field]);
+                return Err(unusable(&format!("{field} is not to be set there"), evidence).remedy(remedy));
             }
         }
         let typed = serde_json::from_value::<EphemeralContainer>(Value::Object(custom.clone()))
             .and_then(serde_json::to_value)
             .map_err(|error| unusable("is no part of a container", error.to_string()).remedy(example))?;
         match unknown(&Value::Object(custom.clone()), &typed, "") {
-            Some(field) => Err(unusable(&format!("a container has no {field}"), String::new()).remedy(example)),
+            Some(field) => {
+                let known = "no field of that name is known there, as of Kubernetes 1.33".to_owned();
+                Err(unusable(&format!("a container has no {field}"), known).remedy(example))
+            }
             None => Ok(Custom(custom)),
         }
     }
