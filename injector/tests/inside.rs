@@ -4,16 +4,22 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 const INJECTOR: &str = env!("CARGO_BIN_EXE_injector");
 
+/// A program is not executed that somebody holds open for writing, as a child does that is started while it is copied.
+static STARTING: Mutex<()> = Mutex::new(());
+
 /// Starts a copy of the program in `directory`, and waits until it has said hello.
 fn start_in(directory: &Path) -> Child {
+    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     fs::create_dir(directory).expect("a directory");
     fs::copy(INJECTOR, directory.join("injector")).expect("a copy");
     let mut command = Command::new("./injector");
     command.arg("inside").current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
+    drop(starting);
     child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("its hello");
     child
 }

@@ -2,20 +2,18 @@
 //! one client that has its stdin and stdout, and ends with it. Nothing of it is in the target's filesystem from its first
 //! moment on: whatever ends it, nothing is left.
 
-use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 
-use super::{Desk, attend, listen, prepare, serve};
+use super::{Desk, attend, listen, prepare, serve, start_thread};
 use crate::dump::place;
 use crate::session;
 
-/// What the directory's name begins with that the plugin makes for our program (`plugin/src/inside/upload.sh`).
+/// What the directory's name begins with that the plugin makes for our program (`plugin/src/inside/enter.sh`).
 const DIRECTORY: &[u8] = b".jattach-in-";
 
 /// Runs until its client has gone.
@@ -39,26 +37,26 @@ fn inside() -> io::Result<()> {
     let (client, ours) = UnixStream::pair()?;
     desk.enter();
     let its_desk = Arc::clone(&desk);
-    thread::Builder::new().spawn(move || {
+    start_thread(Box::new(move || {
         listen(&its_desk, ours);
         // There is no way back here: what runs is given up.
         its_desk.close("its client has gone", true);
         its_desk.leave();
-    })?;
-    let carrier = thread::Builder::new().spawn(move || session::carry(&client))?;
+    }))?;
+    // What cannot be carried has nobody left to be told of it.
+    let carrier = start_thread(Box::new(move || drop(session::carry(&client))))?;
     attend(&desk, None, &signals)?;
     // The last bytes are still on their way.
-    carrier.join().unwrap_or(Ok(()))
+    let _ = carrier.join();
+    Ok(())
 }
 
 /// Removes the program's own file, and the directory that was made for it. Only there: elsewhere somebody has started us by
 /// hand, and wants to keep us. What cannot be removed the next start removes.
 fn vanish() {
-    let Ok(directory) = env::current_dir() else { return };
+    let Ok(directory) = fs::read_link("/proc/self/cwd") else { return };
     if directory.file_name().is_some_and(|name| name.as_bytes().starts_with(DIRECTORY)) {
         let _ = fs::remove_file("injector");
-        // A mount could not be left otherwise.
-        let _ = env::set_current_dir("/");
         let _ = fs::remove_dir(directory);
     }
 }

@@ -22,7 +22,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use jattach_protocol::message::{Codec, DumpHeap, Operation, Phase, Progress, Request, TOLD_TO_END};
 use jattach_protocol::{Code, Failure, Message};
@@ -135,9 +135,14 @@ fn receive(desk: &Arc<Desk>, socket: UnixStream) {
         its_desk.leave();
     };
     // Where no thread can be had the closure is dropped, and with it the socket: the client sees the end.
-    if thread::Builder::new().spawn(listen).is_err() {
+    if start_thread(Box::new(listen)).is_err() {
         desk.leave();
     }
+}
+
+/// Starts a thread. Boxed, because the code to start one is made anew for each kind of closure.
+fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().spawn(work)
 }
 
 /// Listens to a client until it goes.
@@ -185,7 +190,7 @@ fn converse(desk: &Desk, peer: &Arc<Peer>) {
 fn answer(desk: &Desk, peer: &Arc<Peer>, id: u32, request: Request, upload: &mut Arc<Inbox>) -> Result<(), Failure> {
     desk.stay(request.ttl);
     match request.operation {
-        Operation::List => return serve::list(desk, peer, id, &request.container),
+        Operation::List => return serve::list(desk, peer, id, &request),
         Operation::Shutdown => {
             // Answered first: the process may be gone soon after the desk is closed.
             let answered = serve::end(peer, id);
