@@ -104,9 +104,12 @@ pub(crate) struct E2e {
 pub(crate) struct Soak {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
-    /// How many seeds each fault is tried with.
+    /// How many seeds each fault is tried with, or how often each state is.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) seeds: u64,
+    /// Instead of breaking dumps, attach to JVMs and other programs in every state, and count who dies of it.
+    #[arg(long, conflicts_with_all = ["seed", "fault", "minutes", "jobs", "java_home", "kubeconfig"])]
+    pub(crate) states: bool,
     /// The first of them; without it, any.
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,

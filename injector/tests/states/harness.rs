@@ -80,6 +80,23 @@ impl Row {
     }
 }
 
+impl Row {
+    /// A line: the state, what was expected, how often it was tried, whether all was right, and how many processes were harmed.
+    pub(crate) fn record(&self) -> String {
+        let right = if self.is_right() { "right" } else { "wrong" };
+        format!("{}\t{}\t{}\t{right}\t{}\n", self.name, self.expected.name(), self.tried, self.signals + self.deaths)
+    }
+}
+
+impl Expected {
+    fn name(self) -> &'static str {
+        match self {
+            Expected::Attached => "attached",
+            Expected::Refused(_) => "refused",
+        }
+    }
+}
+
 /// Tries a state, with a process of its own each time.
 pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command) -> Row {
     let mut row = Row {
@@ -168,13 +185,9 @@ impl Outcome {
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = line("state", &["expected", "rounds", "attached", "refused", "signals", "deaths"].map(String::from));
     for row in rows {
-        let expected = match row.expected {
-            Expected::Attached => "attached",
-            Expected::Refused(_) => "refused",
-        };
         let counts = [row.tried, row.attached, row.refused, row.signals, row.deaths];
         let [tried, attached, refused, signals, deaths] = counts.map(|count| count.to_string());
-        text += &line(row.name, &[expected.to_string(), tried, attached, refused, signals, deaths]);
+        text += &line(row.name, &[row.expected.name().to_string(), tried, attached, refused, signals, deaths]);
         for remark in &row.remarks {
             text += &format!("    {remark}\n");
         }

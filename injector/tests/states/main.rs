@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p jattach-injector --features root --test states`. JATTACH_ROUNDS is how often each state is tried (5), a heavy
 //! one a fifth of that; JATTACH_INJECTOR names another injector to test, JATTACH_JDK_ROOT another root filesystem with a JVM,
-//! JATTACH_KUBECTL a kubectl, which is a program in Go, and JATTACH_NGINX an nginx.
+//! JATTACH_KUBECTL a kubectl, which is a program in Go, JATTACH_NGINX an nginx, and JATTACH_RECORD a file for the results.
 #![cfg(feature = "root")]
 
 mod container;
@@ -13,6 +13,7 @@ mod others;
 mod process;
 mod safepoint;
 
+use std::fs::File;
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -53,10 +54,19 @@ fn saboteur(pid: u32) -> Command {
 /// Tries each of these states, and prints what came of it, whether the test is red or not.
 fn assert_all_right(states: &[State]) {
     let rows: Vec<Row> = states.iter().map(|state| run(state, rounds(state), &injector)).collect();
+    record(&rows);
     let table = table(&rows);
     stderr().write_all(format!("\n{table}\n").as_bytes()).expect("a terminal or a log");
     assert!(rows.iter().any(|row| row.tried > 0), "nothing was tried");
     assert!(rows.iter().all(Row::is_right), "\n{table}");
+}
+
+/// Notes them in the file that JATTACH_RECORD names, for who runs this with several JVMs.
+fn record(rows: &[Row]) {
+    if let Some(path) = std::env::var_os("JATTACH_RECORD") {
+        let mut file = File::options().append(true).create(true).open(path).expect("a file");
+        file.write_all(rows.iter().map(Row::record).collect::<String>().as_bytes()).expect("written");
+    }
 }
 
 fn state<'s>(states: &'s [State], name: &str) -> &'s State {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must be green before a change lands.
 
-mod jdks;
+pub(crate) mod jdks;
+pub(crate) mod states;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -47,10 +48,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<
         return Ok(());
     }
     let versions = jdks::versions(arguments.all_jdks);
+    states::forget(workspace);
     full(workspace, &mut steps, &versions, arguments.all_jdks, yes)?;
     let own = jdk::installed().map(|jdk| jdk.version);
     let matrix = jdks::matrix(&steps, &versions, own);
-    println!("{}\n\n{matrix}", steps.finish()?);
+    let in_states = states::table(workspace, &jdks::beside(own, &versions));
+    println!("{}\n\n{matrix}\n\n{in_states}", steps.finish()?);
     Ok(())
 }
 
@@ -79,7 +82,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         return Ok(());
     };
     let runner = root::runner(&workspace.shell()?)?;
-    let own_steps = [jdks::STATES, OPENJ9_TESTS];
+    let own_steps = [states::PROGRAM, OPENJ9_TESTS];
     let of_injector =
         built.tests(|test| is(test, "jattach-injector", "test") && !own_steps.contains(&test.name.as_str()))?;
     steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
@@ -89,7 +92,7 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         dev_build::run_tests(runner, &tests, &[("JATTACH_INJECTOR", OsString::from(&injector))], &[])
     })?;
     let bench = jdks::Bench { workspace, built: &built, injector: &injector, compiler: &jdk, yes };
-    steps.step(STATES, || jdks::in_states(&bench, jdk.variables()?))?;
+    steps.step(STATES, || states::run(&bench, jdk.version, jdk.variables()?, None))?;
     let readers = built.tests(|test| READERS.contains(&test.name.as_str()))?;
     steps.step(OTHER_READER, || other_reader(workspace, &readers, &jdk))?;
     match jdk::with_pairs() {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{CONFORMANCE_STATIC, END_TO_END};
+use super::{CONFORMANCE_STATIC, END_TO_END, states as in_every_state};
 use crate::commands::e2e;
 use crate::dev_build::{self, Built};
 use crate::images::jvm;
@@ -15,14 +15,11 @@ use crate::steps::Steps;
 use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
 use crate::tools::suite::Unreachable;
-use crate::tools::{jdk_root, kubectl, nginx, root, slurp};
+use crate::tools::{jdk_root, root, slurp};
 use crate::workspace::Workspace;
 
 /// Those that differ most, and the one between: 8 writes a file and comes back to it, 25 writes two.
 const DIFFERENT: [u32; 3] = [8, 17, 25];
-
-/// The test program that attaches to a JVM in every state.
-pub(super) const STATES: &str = "states";
 
 /// The session tests that are about heap dumps.
 const SESSION: [&str; 6] = ["a_heap_dump", "collectors::", "disk::", "killed::", "place::", "resume::"];
@@ -55,18 +52,23 @@ const FAULTS_OF_PAIRS: [&str; 6] = [
 ];
 
 /// What the steps work with.
-pub(super) struct Bench<'a> {
-    pub(super) workspace: &'a Workspace,
-    pub(super) built: &'a Built,
-    pub(super) injector: &'a Path,
+pub(crate) struct Bench<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) built: &'a Built,
+    pub(crate) injector: &'a Path,
     /// The machine's own JDK, whose JVM the other steps are about.
-    pub(super) compiler: &'a Jdk,
-    pub(super) yes: bool,
+    pub(crate) compiler: &'a Jdk,
+    pub(crate) yes: bool,
 }
 
 /// The versions to test.
-pub(super) fn versions(all: bool) -> Vec<u32> {
+pub(crate) fn versions(all: bool) -> Vec<u32> {
     jdk_root::versions().filter(|version| all || DIFFERENT.contains(version)).collect()
+}
+
+/// The machine's own, and the others.
+pub(crate) fn beside(own: Option<u32>, versions: &[u32]) -> Vec<u32> {
+    own.into_iter().chain(versions.iter().copied().filter(|version| Some(*version) != own)).collect()
 }
 
 /// Three steps a version. They are skipped for one that cannot be had: where this machine is offline, or, as long as nobody has
@@ -85,7 +87,7 @@ pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32], all: b
             skip(steps, &[version], "there is no such JVM");
             continue;
         };
-        steps.step(&states(version), || in_states(bench, java.variables()?))?;
+        steps.step(&states(version), || in_every_state::run(bench, version, java.variables()?, None))?;
         steps.step(&session(version), || in_sessions(bench, &java))?;
         steps.step(&end_to_end(version), || in_lab(bench, &java))?;
     }
@@ -113,6 +115,7 @@ pub(super) fn matrix(steps: &Steps, versions: &[u32], own: Option<u32>) -> Strin
     for version in versions.iter().filter(|version| Some(**version) != own) {
         line(&format!("JDK {version}"), [&states(*version), &session(*version), &end_to_end(*version)]);
     }
+    line("OpenJ9 stand-in", [super::OPENJ9, "", ""]);
     lines.join("\n")
 }
 
@@ -130,19 +133,6 @@ fn session(version: u32) -> String {
 
 fn end_to_end(version: u32) -> String {
     format!("heap dumps of JDK {version} end to end")
-}
-
-/// With the JVM that these variables name.
-pub(super) fn in_states(bench: &Bench<'_>, mut variables: Vec<(&'static str, OsString)>) -> Result<()> {
-    let runner = root::runner(&bench.workspace.shell()?)?;
-    let tests = bench.built.tests(|test| test.package == "jattach-injector" && test.name == STATES)?;
-    variables.push(("JATTACH_INJECTOR", OsString::from(bench.injector)));
-    variables.push(("JATTACH_KUBECTL", kubectl::ensure(bench.workspace, bench.yes)?.into()));
-    match nginx::ensure(bench.workspace) {
-        Ok(nginx) => variables.push(("JATTACH_NGINX", nginx.into())),
-        Err(error) => eprintln!("without nginx: {error:#}"),
-    }
-    dev_build::run_tests(runner, &tests, &variables, &[])
 }
 
 fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
