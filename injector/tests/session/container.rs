@@ -163,7 +163,8 @@ impl Container {
         child_of(self.unshare.id())
     }
 
-    fn await_line(&mut self, wanted: &str) {
+    /// Waits until its JVM has printed that line.
+    pub(crate) fn await_line(&mut self, wanted: &str) {
         let mut line = String::new();
         while self.lines.read_line(&mut line).expect("the container's output") > 0 {
             if line.trim_end() == wanted {

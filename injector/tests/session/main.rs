@@ -10,6 +10,7 @@ mod full;
 mod identity;
 mod killed;
 mod place;
+mod print;
 mod rendezvous;
 mod resume;
 

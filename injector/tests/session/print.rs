@@ -1,0 +1,113 @@
+//! SIGQUIT alone, which has a JVM print its threads and ends many another program.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use jattach_protocol::message::{Operation, Request};
+use jattach_protocol::{Code, Failure, Message};
+
+use crate::Hold;
+use crate::client::Client;
+use crate::container::{Container, child_of};
+
+#[test]
+fn a_jvm_prints_its_threads_and_is_not_attached_to() {
+    let mut container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    assert_eq!(client.ask(Operation::PrintThreads).whole(), b"", "what there is to see stands in its own output");
+    container.await_line("Heap");
+    assert!(!container.tmp.path().join(".java_pid1").exists());
+    client.close();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_jvm_that_somebody_is_about_to_attach_to_is_left_alone() {
+    let mut container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let trigger = container.tmp.path().join(".attach_pid1");
+    std::fs::write(&trigger, "").expect("written");
+    assert_eq!(client.ask(Operation::PrintThreads).failure().code, Code::NotAttachable);
+    std::fs::remove_file(trigger).expect("nobody has taken it");
+    client.close();
+    container.assert_unharmed();
+}
+
+#[test]
+fn no_other_program_is_signalled() {
+    let mut container = Container::start(1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    let mut programs = vec![
+        Program::start(&container, "sh", &["-c", "echo here; read end; echo bye"]),
+        Program::start(&container, "sh", &["-c", "trap 'echo signalled' QUIT; echo here; read end; echo bye"]),
+    ];
+    if let Some(kubectl) = std::env::var_os("JATTACH_KUBECTL") {
+        // Written in Go, whose own handler ends it. It needs no cluster before it is asked for something.
+        let words = ["proxy", "--port=0", "--server=http://127.0.0.1:1"];
+        programs.push(Program::start(&container, &kubectl.to_string_lossy(), &words));
+    }
+    for program in &mut programs {
+        let failure = program.asked(&mut client);
+        assert_eq!(failure.code, Code::NoJvm, "{failure}");
+        program.assert_unharmed();
+    }
+    client.close();
+    container.assert_unharmed();
+}
+
+/// A program in the container that is no JVM.
+struct Program {
+    nsenter: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Program {
+    fn start(container: &Container, program: &str, words: &[&str]) -> Program {
+        // It may have been started where SIGQUIT is ignored, and would have that from here.
+        let mut command = container.command("env");
+        command.args(["--default-signal=QUIT", program]);
+        let mut nsenter =
+            command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program");
+        let mut lines = BufReader::new(nsenter.stdout.take().expect("piped"));
+        lines.read_line(&mut String::new()).expect("it says that it is there");
+        Program { nsenter, lines }
+    }
+
+    /// Its pid as the container has it.
+    fn pid(&self) -> u32 {
+        let status = format!("/proc/{}/status", child_of(self.nsenter.id()));
+        let status = std::fs::read_to_string(status).expect("its status");
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).expect("its pids");
+        pids.split_whitespace().last().and_then(|pid| pid.parse().ok()).expect("a pid")
+    }
+
+    /// What comes of a wish for its threads.
+    fn asked(&self, client: &mut Client) -> Failure {
+        let operation = Operation::PrintThreads;
+        let request = Request { pid: self.pid(), container: String::new(), wait: false, ttl: 60, operation };
+        client.send(1, &Message::Request(request));
+        client.answer().failure()
+    }
+
+    /// It runs, and has not heard of any signal.
+    fn assert_unharmed(&mut self) {
+        let child = child_of(self.nsenter.id());
+        assert!(!std::fs::read_to_string(format!("/proc/{child}/stat")).expect("it lives").contains(") Z "));
+        drop(self.nsenter.stdin.take());
+        let mut line = String::new();
+        if std::fs::read(format!("/proc/{child}/comm")).is_ok_and(|name| name == b"sh\n") {
+            self.lines.read_line(&mut line).expect("its last word");
+            assert_eq!(line, "bye\n");
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.nsenter.kill();
+        let _ = self.nsenter.wait();
+    }
+}
