@@ -1,6 +1,6 @@
 //! Why a pod or a container cannot be attached to, said before anything is changed.
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, NodeSelectorRequirement, Pod};
 
 use super::container::{name_of, status_of};
 use super::via_exec::via_exec;
@@ -166,9 +166,18 @@ fn windows(pod: &Pod) -> Option<String> {
     if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
         return Some("spec.os.name is windows".to_owned());
     }
-    let selector = spec.node_selector.as_ref()?;
     let key = "kubernetes.io/os";
-    (selector.get(key).map(String::as_str) == Some("windows")).then(|| format!("spec.nodeSelector {key} is windows"))
+    if spec.node_selector.as_ref().and_then(|selector| selector.get(key)).is_some_and(|os| os == "windows") {
+        return Some(format!("spec.nodeSelector {key} is windows"));
+    }
+    let required = spec.affinity.as_ref()?.node_affinity.as_ref()?;
+    let terms = &required.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
+    let is_windows = |rule: &NodeSelectorRequirement| {
+        rule.key == key && rule.operator == "In" && rule.values.as_deref() == Some(&["windows".to_owned()][..])
+    };
+    // One term is enough for a node to be taken.
+    let all = !terms.is_empty() && terms.iter().all(|term| term.match_expressions.iter().flatten().any(is_windows));
+    all.then(|| format!("spec.affinity.nodeAffinity requires {key} to be windows"))
 }
 
 fn namespace_of(pod: &Pod) -> &str {
@@ -221,6 +230,16 @@ mod tests {
         assert!(by_os.contains("spec.os.name is windows"), "{by_os}");
         let by_selector = refusal(|pod| pod["spec"]["nodeSelector"] = json!({"kubernetes.io/os": "windows"}));
         assert!(by_selector.contains("spec.nodeSelector"), "{by_selector}");
+        let requiring = |values: Value| {
+            move |pod: &mut Value| {
+                let rule = json!({"key": "kubernetes.io/os", "operator": "In", "values": values});
+                pod["spec"]["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+                    {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}}});
+            }
+        };
+        let by_affinity = refusal(requiring(json!(["windows"])));
+        assert!(by_affinity.contains("spec.affinity"), "{by_affinity}");
+        assert!(vanished(&running(requiring(json!(["linux", "windows"]))), "app").is_none());
     }
 
     #[test]

@@ -88,13 +88,13 @@ impl Set {
         let all = |list: &[String]| list.iter().any(|name| name.eq_ignore_ascii_case("ALL"));
         let named = |list: &[String]| list.iter().fold(Set(0), |set, name| set.with(bare(&name.to_ascii_uppercase())));
         let base = DEFAULT.iter().fold(Set(0), |set, name| set.with(name));
-        // As the container runtimes do it: an added ALL first, then dropped ones, then added ones by name.
+        // As containerd does it (WithCapabilities of internal/cri/opts): ALL added, ALL dropped, names added, names dropped.
         let start = match (all(&add), all(&drop)) {
-            (true, _) => Set::ALL.without(named(&drop)),
-            (false, true) => Set(0),
-            (false, false) => base.without(named(&drop)),
+            (_, true) => Set(0),
+            (true, false) => Set::ALL,
+            (false, false) => base,
         };
-        Set(start.0 | named(&add).0)
+        Set(start.0 | named(&add).0).without(named(&drop))
     }
 
     pub(super) fn with(self, name: &str) -> Set {
@@ -168,5 +168,7 @@ mod tests {
         let fewer = Set::of_container(Some(&asked(&[], &["NET_RAW", "MKNOD"])));
         assert_eq!(names(Set::of_container(None).without(fewer)), ["NET_RAW", "MKNOD"]);
         assert_eq!(Set::of_container(Some(&asked(&["ALL"], &[]))), Set::from_bits(u64::MAX));
+        assert!(Set::of_container(Some(&asked(&["ALL"], &["ALL"]))).is_empty());
+        assert!(Set::of_container(Some(&asked(&["KILL"], &["ALL", "KILL"]))).is_empty());
     }
 }

@@ -22,12 +22,8 @@ pub(super) fn exact(pod: &Pod, container: &str, identity: Identity) -> Result<De
     let view = View::of(pod, container);
     let (uid, gid) = (i64::from(identity.uid), i64::from(identity.gid));
     let permitted = Set::from_bits(identity.capabilities);
-    if (uid == 0 || !permitted.is_empty())
-        && let Some(confined) = confined(&view, identity_of(pod, container).map(|user| user.uid))
-    {
-        return Err(Failure::new(Id::MoreThanTarget, "the injector says that the JVM runs as what it cannot be")
-            .evidence(format!("uid {uid} with {permitted}, in a container {confined}"))
-            .remedy(DISTRUST));
+    if uid == 0 || !permitted.is_empty() {
+        refuse_root(&view, identity_of(pod, container).map(|user| user.uid), identity)?;
     }
     let context = match (uid, permitted.is_empty()) {
         (0, _) => {
@@ -45,17 +41,32 @@ pub(super) fn exact(pod: &Pod, container: &str, identity: Identity) -> Result<De
     Ok(Derived { context, basis: Basis::Exact })
 }
 
-/// Why nothing in the container is ever root or gets a capability, if that is so: who begins as a user, and may not
-/// escalate, stays one.
-fn confined(view: &View<'_>, reported_uid: Option<i64>) -> Option<String> {
+/// Refuses root, and what only root can be given, where the target's container begins as a user. With a setuid program or a
+/// file's capabilities one of its processes may have become that all the same; whether so is for the user to know.
+fn refuse_root(view: &View<'_>, reported_uid: Option<i64>, identity: Identity) -> Result<()> {
     let begins_as = match reported_uid.or_else(|| view.declared_uid()) {
-        Some(0) => return None,
+        Some(0) => return Ok(()),
         Some(uid) => format!("of uid {uid}"),
         None if view.is_non_root() => "with runAsNonRoot: true".to_owned(),
-        None => return None,
+        None => return Ok(()),
     };
-    let escalates = view.container.and_then(|context| context.allow_privilege_escalation) != Some(false);
-    (!escalates).then(|| format!("{begins_as} and allowPrivilegeEscalation: false"))
+    let (uid, permitted) = (identity.uid, Set::from_bits(identity.capabilities));
+    let refused = |cause: &str, more: &str| {
+        let evidence = format!("uid {uid} with {permitted}, in a container {begins_as}{more}");
+        Failure::new(Id::MoreThanTarget, cause).evidence(evidence)
+    };
+    if view.container.and_then(|context| context.allow_privilege_escalation) == Some(false) {
+        let cause = "the injector says that the JVM runs as what it cannot be";
+        return Err(refused(cause, " and allowPrivilegeEscalation: false").remedy(DISTRUST));
+    }
+    Err(refused(
+        "the injector says that the JVM has become root or has capabilities, and its container begins as a user",
+        "",
+    )
+    .remedy(format!(
+        "where java is run by sudo, or its file has capabilities, ask for a root injector by name: --run-as-user 0\n\
+             else {DISTRUST}"
+    )))
 }
 
 /// Refuses what is not among the capabilities of the target's container: the kernel lets no process have more than that
@@ -68,13 +79,13 @@ fn refuse_more(view: &View<'_>, container: &str, identity: Identity, needed: Set
     }
     let permitted = Set::from_bits(identity.capabilities);
     let remedy = if permitted.without(bound).is_empty() {
-        "name them in the container's securityContext.capabilities.add: a JVM that has capabilities without being root is \
-         reached by a root that becomes its user"
+        "name them in the container's securityContext.capabilities.add, or for the injector alone in a file for --custom: a JVM \
+         that has capabilities without being root is reached by a root that becomes its user"
             .to_owned()
     } else {
         format!(
             "where the container's runtime gives more than the spec shows, name them in the container's \
-             securityContext.capabilities.add; else {DISTRUST}"
+             securityContext.capabilities.add, or for the injector alone in a file for --custom; else {DISTRUST}"
         )
     };
     let Identity { uid, gid, .. } = identity;

@@ -90,10 +90,16 @@ fn without_any_uid_a_first_look_is_taken_as_nobody() {
 }
 
 #[test]
-fn user_namespaces_change_nothing() {
-    let mut pod = pod(Value::Null, Value::Null, user(1000, 1000));
-    pod.spec.as_mut().unwrap().host_users = Some(false);
-    assert_eq!(shown(&derive(&pod, "app")), (restricted(1000, 1000), Basis::Reported));
+fn neither_a_user_namespace_nor_the_nodes_processes_change_anything() {
+    for uid in [0, 1000] {
+        let plain = pod(Value::Null, Value::Null, user(uid, uid));
+        let (mut own_users, mut nodes_processes) = (plain.clone(), plain.clone());
+        own_users.spec.as_mut().unwrap().host_users = Some(false);
+        nodes_processes.spec.as_mut().unwrap().host_pid = Some(true);
+        for pod in [own_users, nodes_processes] {
+            assert_eq!(shown(&derive(&pod, "app")), shown(&derive(&plain, "app")));
+        }
+    }
 }
 
 #[test]
@@ -281,9 +287,17 @@ fn who_begins_as_a_user_and_may_not_escalate_is_never_root_nor_capable() {
         }
         assert!(claimed(&pod, 1001, 0).is_ok());
     }
-    // sudo, or a file with capabilities; root from the start; a uid that nobody shows.
+    // sudo, or a file with capabilities: not without being asked for.
+    for pod in
+        [pod(Value::Null, Value::Null, user(1000, 1000)), pod(json!({"runAsNonRoot": true}), Value::Null, Value::Null)]
+    {
+        for (uid, capabilities) in [(0, CHOWN), (1000, CHOWN)] {
+            let refused = claimed(&pod, uid, capabilities).unwrap_err();
+            assert!(refused.remedy.contains("--run-as-user 0") && refused.remedy.contains("trust"), "{refused}");
+        }
+    }
+    // Root from the start; a uid that nobody shows.
     for pod in [
-        pod(Value::Null, Value::Null, user(1000, 1000)),
         pod(Value::Null, confined.clone(), user(0, 0)),
         pod(Value::Null, confined.clone(), Value::Null),
         pod(
