@@ -26,7 +26,7 @@ pub(crate) async fn open(cluster: &Cluster, target: &Target) -> std::result::Res
     if !carried::any() {
         return Err(carries_none().into());
     }
-    let attached = debugger::exec_in_target(cluster, target, &command(target)).await?;
+    let attached = debugger::exec_in_target(cluster, target, &command(&script(), target)).await?;
     let mut shell = Shell::new(Streams::of(attached)?, &target.container);
     let place = shell.place().await?;
     let program = carried::program(&place.machine).ok_or_else(|| unknown_machine(target, &place.machine))?;
@@ -36,9 +36,15 @@ pub(crate) async fn open(cluster: &Cluster, target: &Target) -> std::result::Res
 }
 
 /// The script, with what makes its names this container's: a /tmp may be another container's as well.
-fn command(target: &Target) -> [&str; 5] {
+fn command<'c>(script: &'c str, target: &'c Target) -> [&'c str; 5] {
     let id = target.container_id().unwrap_or_default().rsplit("//").next().unwrap_or_default();
-    ["sh", "-c", SCRIPT, "jattach", id.get(..12).unwrap_or(id)]
+    ["sh", "-c", script, "jattach", id.get(..12).unwrap_or(id)]
+}
+
+/// What a shell needs of it: it travels in a URL, and those have a length on their way.
+fn script() -> String {
+    let lines = SCRIPT.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// That the container takes no injector.

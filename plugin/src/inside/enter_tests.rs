@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::SCRIPT;
 use super::carried::Program;
+use super::script;
 
 const SHELLS: [&str; 3] = ["/bin/sh", "/bin/dash", "/bin/bash"];
 
@@ -14,7 +14,7 @@ const SHELLS: [&str; 3] = ["/bin/sh", "/bin/dash", "/bin/bash"];
 /// the directory.
 fn run(shell: &str, program: &Program, sent: &[u8]) -> (String, String) {
     let mut command = Command::new(shell);
-    command.args(["-c", SCRIPT, "jattach", "enter-tests"]);
+    command.args(["-c", &script(), "jattach", "enter-tests"]);
     let mut child: Child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a shell");
     let mut said = BufReader::new(child.stdout.take().expect("piped"));
