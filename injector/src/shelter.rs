@@ -284,6 +284,21 @@ mod tests {
     }
 
     #[test]
+    fn a_tmp_that_leads_out_of_the_targets_root_is_not_followed() {
+        let fake = target("tmpfs");
+        let outside = fake.path("outside");
+        fs::create_dir(&outside).expect("created");
+        fs::remove_dir(fake.path("proc/root/tmp")).expect("removed");
+        for link in [outside.as_path(), "../../outside".as_ref(), "/proc/self/cwd".as_ref()] {
+            std::os::unix::fs::symlink(link, fake.path("proc/root/tmp")).expect("linked");
+            let failure = mount(&fake, &PID.to_string(), &mut Vec::new()).expect_err("refused");
+            assert_eq!(failure.code, Code::TmpNotWritable, "{}: {failure}", link.display());
+            fs::remove_file(fake.path("proc/root/tmp")).expect("removed");
+        }
+        assert_eq!(fake.calls(), [""; 0]);
+    }
+
+    #[test]
     fn what_would_be_hidden_or_seen_elsewhere_is_not_mounted_over() {
         let fake = target("tmpfs");
         let target = Target::open(&fake, PID).expect("a process");
