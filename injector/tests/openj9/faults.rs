@@ -173,3 +173,19 @@ fn a_stopped_jvm_is_not_woken() {
     jvm.assert_nothing_is_left();
     assert_eq!(jvm.new_wakes(), 0);
 }
+
+#[test]
+fn of_two_jvms_of_one_pid_in_one_tmp_each_answers_for_itself_or_the_clash_is_named() {
+    let one = Jvm::start("one");
+    let other = one.start_beside("other");
+    for _ in 0..5 {
+        for (jvm, name) in [(&one, "one"), (&other, "other")] {
+            let output = inject(jvm.pid, &["jcmd", "who"]);
+            match output.status.code() {
+                Some(0) => assert_eq!(text(&output.stdout), format!("Connected to remote JVM\n{name}\n")),
+                _ => refused(&output, "another JVM answers in place of"),
+            }
+        }
+    }
+    one.assert_nothing_is_left();
+}

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ const WORDS: [&str; 4] = ["--exact", "standin::process", "--ignored", "--nocaptu
 /// A process that is an OpenJ9 to who looks; killed when dropped.
 pub(crate) struct Jvm {
     pub(crate) pid: u32,
-    tmp: TempDir,
+    tmp: Rc<TempDir>,
     unshare: Child,
     said: BufReader<ChildStderr>,
     /// Its namespace of semaphores, which outlives it as long as this is open.
@@ -51,11 +52,23 @@ impl Jvm {
     /// Starts one with that fault, and waits until it can be attached to.
     pub(crate) fn start(fault: &str) -> Jvm {
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a folder");
+        Jvm::start_in(Rc::new(tmp), Command::new("unshare").arg("--ipc"), fault)
+    }
+
+    /// The same in another container of the pod, with the same volume at /tmp.
+    pub(crate) fn start_beside(&self, fault: &str) -> Jvm {
+        let mut enter = Command::new("nsenter");
+        let enter = enter.arg(format!("--ipc=/proc/{}/ns/ipc", self.pid)).arg("unshare");
+        Jvm::start_in(Rc::clone(&self.tmp), enter, fault)
+    }
+
+    /// `unshare` is the command of that name, in or with the namespace of semaphores.
+    fn start_in(tmp: Rc<TempDir>, unshare: &mut Command, fault: &str) -> Jvm {
         let preload = ["libj9vm29.so", "libjvm.so"].map(|name| libraries().join(name).display().to_string()).join(" ");
         // Out of a background job, SIGQUIT would be ignored: a JVM that gets one by mistake is to die of it.
         let script = r#"mount --bind "$0" /tmp && chmod 1777 /tmp && exec env --default-signal=QUIT "$@""#;
-        let mut unshare = Command::new("unshare")
-            .args(["--mount", "--pid", "--ipc", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script])
+        let mut unshare = unshare
+            .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script])
             .arg(tmp.path())
             .arg(format!("LD_PRELOAD={preload}"))
             .arg(own_program())

@@ -5,7 +5,12 @@
 //! was at hand: the stand-in is written from what is known of the protocol, by its description and not by our code.
 #![cfg(feature = "root")]
 
+#[path = "../session/client.rs"]
+#[allow(dead_code, reason = "the session tests do more with it")]
+mod client;
+mod container;
 mod faults;
+mod hold;
 mod jvm;
 mod standin;
 #[path = "../../src/sys/sysv.rs"]

@@ -92,12 +92,13 @@ fn run(fault: &str) {
 }
 
 fn make_directory(path: &Path, mode: u32) {
-    fs::create_dir(path).expect("made");
+    // Another that shares its /tmp may have been first.
+    fs::create_dir_all(path).expect("made");
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("its own");
 }
 
 fn make_file(path: &Path, mode: u32) {
-    fs::write(path, "").expect("written");
+    File::options().write(true).create(true).truncate(false).open(path).expect("made");
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("its own");
 }
 
@@ -146,7 +147,7 @@ fn attached(info: &str, fault: &str) {
             assert_eq!(commands.read(&mut [0]).expect("an end"), 0);
             return say(DETACHED);
         }
-        let answer = crate::table::answer(&String::from_utf8(command).expect("text"));
+        let answer = crate::table::answer(&String::from_utf8(command).expect("text"), fault);
         let answer = answer.as_bytes();
         // Whoever has gone by then has heard enough.
         let _ = match fault {

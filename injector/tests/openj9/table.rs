@@ -21,7 +21,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// More than one read of a thread dump, and every byte that has an escape.
-fn threads() -> String {
+pub(crate) fn threads() -> String {
     let thread = "\"h\u{e4}ndler=\\\u{1f600}\" #1:\n\tat Main.run(Main.java:7)\r\n\u{c}";
     format!("Full thread dump\n{}", thread.repeat(2000))
 }
@@ -29,8 +29,8 @@ fn threads() -> String {
 /// The properties that come before a text.
 pub(crate) const BEFORE_THE_TEXT: &str = "#today\nopenj9_diagnostics.error=false\nopenj9_diagnostics.string_result=";
 
-/// What comes back for a command, its NUL included.
-pub(crate) fn answer(command: &str) -> String {
+/// What `who` comes back for a command, its NUL included.
+pub(crate) fn answer(command: &str, who: &str) -> String {
     let agent = |rest: &str| {
         let (agent, options) = rest.strip_suffix(')').expect("closed").split_once(',').expect("two arguments");
         match agent {
@@ -53,6 +53,7 @@ pub(crate) fn answer(command: &str) -> String {
     }
     let Some(words) = command.strip_prefix("ATTACH_DIAGNOSTICS:") else { return "ATTACH_ERR unknown\0".to_owned() };
     let result = match words {
+        "who" => who.to_owned(),
         "Thread.print," | "Thread.print,-l=false" => threads(),
         "help"
         | "help,Dump.heap"
