@@ -9,6 +9,8 @@ mod incoming;
 mod interruption;
 mod native_image;
 mod openj9;
+#[cfg(test)]
+mod trap_tests;
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};

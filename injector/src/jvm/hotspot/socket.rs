@@ -37,7 +37,7 @@ impl<'t> MeetingPlace<'t> {
         target.root().map_err(|errno| explain_refusal(target, &format!("/proc/{}/root", target.pid()), errno))?;
         let directory =
             target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(|errno| match errno {
-                Errno::ENOENT | Errno::ENOTDIR => no_tmp(target, errno),
+                Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => no_tmp(target, errno),
                 _ => explain_refusal(target, &format!("/proc/{}/root/tmp", target.pid()), errno),
             })?;
         Ok(MeetingPlace { target, directory, inner_pid })

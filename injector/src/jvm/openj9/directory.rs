@@ -135,15 +135,19 @@ impl<'t> Directory<'t> {
 
 fn refusal(target: &Target<'_>, path: &str, errno: Errno) -> Failure {
     match errno {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EINVAL | Errno::ENXIO | Errno::EROFS => Failure::new(
-            Code::NotAttachable,
-            "the OpenJ9 JVM takes no attach requests",
-        )
-        .evidence(format!("{path}: {}", describe(errno)))
-        .remedy(
-            "try again if it is still starting; else it runs with -Dcom.ibm.tools.attach.enable=no, with another \
+        Errno::ENOENT
+        | Errno::ENOTDIR
+        | Errno::EISDIR
+        | Errno::EEXIST
+        | Errno::ELOOP
+        | Errno::EINVAL
+        | Errno::ENXIO
+        | Errno::EROFS => Failure::new(Code::NotAttachable, "the OpenJ9 JVM takes no attach requests")
+            .evidence(format!("{path}: {}", describe(errno)))
+            .remedy(
+                "try again if it is still starting; else it runs with -Dcom.ibm.tools.attach.enable=no, with another \
                      com.ibm.tools.attach.directory, or without a writable /tmp",
-        ),
+            ),
         _ => explain_refusal(target, path, errno),
     }
 }
