@@ -1,6 +1,6 @@
 //! `--profile=sysadmin` for a JVM without a /tmp: a tmpfs for the time of a command, and nothing of it afterwards.
 
-use jattach_e2e::{Namespace, Pod, dump, jvm, manifest, shell_image_or_skip};
+use jattach_e2e::{Namespace, Pod, Running, dump, jvm, manifest, shell_image_or_skip};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -71,10 +71,12 @@ fn a_client_that_is_killed_takes_the_tmpfs_with_it() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[sealed(image)]));
     let before = mounts(&pod);
-    let client = pod.plugin(["threaddump", "--profile=sysadmin"]).start();
-    wait_for_mount(&pod);
+    let seen = when_mounted(&pod, "echo seen");
+    let client = pod.plugin(["inspectheap", "--profile=sysadmin"]).start();
+    let _ = seen.wait().succeeded();
     client.kill();
-    wait_for_no_mount(&pod);
+    let gone = ["sh", "-c", "while grep -q jattach- /proc/1/mounts; do :; done"];
+    let _ = pod.exec("app", gone).succeeded();
     assert_eq!(mounts(&pod), before);
     jvm::answers(&pod, "app");
 }
@@ -85,23 +87,17 @@ fn what_a_killed_shelter_has_left_the_next_one_takes_away() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[sealed(image)]));
     let before = mounts(&pod);
-    // The target is root, too, and may kill what it sees: the container's main process first, which would clear up.
-    let kill = "until grep -q jattach- /proc/1/mounts; do :; done
-        for main in main mount; do
-            for p in /proc/[0-9]*; do
-                words=$(busybox tr '\\0' ' ' < $p/cmdline 2>/dev/null)
-                case \"$main $words\" in
-                    'main /injector shelter 1 ' | 'mount /injector shelter 1 mount ') kill -9 ${p#/proc/};;
-                esac
-            done
+    // The target is root, too, and may kill what it sees: who has mounted stands still until the container's main process, which
+    // would clear up, is gone. Most runtimes kill with that what was exec'd beside it.
+    let kill = "kill -STOP $maker
+        for p in /proc/[0-9]*; do
+            words=$(busybox tr '\\0' ' ' < $p/cmdline 2>/dev/null)
+            case \"$words\" in '/injector shelter 1 ') kill -9 ${p#/proc/};; esac
         done
-        echo killed";
-    let killer = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| pod.exec("app", ["sh", "-c", kill]));
-        let _ = pod.jattach(["threaddump", "--profile=sysadmin"]);
-        killer.join().expect("no panic")
-    });
-    let _ = killer.succeeded().prints("killed");
+        kill -9 $maker 2>/dev/null || true";
+    let killer = when_mounted(&pod, kill);
+    let _ = pod.jattach(["inspectheap", "--profile=sysadmin"]);
+    let _ = killer.wait().succeeded();
     assert!(mounts(&pod).contains("jattach-"), "nothing was left to be taken away");
     jvm::answers(&pod, "app");
     let _ = pod.jattach(["threaddump", "--profile=sysadmin"]).succeeded().prints("Full thread dump");
@@ -138,10 +134,13 @@ fn a_level_that_forbids_privileges_refuses_it_and_nothing_is_done() {
     let _ = pod.jattach(["threaddump", "--via-log"]).succeeded().prints("Full thread dump");
 }
 
-fn wait_for_mount(pod: &Pod<'_>) {
-    let _ = pod.exec("app", ["sh", "-c", "until grep -q jattach- /proc/1/mounts; do :; done"]).succeeded();
-}
-
-fn wait_for_no_mount(pod: &Pod<'_>) {
-    let _ = pod.exec("app", ["sh", "-c", "while grep -q jattach- /proc/1/mounts; do :; done"]).succeeded();
+/// Has a shell in the target's container do something as soon as there is a mount of `$maker`'s; it looks already.
+fn when_mounted(pod: &Pod<'_>, script: &str) -> Running {
+    let script = format!(
+        "echo looking; until maker=$(grep -o 'jattach-[0-9]*' /proc/1/mounts); do :; done; maker=${{maker#jattach-}}; {script}"
+    );
+    let program = pod.namespace.kubectl_program().args(["exec", &pod.name, "-c", "app", "--", "sh", "-c", &script]);
+    let mut looking = program.start();
+    let _ = looking.line_with("looking").expect("a shell");
+    looking
 }
