@@ -28,9 +28,10 @@ fn jvm(sys: &dyn Sys, pid: u32, opened: Option<&Target<'_>>) -> Option<Jvm> {
     identity::with_file_access_of(&target, || detect(&target))
 }
 
-/// Why nothing can be told of any of them, where that is our identity's fault.
-pub(crate) fn out_of_sight(sys: &dyn Sys, jvms: &[Jvm]) -> Option<Failure> {
-    if jvms.iter().any(|jvm| !jvm.kind.is_empty()) {
+/// Why nothing can be told of any of them, or of the one of that pid (0 for any), where that is our identity's fault.
+pub(crate) fn out_of_sight(sys: &dyn Sys, jvms: &[Jvm], pid: u32) -> Option<Failure> {
+    let meant = jvms.iter().filter(|jvm| pid == 0 || jvm.pid == pid);
+    if meant.clone().any(|jvm| !jvm.kind.is_empty()) {
         return None;
     }
     let refusal = |jvm: &Jvm| {
@@ -38,7 +39,7 @@ pub(crate) fn out_of_sight(sys: &dyn Sys, jvms: &[Jvm]) -> Option<Failure> {
         let errno = target.libraries().err()?;
         Some(identity::explain_refusal(&target, &format!("/proc/{}/maps", jvm.pid), errno))
     };
-    jvms.iter().filter_map(refusal).find(|failure| failure.code == Code::WrongIdentity)
+    meant.filter_map(refusal).find(|failure| failure.code == Code::WrongIdentity)
 }
 
 /// Prints them.
@@ -147,6 +148,8 @@ mod tests {
             version: "17.0.15".to_string(),
             main: "Main".to_string(),
             obstacle: String::new(),
+            remedy: String::new(),
+            code: 0,
         }
     }
 

@@ -107,10 +107,11 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn jvm() -> impl Strategy<Value = Jvm> {
-    (any::<[u32; 4]>(), [text(), text(), text(), text(), text(), text()]).prop_map(|(numbers, strings)| {
+    let strings = [text(), text(), text(), text(), text(), text(), text()];
+    (any::<[u32; 4]>(), strings, any::<u16>()).prop_map(|(numbers, strings, code)| {
         let [pid, inner_pid, uid, gid] = numbers;
-        let [container, kind, vendor, version, main, obstacle] = strings;
-        Jvm { pid, inner_pid, uid, gid, container, kind, vendor, version, main, obstacle }
+        let [container, kind, vendor, version, main, obstacle, remedy] = strings;
+        Jvm { pid, inner_pid, uid, gid, container, kind, vendor, version, main, obstacle, remedy, code }
     })
 }
 
@@ -347,8 +348,8 @@ fn what_a_target_or_a_client_says_at_length_is_clipped_between_characters_and_ne
     assert_eq!(sent(&Message::Failure(failure)), Message::Failure(expected));
 
     let jvm = |text: &str| {
-        let [container, kind, vendor, version, main, obstacle] = [(); 6].map(|()| text.to_owned());
-        Jvm { pid: 1, inner_pid: 1, uid: 0, gid: 0, container, kind, vendor, version, main, obstacle }
+        let [container, kind, vendor, version, main, obstacle, remedy] = [(); 7].map(|()| text.to_owned());
+        Jvm { pid: 1, inner_pid: 1, uid: 0, gid: 0, container, kind, vendor, version, main, obstacle, remedy, code: 9 }
     };
     assert_eq!(sent(&Message::Jvm(jvm(&long))), Message::Jvm(jvm(&clipped(MAX_NAME))));
     let hello = |software: String| Message::Hello(Hello { version: 1, software, capabilities: 0 });

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::{io, mem};
 
-use jattach_protocol::message::Limits;
+use jattach_protocol::message::{Limits, MOST_OF_LIMITED};
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::place::Place;
@@ -18,9 +18,6 @@ pub(super) const PAGE: u64 = 4096;
 
 /// After so many bytes the filesystem is looked at again: others fill it, too.
 const LOOK: u64 = 64 << 20;
-
-/// The most that a pod with a limit on its ephemeral storage is asked for.
-const MOST_OF_LIMITED: u64 = 1 << 30;
 
 /// The most that may lie in the spool, as far as the pod's limits go.
 pub(crate) fn limit(limits: &Limits) -> u64 {

@@ -1,5 +1,7 @@
 //! What runs in this container, for a message to a person who expected a JVM.
 
+use jattach_protocol::message::Jvm;
+
 use crate::process::{Target, container_id, pids};
 use crate::sys::Kernel;
 
@@ -16,6 +18,12 @@ pub(super) fn processes(sys: &'static Kernel) -> String {
 /// Whether control groups tell containers apart here: inside a cgroup namespace, or without one, they may not.
 pub(super) fn containers_are_visible(sys: &'static Kernel) -> bool {
     targets(sys).any(|target| target.control_groups().is_ok_and(|groups| container_id(&groups).is_some()))
+}
+
+/// Of these JVMs, a container's. Where containers can be told apart at all, a process without one is the node's (hostPID).
+pub(super) fn of_container(mut jvms: Vec<Jvm>, container: &str) -> Vec<Jvm> {
+    jvms.retain(|jvm| jvm.container == container);
+    jvms
 }
 
 fn targets(sys: &'static Kernel) -> impl Iterator<Item = Target<'static>> {
@@ -37,4 +45,33 @@ fn line(target: &Target<'_>) -> String {
         *end_of_word = b' ';
     }
     String::from_utf8_lossy(bytes.trim_ascii_end()).chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jvm::detect::detect;
+    use crate::sys::fake::{Fake, PID};
+
+    const OURS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn jvm(control_groups: &str) -> Jvm {
+        let fake = Fake::jvm();
+        fake.write("proc/cgroup", control_groups);
+        detect(&Target::open(&fake, PID).expect("opened")).expect("a JVM")
+    }
+
+    #[test]
+    fn among_all_processes_of_the_node_a_containers_jvms_are_its_own_alone() {
+        let another = OURS.replace('0', "f");
+        let jvms = vec![
+            jvm("0::/system.slice/tomcat.service\n"),
+            jvm(&format!("0::/kubepods.slice/kubepods-pod8d2.slice/cri-containerd-{another}.scope\n")),
+            jvm(&format!("0::/kubepods.slice/kubepods-pod8d2.slice/cri-containerd-{OURS}.scope\n")),
+            jvm("0::/user.slice/user-1000.slice/session-2.scope\n"),
+            jvm(&format!("0::/kubepods.slice/kubepods-pod8d2.slice/cri-containerd-{OURS}.scope/child\n")),
+        ];
+        let left = of_container(jvms.clone(), OURS);
+        assert_eq!(left, [jvms[2].clone(), jvms[4].clone()]);
+    }
 }

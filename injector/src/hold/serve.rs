@@ -42,10 +42,10 @@ fn nothing() -> End {
 }
 
 /// Answers a request for the list of JVMs. It needs no turn: nobody is attached to.
-pub(super) fn list(desk: &Desk, peer: &Peer, id: u32, container: &str) -> Result<(), Failure> {
-    let jvms = jvms_of(container);
+pub(super) fn list(desk: &Desk, peer: &Peer, id: u32, request: &Request) -> Result<(), Failure> {
+    let jvms = jvms_of(&request.container);
     // The client makes another injector then, which sees more.
-    if let Some(failure) = list::out_of_sight(&KERNEL, &jvms) {
+    if let Some(failure) = list::out_of_sight(&KERNEL, &jvms, request.pid) {
         return Err(failure);
     }
     for jvm in jvms {
@@ -107,17 +107,21 @@ pub(super) fn is_stopped(pid: u32) -> bool {
     status.is_ok_and(|status| matches!(status.state, b'T' | b't'))
 }
 
-/// The JVMs of a container. Where containers can be told apart at all, a process without one is the node's (hostPID).
+/// The JVMs of a container.
 fn jvms_of(container: &str) -> Vec<Jvm> {
-    let mut jvms = list::jvms_beside(&KERNEL, closed().as_ref());
+    let jvms = list::jvms_beside(&KERNEL, closed().as_ref());
     if !container.is_empty() && find::containers_are_visible(&KERNEL) {
-        jvms.retain(|jvm| jvm.container == container);
+        return find::of_container(jvms, container);
     }
     jvms
 }
 
 /// What hold has become, for good.
-pub(super) struct Pinned(Identity);
+pub(super) struct Pinned {
+    identity: Identity,
+    /// Before that it could open processes that are closed to their own user.
+    could_open: bool,
+}
 
 /// The process that it has become that for, if that is closed to its own user: opened while we still could.
 static CLOSED: Mutex<Option<Target<'static>>> = Mutex::new(None);
@@ -130,15 +134,18 @@ fn closed() -> MutexGuard<'static, Option<Target<'static>>> {
 fn take_identity(pinned: &mut Option<Pinned>, target: &Target<'_>) -> Result<(), Failure> {
     let status = target.status()?;
     let wanted = status.identity();
-    if let Some(Pinned(identity)) = pinned {
+    if let Some(Pinned { identity, could_open }) = pinned {
         if *identity != wanted {
             return Err(identity::wrong_identity(target.pid(), &identity::own_status(&KERNEL)?, &wanted));
         }
-        if let Some(closed) = &*closed() {
-            target.inherit(closed);
+        match &*closed() {
+            Some(held) if held.is(target) => target.inherit(held),
+            _ if *could_open && !identity::is_dumpable(target, &status) => return Err(could_have_opened(target)),
+            _ => {}
         }
         return identity::become_like(target);
     }
+    let could_open = identity::own_status(&KERNEL)?.may_open_closed();
     target.open_ahead();
     identity::become_like(target)?;
     let is_closed = !identity::is_dumpable(target, &status);
@@ -146,8 +153,18 @@ fn take_identity(pinned: &mut Option<Pinned>, target: &Target<'_>) -> Result<(),
         held.inherit(target);
         *closed() = Some(held);
     }
-    *pinned = Some(Pinned(wanted));
+    *pinned = Some(Pinned { identity: wanted, could_open });
     Ok(())
+}
+
+/// Of a JVM that is closed to its own user, started after hold has become that.
+fn could_have_opened(target: &Target<'_>) -> Failure {
+    Failure::new(
+        Code::NotAttachable,
+        "this injector has become the JVM's user, and can open no other process that is closed",
+    )
+    .evidence(format!("process {} is not dumpable, and not the one that the injector was opened for", target.pid()))
+    .remedy("`kubectl jattach TARGET clean` ends this injector; then try again")
 }
 
 /// Ends a job with its last messages, and takes no more blocks for it.

@@ -42,7 +42,9 @@ pub(crate) fn detect(target: &Target<'_>) -> Option<Jvm> {
         vendor: text(vendor),
         version: text(version),
         main: text(main),
-        obstacle: failure.map(|failure| one_line(&failure)).unwrap_or_default(),
+        obstacle: failure.as_ref().map(one_line).unwrap_or_default(),
+        code: failure.as_ref().map_or(0, |failure| failure.code as u16),
+        remedy: failure.map(|failure| failure.remedy).unwrap_or_default(),
     })
 }
 
@@ -193,6 +195,7 @@ mod tests {
         fake.set_status(&[("SigCgt", "0000000000000000")]);
         let jvm = detected(&fake).expect("a JVM");
         assert!(jvm.obstacle.contains("SigCgt"), "{}", jvm.obstacle);
+        assert!(jvm.code != 0 && !jvm.remedy.is_empty(), "{jvm:?}");
     }
 
     #[test]

@@ -71,6 +71,13 @@ pub(crate) fn with_file_access_of<T>(target: &Target<'_>, look: impl FnOnce() ->
     result
 }
 
+impl Status {
+    /// Whether who has it may open processes that are closed to their own user.
+    pub(crate) fn may_open_closed(&self) -> bool {
+        self.effective & CAP_SYS_PTRACE != 0
+    }
+}
+
 impl Target<'_> {
     /// Opens what may be closed to us once we are what it is: with CAP_SYS_PTRACE it opens now and perhaps not with the
     /// target's ids; without it, the other way round.
@@ -81,7 +88,7 @@ impl Target<'_> {
 
     /// Takes over what `earlier` has opened, if that is the same process.
     pub(crate) fn inherit(&self, earlier: &Target<'_>) {
-        if (self.pid, self.start_time) != (earlier.pid, earlier.start_time) {
+        if !self.is(earlier) {
             return;
         }
         if let Some(root) = earlier.root.get().and_then(|root| root.try_clone().ok()) {
@@ -203,7 +210,7 @@ pub(crate) fn wrong_identity(pid: u32, own: &Status, wanted: &Identity) -> Failu
 
 /// The refusal of a process that is closed to its own user, where we are not who may open it: no identity would fit.
 fn closed(target: &Target<'_>, own: &Status, theirs: &Status) -> Option<Failure> {
-    if own.effective & CAP_SYS_PTRACE != 0 || is_dumpable(target, theirs) {
+    if own.may_open_closed() || is_dumpable(target, theirs) {
         return None;
     }
     let pid = target.pid();

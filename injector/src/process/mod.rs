@@ -68,6 +68,11 @@ impl<'s> Target<'s> {
         self.pid
     }
 
+    /// Whether both are one process.
+    pub(crate) fn is(&self, other: &Target<'_>) -> bool {
+        (self.pid, self.start_time) == (other.pid, other.start_time)
+    }
+
     /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
     pub(crate) fn start_time(&self) -> u64 {
         self.start_time
@@ -102,20 +107,18 @@ impl<'s> Target<'s> {
         self.read("cgroup")
     }
 
-    /// The JVM that it has loaded. A JVM never unloads its library, so a find is kept for when its map is closed to us. One
-    /// that is starting maps its performance data a moment later: where none were seen it is looked again.
+    /// The JVM that it has loaded. What its map tells now counts, because it may execute another program at any time; a find
+    /// is kept for when the map is closed to us.
     pub(crate) fn libraries(&self) -> nix::Result<Libraries> {
-        let known = self.libraries.get();
-        if let Some(known) = known.filter(|known| !known.performance_data.is_empty()) {
-            return Ok(known.clone());
-        }
-        match (self.read("maps").map(|maps| Libraries::parse(&maps)), known) {
-            (Ok(seen), _) if seen.libjvm.is_some() => {
-                let _ = self.libraries.set(seen.clone());
+        match self.read("maps") {
+            Ok(maps) => {
+                let seen = Libraries::parse(&maps);
+                if seen.libjvm.is_some() {
+                    let _ = self.libraries.set(seen.clone());
+                }
                 Ok(seen)
             }
-            (_, Some(known)) => Ok(known.clone()),
-            (seen, None) => seen,
+            Err(errno) => self.libraries.get().cloned().ok_or(errno),
         }
     }
 

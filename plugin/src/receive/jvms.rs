@@ -3,7 +3,8 @@
 use jattach_protocol::Message;
 use jattach_protocol::message::Jvm;
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::session::{Error, Session};
 
 /// The JVMs that a request for the list gives, and the job that the injector is at, in its words.
@@ -17,10 +18,11 @@ pub(crate) async fn jvms(session: &mut Session) -> Result<(Vec<Jvm>, Option<Stri
     loop {
         match session.next().await? {
             Message::Jvm(jvm) => {
-                let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
-                text += size_of::<Jvm>() + strings.into_iter().map(String::len).sum::<usize>();
+                let names = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main];
+                let strings = names.into_iter().chain([&jvm.obstacle, &jvm.remedy]);
+                text += size_of::<Jvm>() + strings.map(String::len).sum::<usize>();
                 if text > MAX_TEXT {
-                    return Err(Failure::new(Exit::Transfer, "the list of JVMs does not end")
+                    return Err(Failure::new(Id::Transfer, "the list of JVMs does not end")
                         .evidence(format!("{} of them take more than 1 MiB", jvms.len() + 1))
                         .remedy("end the injector with `kubectl jattach TARGET clean`: its answer makes no sense")
                         .into());

@@ -11,6 +11,9 @@ pub const PART: u32 = 1;
 /// The bytes of a heap dump's last record: HEAP_DUMP_END, which is empty.
 pub const END_RECORD: usize = 9;
 
+/// The most bytes that may wait in a pod whose ephemeral storage is limited, of which it is a quarter at the most.
+pub const MOST_OF_LIMITED: u64 = 1 << 30;
+
 /// What a heap dump may take of the pod. [`Limits::default`] leaves everything to the injector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

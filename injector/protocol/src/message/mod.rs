@@ -19,7 +19,7 @@ mod request;
 use crate::failure::{Code, Failure, Identity};
 use crate::frame::{Frame, HEADER, MAX_PAYLOAD};
 use crate::wire::{Error, Reader, Writer};
-pub use dump::{DumpHeap, END_RECORD, Form, Limits, PART, Patch, Redact, Resume, STREAMS, Survey};
+pub use dump::{DumpHeap, END_RECORD, Form, Limits, MOST_OF_LIMITED, PART, Patch, Redact, Resume, STREAMS, Survey};
 use dump::{read_patch, read_survey, write_patch, write_survey};
 pub use examine::{Examined, Memory};
 use examine::{read_examined, write_examined};
@@ -115,6 +115,10 @@ pub struct Jvm {
     pub main: String,
     /// Why it cannot be attached to; empty where it can.
     pub obstacle: String,
+    /// What helps against that; may be empty.
+    pub remedy: String,
+    /// Which [`Code`] it has, as a number; 0 where nothing stands in the way.
+    pub code: u16,
 }
 
 /// What the injector is busy with.
@@ -299,8 +303,10 @@ impl Message<'_> {
             Message::Ack { offset, .. } => out.u64(*offset),
             Message::Jvm(jvm) => {
                 [jvm.pid, jvm.inner_pid, jvm.uid, jvm.gid].into_iter().for_each(|number| out.u32(number));
-                let strings = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main, &jvm.obstacle];
-                strings.into_iter().for_each(|string| out.str(clip(string, MAX_NAME)));
+                let names = [&jvm.container, &jvm.kind, &jvm.vendor, &jvm.version, &jvm.main];
+                let strings = names.into_iter().chain([&jvm.obstacle, &jvm.remedy]);
+                strings.for_each(|string| out.str(clip(string, MAX_NAME)));
+                out.u16(jvm.code);
             }
             Message::Survey(survey) => write_survey(survey, out),
             Message::Patch(patch) => write_patch(patch, out),
@@ -429,5 +435,7 @@ fn read_jvm(from: &mut Reader<'_>) -> Result<Jvm, Error> {
         version: from.string()?,
         main: from.string()?,
         obstacle: from.string()?,
+        remedy: from.string()?,
+        code: from.u16()?,
     })
 }

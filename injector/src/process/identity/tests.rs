@@ -118,13 +118,15 @@ fn what_was_opened_of_a_process_is_taken_over_for_that_process_alone() {
     fake.write("proc/stat", "4711 (java) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4243 0");
     let another = Target::open(&fake, PID).expect("opened");
     earlier.open_ahead();
-    fake.write("proc/maps", "");
+    std::fs::remove_file(fake.path("proc/maps")).expect("removed");
     std::fs::remove_dir_all(fake.path("proc/root")).expect("removed");
     for target in [&again, &another] {
         target.inherit(&earlier);
     }
     assert!(again.root().is_ok() && again.libraries().is_ok_and(|libraries| libraries.libjvm.is_some()));
-    assert!(another.root().is_err() && another.libraries().is_ok_and(|libraries| libraries.libjvm.is_none()));
+    assert!(another.root().is_err() && another.libraries().is_err());
+    fake.write("proc/maps", "1-2 r-xp 0 0:0 1 /usr/sbin/nginx\n");
+    assert!(again.libraries().is_ok_and(|seen| seen.libjvm.is_none()), "it executes another program now, and shows it");
 }
 
 #[test]

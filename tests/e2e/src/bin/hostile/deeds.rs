@@ -6,7 +6,9 @@ use std::iter::repeat_n;
 
 use jattach_e2e::hostile::{BEGUN, ESCAPES, Mode, PATH};
 use jattach_protocol::frame::MAX_PAYLOAD;
-use jattach_protocol::message::{Block, Codec, End, FAILURE, Jvm, Phase, Progress, Started};
+use jattach_protocol::message::{
+    Block, Codec, End, Examined, FAILURE, Jvm, Memory, Operation, Phase, Progress, Started,
+};
 use jattach_protocol::{Code, Failure, Identity, Message};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -73,7 +75,7 @@ fn cut(talk: &mut Talk, request: u32) {
     let mut frame = Message::Output(b"a text that goes on").to_frame();
     frame[0] = 100;
     let half = frame.len() / 2;
-    begin(talk, &Asked { id: request, operation: jattach_protocol::message::Operation::List });
+    begin(talk, &Asked { id: request, operation: Operation::List });
     Talk::write(&frame[..half]);
 }
 
@@ -98,7 +100,11 @@ fn answered(mode: Mode, talk: &mut Talk, asked: &Asked) {
             talk.say(request, &Message::Jvm(jvm()));
         },
         Mode::Names => {
-            talk.say(request, &Message::Jvm(jvm()));
+            if let Operation::Examine(_) = asked.operation {
+                talk.say(request, &Message::Examined(examined()));
+            } else {
+                talk.say(request, &Message::Jvm(jvm()));
+            }
             talk.say(request, &Message::Job(&format!("{ESCAPES}{PATH}")));
             talk.say(request, &end(b"", 0));
         }
@@ -132,7 +138,6 @@ fn jvm() -> Jvm {
     let name = format!("{PATH}{ESCAPES}\n{PATH}");
     Jvm {
         pid: u32::MAX,
-        inner_pid: u32::MAX,
         uid: u32::MAX,
         gid: u32::MAX,
         container: name.clone(),
@@ -141,6 +146,25 @@ fn jvm() -> Jvm {
         version: name.clone(),
         main: name.clone(),
         obstacle: name,
+        ..Jvm::default()
+    }
+}
+
+/// Numbers as large as they go, and labels that are none.
+fn examined() -> Examined {
+    let most = Identity { uid: u32::MAX, gid: u32::MAX, capabilities: u64::MAX };
+    let label = format!("{PATH}{ESCAPES}\n{PATH}");
+    Examined {
+        own: most,
+        theirs: most,
+        own_label: label.clone(),
+        label,
+        spool: u64::MAX,
+        free: u64::MAX,
+        tmp: Some(u64::MAX),
+        memory: Some(Memory { used: u64::MAX, limit: u64::MAX }),
+        heap_used: u64::MAX,
+        left_behind: u32::MAX,
     }
 }
 
