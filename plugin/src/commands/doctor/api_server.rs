@@ -11,6 +11,16 @@ use crate::error::Failure;
 /// Ephemeral containers are stable from here on.
 const OLDEST: u32 = 25;
 
+/// From here on exec takes the right to create pods/exec beside that to get it
+/// (AuthorizePodWebsocketUpgradeCreatePermission).
+const ASKS_FOR_CREATE: u32 = 35;
+
+/// Whether exec takes the right to create pods/exec there; also where the version is not told.
+pub(super) fn asks_for_create(answer: &Result<Info, CallError>) -> bool {
+    let told = answer.as_ref().ok().filter(|info| info.major == "1").and_then(minor);
+    told.is_none_or(|minor| minor >= ASKS_FOR_CREATE)
+}
+
 /// What an answer to the question for its version says.
 pub(super) fn verdict(answer: Result<Info, CallError>, place: &Place) -> Verdict {
     let server = &place.server;
@@ -65,6 +75,13 @@ mod tests {
             assert!(matches!(of("1", new), Verdict::Ok(text) if text.contains(new)), "{new}");
         }
         assert!(matches!(of("2", "0"), Verdict::Ok(_)));
+    }
+
+    #[test]
+    fn a_server_asks_for_create_from_some_version_on() {
+        let of = |minor: &str| Ok(Info { major: "1".to_owned(), minor: minor.to_owned(), ..Info::default() });
+        assert!(!asks_for_create(&of("34")) && !asks_for_create(&of("34+")));
+        assert!(asks_for_create(&of("35")) && asks_for_create(&of("36+")) && asks_for_create(&of("unheard-of")));
     }
 
     #[test]

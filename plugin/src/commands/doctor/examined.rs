@@ -8,13 +8,16 @@ use crate::debugger::capability_names;
 use crate::render::progress::size;
 use crate::target::{Target, storage_limit};
 
-/// Where data of a dump would wait.
-pub(super) fn free_there(examined: &Examined, target: &Target) -> Verdict {
+/// Where data of a dump would wait; `inside` the target's own container nothing does.
+pub(super) fn free_there(examined: &Examined, target: &Target, inside: bool) -> Verdict {
     let Examined { free, spool, .. } = *examined;
+    if inside {
+        return Verdict::Ok("not used with --via=exec: the JVM waits instead".to_owned());
+    }
     if free == 0 {
         return Verdict::warn(
-            "no disk in the pod where a heap dump can wait: its JVM waits instead",
-            "run dumpheap close to the cluster, or without --via=exec and with a writable /tmp for the injector",
+            "no disk where a heap dump can wait: its JVM waits instead",
+            "give the injector a writable /tmp (readOnlyRootFilesystem), or run dumpheap close by",
         );
     }
     let text = format!("{}, {} of it for a heap dump", size(free), size(spool));
@@ -142,16 +145,20 @@ mod tests {
 
     #[test]
     fn little_room_for_a_dump_is_warned_of_once() {
-        says(free_there(&usual(), &plain()), "ok", "40.00 GiB, 20.00 GiB of it for a heap dump");
+        says(free_there(&usual(), &plain(), false), "ok", "40.00 GiB, 20.00 GiB of it for a heap dump");
         let full = Examined { spool: 1 << 20, ..usual() };
         let text = "40.00 GiB, 1.00 MiB of it for a heap dump";
-        says(free_there(&full, &plain()), "warn", &format!("{text}: then its JVM waits"));
+        says(free_there(&full, &plain(), false), "warn", &format!("{text}: then its JVM waits"));
         let resources = json!({"limits": {"ephemeral-storage": "4Mi"}});
         let limited = target(&json!({"containers": [{"name": "app", "resources": resources}]}));
-        says(free_there(&full, &limited), "ok", text);
+        says(free_there(&full, &limited, false), "ok", text);
         let nowhere = Examined { spool: 0, free: 0, ..usual() };
-        let text = "no disk in the pod where a heap dump can wait: its JVM waits instead";
-        says(free_there(&nowhere, &plain()), "warn", text);
+        says(
+            free_there(&nowhere, &plain(), false),
+            "warn",
+            "no disk where a heap dump can wait: its JVM waits instead",
+        );
+        says(free_there(&nowhere, &plain(), true), "ok", "not used with --via=exec: the JVM waits instead");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::permissions::{self, MARK, Missing, Right};
+use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::client::explain::Call;
 use crate::error::{Exit, Failure, Result};
@@ -38,7 +39,7 @@ async fn who(cluster: &Cluster) -> Result<String> {
         _ => failure,
     })?;
     answer.status.and_then(|status| status.user_info?.username).ok_or_else(|| {
-        Failure::new(Exit::Other, "the API server does not say who asks")
+        Failure::new(Id::Other, "the API server does not say who asks")
             .remedy("bind deploy/role.yaml of this project to the user by hand")
     })
 }

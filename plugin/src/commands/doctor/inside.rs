@@ -50,7 +50,7 @@ pub(super) enum Unseen {
     /// No way leads to the one that runs.
     NotHeard(Failure),
     /// It answers, and cannot look into the JVM; but at what anybody may see of it.
-    Unfit(Failure, Look),
+    Unfit(Failure, Box<Look>),
 }
 
 /// A question that was not answered.
@@ -74,7 +74,9 @@ pub(super) async fn look(context: &Context) -> Result<Seen, Unseen> {
     };
     let exact = match debugger::ensure_exact(cluster, target, &options.injector, identity, first, notes).await {
         Ok(exact) => exact,
-        Err(failure) if failure.exit == Exit::Attach => return Err(Unseen::Unfit(failure, failed.examined)),
+        Err(failure) if failure.exit == Exit::Attach => {
+            return Err(Unseen::Unfit(failure, Box::new(failed.examined)));
+        }
         Err(failure) => return Err(Unseen::NotStarted(failure)),
     };
     let session = Session::open(cluster, &exact).await;
@@ -153,7 +155,7 @@ async fn examine(context: &Context, session: &mut Session, jvms: &[Jvm]) -> Resu
 async fn explained(context: &Context, failed: Unanswered) -> Unseen {
     let Unanswered { debugger, error, examined } = failed;
     match error {
-        session::Error::Injector(failure) => Unseen::Unfit(failure.into(), examined),
+        session::Error::Injector(failure) => Unseen::Unfit(failure.into(), Box::new(examined)),
         // There it is brought by the same exec that it answers through.
         session::Error::Transfer(failure) if context.options.injector.via.is_some() => Unseen::NotStarted(failure),
         session::Error::Transfer(failure) => {

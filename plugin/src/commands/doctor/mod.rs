@@ -25,7 +25,7 @@ use crate::session::Partings;
 use crate::target::{self, Name, Target, Wish};
 use check::Check;
 use inside::Unseen;
-use permissions::{Missing, Way};
+use permissions::{Exec, Missing, Way};
 use report::{Report, Verdict};
 
 /// Makes the checks and prints what they have found.
@@ -72,23 +72,20 @@ pub(super) async fn report(
 
 async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, partings: Partings) -> Report {
     let mut report = Report::default();
-    report.add(Check::ApiServer, api_server::verdict(cluster.version().await, cluster.place()));
-    let missing = if report.allows(Check::Permissions) { permissions(&cluster, wish, &mut report).await } else { None };
+    let version = cluster.version().await;
+    let exec = if api_server::asks_for_create(&version) { Exec::GetAndCreate } else { Exec::Get };
+    report.add(Check::ApiServer, api_server::verdict(version, cluster.place()));
+    let missing =
+        if report.allows(Check::Permissions) { permissions(&cluster, wish, exec, &mut report).await } else { None };
     if report.allows(Check::Target)
         && let Some(target) = find(&cluster, wish, &notes, &mut report).await
     {
         let context = Context::new(cluster, target, options, notes, partings);
-        let running = match &missing {
-            Some(missing) if missing.forbids_adding() => {
-                debugger::reusable(&context.cluster, &context.target, &context.options.injector).await
-            }
-            _ => None,
+        let way = match missing {
+            Some(missing) => permissions_there(&context, wish, missing, exec, &mut report).await,
+            None => Way::Added,
         };
-        let way = way(&context, running.as_deref());
-        if let Some(missing) = missing {
-            report.add(Check::Permissions, missing.verdict(context.cluster.namespace(), way));
-        }
-        admission(&context, way, &mut report).await;
+        admission(&context, &way, &mut report).await;
         of_pod(&context, &mut report);
         within(&context, &mut report).await;
     }
@@ -114,10 +111,10 @@ fn named_pod(wish: &Wish) -> Option<&str> {
 }
 
 /// Where it is known what is missing, that is told again once it is known what is needed.
-async fn permissions(cluster: &Cluster, wish: &Wish, report: &mut Report) -> Option<Missing> {
+async fn permissions(cluster: &Cluster, wish: &Wish, exec: Exec, report: &mut Report) -> Option<Missing> {
     match permissions::missing(cluster, named_pod(wish)).await {
         Ok(missing) => {
-            report.add(Check::Permissions, missing.verdict(cluster.namespace(), Way::Added));
+            report.add(Check::Permissions, missing.verdict(cluster.namespace(), &Way::Added, exec));
             Some(missing)
         }
         Err(failure) => {
@@ -127,13 +124,32 @@ async fn permissions(cluster: &Cluster, wish: &Wish, report: &mut Report) -> Opt
     }
 }
 
-/// How the injector gets there, with the one that runs where no other may be added.
-fn way<'r>(context: &Context, running: Option<&'r str>) -> Way<'r> {
-    match running {
-        _ if context.options.injector.via.is_some() => Way::Inside,
-        Some(running) => Way::Running(running),
-        None => Way::Added,
+/// The same again for what has been found, which a Role may name; and how the injector gets there.
+async fn permissions_there(
+    context: &Context,
+    wish: &Wish,
+    mut missing: Missing,
+    exec: Exec,
+    report: &mut Report,
+) -> Way {
+    let Context { cluster, target, options, .. } = context;
+    if named_pod(wish).is_none()
+        && !missing.0.is_empty()
+        && let Ok(there) = permissions::missing(cluster, Some(target.pod_name())).await
+    {
+        missing = there;
     }
+    let way = if options.injector.via.is_some() {
+        Way::Inside
+    } else if missing.forbids_adding()
+        && let Some(running) = debugger::reusable(cluster, target, &options.injector).await
+    {
+        Way::Running(running)
+    } else {
+        Way::Added
+    };
+    report.add(Check::Permissions, missing.verdict(cluster.namespace(), &way, exec));
+    way
 }
 
 /// The pod and the container, whether they run or not.
@@ -153,7 +169,7 @@ async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes, report: &mut Report
 }
 
 /// Whether the server would take the very container that a command adds, asked without adding it.
-async fn admission(context: &Context, way: Way<'_>, report: &mut Report) {
+async fn admission(context: &Context, way: &Way, report: &mut Report) {
     let Context { cluster, target, options, .. } = context;
     let nothing_added = match way {
         Way::Added => None,

@@ -49,14 +49,21 @@ pub(super) const RIGHTS: [Right; 13] = [
 ];
 
 /// How the injector gets to where it serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way<'w> {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Way {
     /// In a container that is added.
     Added,
     /// In that one, which runs already.
-    Running(&'w str),
+    Running(String),
     /// In the target's (--via=exec).
     Inside,
+}
+
+/// What a server asks for before it lets somebody exec: the request is a GET, and newer servers ask for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exec {
+    Get,
+    GetAndCreate,
 }
 
 /// Those of [`RIGHTS`] that the user has not.
@@ -112,19 +119,19 @@ impl Missing {
     }
 
     /// A failure if a right is missing that every command needs on that way, a warning for any other.
-    pub(super) fn verdict(&self, namespace: &str, way: Way<'_>) -> Verdict {
-        const REMEDY: &str = "the same line with --fix-rbac prints the Role and the RoleBinding that are missing, for \
-                              who administers the namespace";
-        const INSIDE: &str =
-            "\nwhere the container has a shell, the command with --via=exec does without a container of its own";
+    pub(super) fn verdict(&self, namespace: &str, way: &Way, exec: Exec) -> Verdict {
+        const REMEDY: &str = "the same line with --fix-rbac prints the Role that is missing";
+        const INSIDE: &str = "\nwhere the container has a shell, --via=exec does without it";
         let Missing(missing) = self;
         if missing.is_empty() {
             return Verdict::Ok(format!("all {} of the Role that this project publishes", RIGHTS.len()));
         }
         let mut text = format!("you may not {} in namespace \"{namespace}\"", self.words());
-        // Servers differ in which of the two they ask for.
-        let cannot_exec = EXEC.iter().all(|right| missing.contains(right));
-        let cannot_add = self.forbids_adding() && way == Way::Added;
+        let cannot_exec = match exec {
+            Exec::Get => missing.contains(&EXEC[0]),
+            Exec::GetAndCreate => EXEC.iter().any(|right| missing.contains(right)),
+        };
+        let cannot_add = self.forbids_adding() && *way == Way::Added;
         if missing.contains(&GET) || cannot_add || cannot_exec {
             let inside = if cannot_add && !cannot_exec { INSIDE } else { "" };
             return Failure::new(Id::NoPermission, text).remedy(format!("{REMEDY}{inside}")).into();
@@ -188,8 +195,12 @@ mod tests {
     }
 
     /// What is found, and what it ends with: `Some(None)` for a warning.
-    fn exit_on(way: Way<'_>, missing: &[Right]) -> Option<Option<Exit>> {
-        match Missing(missing.to_vec()).verdict("shop", way) {
+    fn exit_on(way: &Way, missing: &[Right]) -> Option<Option<Exit>> {
+        exit_of(way, Exec::GetAndCreate, missing)
+    }
+
+    fn exit_of(way: &Way, exec: Exec, missing: &[Right]) -> Option<Option<Exit>> {
+        match Missing(missing.to_vec()).verdict("shop", way, exec) {
             Verdict::Ok(_) => None,
             Verdict::Warn { .. } => Some(None),
             Verdict::Fail(failure) => Some(Some(failure.exit)),
@@ -199,15 +210,15 @@ mod tests {
 
     #[test]
     fn where_nothing_is_added_the_right_to_add_is_not_needed() {
-        for way in [Way::Running("jattach-bcdfg"), Way::Inside] {
+        for way in &[Way::Running("jattach-bcdfg".to_owned()), Way::Inside] {
             assert_eq!(exit_on(way, &[PATCH]), Some(None), "{way:?}");
             assert_eq!(exit_on(way, &EXEC), Some(Some(Exit::Refused)), "{way:?}");
             assert_eq!(exit_on(way, &[GET, PATCH]), Some(Some(Exit::Refused)), "{way:?}");
         }
-        let verdict = Missing(vec![PATCH]).verdict("shop", Way::Running("jattach-bcdfg"));
+        let verdict = Missing(vec![PATCH]).verdict("shop", &Way::Running("jattach-bcdfg".to_owned()), Exec::Get);
         assert!(matches!(verdict, Verdict::Warn { text, .. } if text.starts_with("jattach-bcdfg runs")));
         // Who may exec has another way; who may not has none.
-        let offers = |missing: &[Right]| match Missing(missing.to_vec()).verdict("shop", Way::Added) {
+        let offers = |missing: &[Right]| match Missing(missing.to_vec()).verdict("shop", &Way::Added, Exec::Get) {
             Verdict::Fail(failure) => failure.remedy.contains("--via=exec"),
             other => panic!("{other:?}"),
         };
@@ -217,14 +228,19 @@ mod tests {
 
     #[test]
     fn a_right_that_every_command_needs_fails_and_another_warns() {
-        let exit = |missing: &[Right]| exit_on(Way::Added, missing);
+        let exit = |missing: &[Right]| exit_on(&Way::Added, missing);
+        let of_older = |missing: &[Right]| exit_of(&Way::Added, Exec::Get, missing);
         assert_eq!(exit(&[]), None);
-        for needed in [&[GET][..], &[PATCH], &EXEC, &[core("events", "list"), PATCH]] {
+        for needed in [&[GET][..], &[PATCH], &EXEC, &EXEC[..1], &EXEC[1..], &[core("events", "list"), PATCH]] {
             assert_eq!(exit(needed), Some(Some(Exit::Refused)), "{needed:?}");
         }
-        for optional in [&RIGHTS[4..], &EXEC[..1], &EXEC[1..]] {
-            assert_eq!(exit(optional), Some(None), "{optional:?}");
-        }
+        assert_eq!(exit(&RIGHTS[4..]), Some(None));
+        assert_eq!(
+            of_older(&EXEC[..1]),
+            Some(Some(Exit::Refused)),
+            "the request is a GET whatever the server asks for"
+        );
+        assert_eq!(of_older(&EXEC[1..]), Some(None));
     }
 
     #[test]

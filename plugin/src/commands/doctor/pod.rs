@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use jattach_protocol::message::{DUMP_WINDOW, Memory};
+use jattach_protocol::message::{DUMP_WINDOW, MOST_OF_LIMITED, Memory};
 use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 
 use super::report::Verdict;
+use crate::catalogue::Id;
 use crate::commands::dumpheap::pause_of;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::render::progress::size;
 use crate::target::{
     Budgets, Target, quantity, refuses_other_os, refuses_static, spec_of, status_of, storage_limit, vanished,
@@ -72,7 +73,7 @@ pub(super) fn tmp(target: &Target) -> Verdict {
         None if is_read_only => "readOnlyRootFilesystem, and no volume is mounted there".to_owned(),
         None => return Verdict::Ok("nothing in the pod's spec forbids it".to_owned()),
     };
-    Failure::new(Exit::Attach, "the JVM cannot make its socket: /tmp is not writable")
+    Failure::new(Id::TmpNotWritable, "the JVM cannot make its socket: /tmp is not writable")
         .evidence(evidence)
         .remedy("mount an emptyDir at /tmp, in the workload's pod template")
         .into()
@@ -99,7 +100,11 @@ pub(super) fn storage(target: &Target) -> Verdict {
             format!("{}, of which {} are for a dump: then the JVM waits", size(limit), size(limit / 4)),
             "run dumpheap close to the cluster, or raise the limit",
         ),
-        limit => Verdict::Ok(format!("limited to {}, of which a heap dump takes at most a quarter", size(limit))),
+        limit => Verdict::Ok(format!(
+            "{}, of which a dump takes up to {}",
+            size(limit),
+            size(MOST_OF_LIMITED.min(limit / 4))
+        )),
     }
 }
 
@@ -188,6 +193,7 @@ fn dumped_within(budget: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
     use serde_json::{Value, json};
 
     fn target(container: Value, change: impl FnOnce(&mut Value)) -> Target {
@@ -293,7 +299,8 @@ mod tests {
     fn a_small_storage_limit_is_warned_of() {
         let limited = |limit: &str| seen(storage(&of(json!({"resources": {"limits": {"ephemeral-storage": limit}}}))));
         assert_eq!(seen(storage(&of(json!({})))).0, "ok");
-        assert_eq!(limited("4Gi").0, "ok");
+        assert_eq!(limited("2Gi"), ("ok", "2.00 GiB, of which a dump takes up to 512.00 MiB".to_owned()));
+        assert_eq!(limited("64Gi"), ("ok", "64.00 GiB, of which a dump takes up to 1.00 GiB".to_owned()));
         let (result, text) = limited("64Mi");
         assert_eq!(result, "warn");
         assert!(text.contains("64.00 MiB") && text.contains("16.00 MiB"), "{text}");

@@ -71,10 +71,15 @@ pub(super) struct Document<'a> {
 /// A terminal's width. A line that says that all is well is not worth a second one.
 const COLUMNS: usize = 80;
 
+/// Its height; the last row is the prompt's.
+const ROWS: usize = 24;
+
 /// The most characters of a cause and of its remedy, so that several of them leave room on the screen for the other checks;
 /// evidence has the rest of its line. The document has all of them whole, and so has the refusal of the command itself.
 const CAUSE: usize = 130;
 const REMEDY: usize = 600;
+/// The most lines of a remedy, which may be of the injector's words.
+const REMEDY_LINES: usize = 10;
 const INDENT: &str = "      ";
 
 impl Report {
@@ -129,12 +134,26 @@ impl Report {
         })
     }
 
-    /// A line a check, and its remedy beneath where there is something to be done.
+    /// A line a check, and its remedy beneath where there is something to be done. Where that is more than a screen, checks
+    /// that were not made for the same reason share a line.
     pub(super) fn text(&self) -> String {
+        let text = self.lines(false);
+        let rows: usize = text.lines().map(|line| line.chars().count().div_ceil(COLUMNS).max(1)).sum();
+        if rows < ROWS { text } else { self.lines(true) }
+    }
+
+    fn lines(&self, folded: bool) -> String {
         let width = self.verdicts.keys().map(|check| check.name().len()).max().unwrap_or(0);
         let mut text = String::new();
-        for row in self.rows() {
-            let mut line = format!("{:<4}  {:<width$}  ", row.result, row.check);
+        let mut rows = self.rows().peekable();
+        while let Some(row) = rows.next() {
+            let mut checks = row.check.to_owned();
+            let is_alike =
+                |next: &Row<'_>| folded && row.result == "skip" && (next.result, next.text) == ("skip", row.text);
+            while let Some(next) = rows.next_if(is_alike) {
+                checks.extend([", ", next.check]);
+            }
+            let mut line = format!("{:<4}  {checks:<width$}  ", row.result);
             let is_quiet = row.remedy.is_empty() && row.evidence.is_empty();
             let room = COLUMNS.saturating_sub(line.chars().count());
             line.push_str(&if is_quiet { one_line(row.text, room) } else { one_line(row.text, CAUSE) });
@@ -178,7 +197,9 @@ fn one_line(text: &str, most: usize) -> String {
 
 /// Safe to show, its own lines kept beneath one another.
 fn indented(text: &str, most: usize) -> String {
-    cut(&printable(text), most).trim().replace('\n', "\n        ")
+    let text = printable(text.trim());
+    let lines: Vec<&str> = text.lines().take(REMEDY_LINES).collect();
+    cut(&lines.join("\n"), most).trim().replace('\n', "\n        ")
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -191,31 +212,32 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Id;
     use serde_json::json;
 
-    fn failure(exit: Exit) -> Failure {
-        Failure::new(exit, "a cause").evidence("what was seen").remedy("what to do\nand then")
+    fn failure(id: Id) -> Failure {
+        Failure::new(id, "a cause").evidence("what was seen").remedy("what to do\nand then")
     }
 
     fn report() -> Report {
         let mut report = Report::default();
         // In whatever order they are made.
-        report.add(Check::Exec, failure(Exit::Attach));
+        report.add(Check::Exec, failure(Id::NotAttachable));
         report.add(Check::ApiServer, Verdict::Ok("fine".to_owned()));
         report.add(Check::Permissions, Verdict::warn("not so fine", "look at it"));
-        report.add(Check::Target, failure(Exit::Target));
+        report.add(Check::Target, failure(Id::PodEnded));
         report.skip_the_rest("not asked for");
         report
     }
 
     #[test]
     fn a_report_has_a_line_a_check_and_the_remedies_beneath() {
-        let text = report().text();
+        let text = report().lines(false);
         let expected = "\
 ok    API server       fine
 warn  permissions      not so fine
       remedy: look at it
-fail  target           a cause (JAT-170)
+fail  target           a cause (JAT-173)
       evidence: what was seen
       remedy: what to do
         and then
@@ -236,12 +258,30 @@ fail  target           a cause (JAT-170)
     }
 
     #[test]
+    fn where_a_line_a_check_is_more_than_a_screen_skipped_ones_share_theirs() {
+        let failed = |remedy: &str| {
+            let mut report = Report::default();
+            report.add(Check::ApiServer, Verdict::Ok("fine".to_owned()));
+            report.add(Check::Target, Failure::new(Id::PodEnded, "a cause").remedy(remedy));
+            report.add(Check::NodeOs, Verdict::Ok("fine".to_owned()));
+            report.skip_the_rest("not asked for");
+            report.text()
+        };
+        assert_eq!(failed("short").lines().count(), Check::ALL.len() + 1);
+        let text = failed(&"long ".repeat(100));
+        assert!(text.contains("\nskip  injector, uid and gid, capabilities, labels  not asked for\n"), "{text}");
+        for check in Check::ALL {
+            assert!(text.contains(check.name()), "{}\n{text}", check.name());
+        }
+    }
+
+    #[test]
     fn a_script_reads_the_same_as_a_person() {
         let document = serde_json::to_value(report().document()).expect("a document");
         assert_eq!(document["exitCode"], 3);
         assert_eq!(document["checks"][0], json!({"check": "API server", "result": "ok", "text": "fine"}));
         let target = json!({
-            "check": "target", "result": "fail", "id": "JAT-170", "text": "a cause", "evidence": "what was seen",
+            "check": "target", "result": "fail", "id": "JAT-173", "text": "a cause", "evidence": "what was seen",
             "remedy": "what to do\nand then",
         });
         assert_eq!(document["checks"][2], target);
@@ -257,7 +297,7 @@ fail  target           a cause (JAT-170)
         assert!(report.allows(Check::Target), "a warning stands in nobody's way");
         assert_eq!(report.obstacle(Check::Injector).as_deref(), Some("because \"target\" failed"));
         let mut rest = Report::default();
-        rest.add(Check::Injector, failure(Exit::Injector));
+        rest.add(Check::Injector, failure(Id::ImagePull));
         assert_eq!(rest.obstacle(Check::Jvm).as_deref(), Some("because \"injector\" failed"), "through others");
         assert_eq!(rest.obstacle(Check::Injector), None);
     }
@@ -274,7 +314,7 @@ fail  target           a cause (JAT-170)
         let mut report = Report::default();
         let hostile = format!("\x1b[2Jok\n\rfail  {}", "x".repeat(100_000));
         report.add(Check::Jvm, Verdict::Ok(hostile.clone()));
-        let failure = Failure::new(Exit::Attach, hostile.clone()).evidence(hostile.clone()).remedy(hostile);
+        let failure = Failure::new(Id::NotAttachable, hostile.clone()).evidence(hostile.clone()).remedy(hostile);
         report.add(Check::Attachable, failure);
         let text = report.text();
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");

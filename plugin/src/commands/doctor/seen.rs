@@ -1,5 +1,6 @@
 //! What is to be thought of what the injector has told: pure functions. All names and obstacles are the target's own words.
 
+use jattach_protocol::Code;
 use jattach_protocol::message::{Examined, Jvm};
 
 use super::check::Check;
@@ -7,7 +8,7 @@ use super::inside::{Look, Seen, Unmeasured};
 use super::report::{Report, Verdict};
 use super::{examined, pod, speed};
 use crate::catalogue::Id;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::target::{Target, candidates};
 
 /// Adds what follows from it.
@@ -18,13 +19,14 @@ pub(super) fn judge(seen: &Seen, target: &Target, image: &str, report: &mut Repo
     report.add(Check::Identity, identity(seen, &meant));
     report.add(Check::Jvm, jvm(&meant, target));
     if report.allows(Check::Attachable) {
-        report.add(Check::Attachable, attachable(&meant));
+        let verdict = attachable(&meant, report.because_of(Check::Tmp));
+        report.add(Check::Attachable, verdict);
     }
     report.add(Check::Speed, speed(seen));
-    if report.allows(Check::Attachable) {
-        compare(&seen.examined, true, report);
+    if let [first, ..] = &meant[..] {
+        compare(&seen.examined, !first.kind.is_empty(), report);
         if let Ok(examined) = &seen.examined {
-            room(examined, target, report);
+            room(examined, target, is_inside(seen, target), report);
         }
     }
 }
@@ -40,8 +42,8 @@ pub(super) fn compare(look: &Look, is_let_in: bool, report: &mut Report) {
 }
 
 /// What there is in the pod for a command to use.
-fn room(examined: &Examined, target: &Target, report: &mut Report) {
-    report.add(Check::FreeThere, examined::free_there(examined, target));
+fn room(examined: &Examined, target: &Target, inside: bool, report: &mut Report) {
+    report.add(Check::FreeThere, examined::free_there(examined, target, inside));
     report.add(Check::Memory, pod::memory(target, examined.memory));
     if report.because_of(Check::Attachable).is_none() {
         report.add(Check::Tmp, examined::tmp(examined, target));
@@ -59,10 +61,15 @@ fn speed(seen: &Seen) -> Verdict {
     }
 }
 
+/// Whether it runs in the target's own container.
+fn is_inside(seen: &Seen, target: &Target) -> bool {
+    seen.debugger.container == target.container
+}
+
 fn injector(seen: &Seen, target: &Target, image: &str) -> Verdict {
     let container = &seen.debugger.container;
     match &seen.job {
-        _ if *container == target.container => Verdict::Ok("in the target's container, by --via=exec".to_owned()),
+        _ if is_inside(seen, target) => Verdict::Ok("in the target's container, by --via=exec".to_owned()),
         Some(job) => Verdict::warn(
             format!("{container} is at work: {job}"),
             "other commands end with exit code 9 meanwhile, or wait with --wait",
@@ -102,6 +109,9 @@ fn jvm(meant: &[&Jvm], target: &Target) -> Verdict {
             .evidence(candidates(&target.pod))
             .remedy("name the container that runs it with -c")
             .into(),
+        [jvm] if jvm.kind.is_empty() => {
+            Verdict::warn(described(jvm), format!("\"{}\" below tells why", Check::Attachable.name()))
+        }
         [jvm] => Verdict::Ok(described(jvm)),
         several => {
             let lines: Vec<String> = several.iter().map(|jvm| format!("{} {}", jvm.pid, jvm.main)).collect();
@@ -117,15 +127,21 @@ fn described(jvm: &Jvm) -> String {
     if jvm.main.is_empty() { words } else { format!("{words}, {}", jvm.main) }
 }
 
-fn attachable(meant: &[&Jvm]) -> Verdict {
+/// `tmp`: that /tmp is not writable, where the pod's spec has shown that already.
+fn attachable(meant: &[&Jvm], tmp: Option<String>) -> Verdict {
     let refused: Vec<&&Jvm> = meant.iter().filter(|jvm| !jvm.obstacle.is_empty()).collect();
     let Some(first) = refused.first() else { return Verdict::Ok("yes".to_owned()) };
-    let text = format!("pid {}: {}", first.pid, first.obstacle);
-    let remedy = "threaddump is refused for the same reason, and tells what helps";
-    if refused.len() < meant.len() {
-        return Verdict::warn(text, remedy);
+    let others = refused.len() < meant.len();
+    if let (Some(tmp), false) = (tmp, others) {
+        return Failure::new(Id::TmpNotWritable, format!("no, {tmp}")).into();
     }
-    Failure::new(Exit::Attach, text).remedy(remedy).into()
+    let text = format!("pid {}: {}", first.pid, first.obstacle);
+    let as_a_command = "threaddump is refused for the same reason, and tells what helps";
+    if others {
+        return Verdict::warn(text, as_a_command);
+    }
+    let remedy = if first.remedy.is_empty() { as_a_command } else { &first.remedy };
+    Failure::new(Code::from_number(first.code), text).remedy(remedy).into()
 }
 
 #[cfg(test)]
@@ -138,6 +154,7 @@ mod tests {
     use super::super::speed::Speed;
     use super::*;
     use crate::debugger::{Basis, Debugger};
+    use crate::error::Exit;
 
     fn usual(pid: u32) -> Jvm {
         let [kind, version, main] = ["HotSpot", "17.0.19", "App"].map(str::to_owned);
@@ -145,7 +162,8 @@ mod tests {
     }
 
     fn deaf(pid: u32) -> Jvm {
-        Jvm { obstacle: "the JVM is deaf (it says so)".to_owned(), ..usual(pid) }
+        let code = Code::NotAttachable as u16;
+        Jvm { obstacle: "the JVM is deaf (it says so)".to_owned(), code, ..usual(pid) }
     }
 
     fn judged_as(seen: &Seen, pid: Option<u32>) -> Report {
@@ -238,6 +256,32 @@ mod tests {
         assert_eq!(report.exit(), Some(Exit::Target));
         says(&report, "fail JVM process 8 is no JVM (JAT-004)");
         assert_eq!(judged_as(&seen(&[deaf(1), deaf(7)]), None).exit(), Some(Exit::Attach));
+    }
+
+    #[test]
+    fn a_jvm_that_a_label_closes_is_no_ok_anywhere() {
+        let [obstacle, remedy] = ["AppArmor keeps the injector out (label a)", "name the label"].map(str::to_owned);
+        let (kind, version, code) = (String::new(), String::new(), Code::Denied as u16);
+        let closed = Jvm { kind, version, obstacle, remedy, code, ..deaf(1) };
+        let [own_label, label] = ["b", "a"].map(str::to_owned);
+        let examined = Ok(Examined { own_label, label, ..looked() });
+        let report = judged_as(&Seen { examined, ..seen(&[closed]) }, None);
+        says(&report, "warn JVM of a kind that cannot be seen, App");
+        says(&report, "warn labels AppArmor: JVM a, injector b");
+        says(&report, "fail attachable pid 1: AppArmor keeps the injector out (label a) (JAT-008)");
+        says(&report, "remedy: name the label");
+    }
+
+    #[test]
+    fn what_the_spec_has_shown_is_not_told_twice() {
+        let mut report = Report::default();
+        let examined = Ok(looked());
+        report.add(Check::Tmp, Failure::new(Id::TmpNotWritable, "read-only"));
+        let pod = serde_json::json!({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "app"}]}});
+        let pod = serde_json::from_value(pod).expect("a pod");
+        let target = Target { namespace: "shop".into(), pod, container: "app".into(), pid: None };
+        judge(&Seen { examined, ..seen(&[deaf(1)]) }, &target, "r.example/injector:1", &mut report);
+        says(&report, "fail attachable no, because \"/tmp writable\" failed (JAT-023)");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::super::Context;
 use super::report::Verdict;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::render::progress::size;
 use crate::session::{Error, Session};
 
@@ -98,7 +99,7 @@ impl Coming {
 }
 
 fn wrong(evidence: &str) -> Failure {
-    Failure::new(Exit::Transfer, "what arrived from the injector is not what it was asked for")
+    Failure::new(Id::Transfer, "what arrived from the injector is not what it was asked for")
         .evidence(evidence)
         .remedy("end it with `kubectl jattach TARGET clean`: its answer makes no sense")
 }
@@ -131,6 +132,7 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     fn says(bytes: u64, millis: u64, heap_used: u64) -> String {
         let speed = Speed { bytes, time: Duration::from_millis(millis), is_cut: false };

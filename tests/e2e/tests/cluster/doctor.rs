@@ -1,22 +1,35 @@
 //! `doctor`: what it finds where all is well, and where something is not.
 
 use jattach_e2e::rbac::ServiceAccount;
-use jattach_e2e::{Namespace, Ran, manifest};
+use jattach_e2e::{Namespace, Ran, cluster, manifest, shell_image_or_skip};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::targets::ended;
 
-/// The result of a check, by its name.
+/// A field of a check, by its name.
 #[track_caller]
-fn result(ran: &Ran, check: &str) -> String {
+fn field(ran: &Ran, check: &str, field: &str) -> String {
     let document = ran.json();
     let checks = document["checks"].as_array().expect("a list").iter();
     let found = checks.clone().find(|found| found["check"] == check);
     found.map_or_else(
         || panic!("no check of {check}\n{document:#}"),
-        |found| found["result"].as_str().expect("a word").to_owned(),
+        |found| found[field].as_str().expect("a word").to_owned(),
     )
+}
+
+/// The result of a check.
+#[track_caller]
+fn result(ran: &Ran, check: &str) -> String {
+    field(ran, check, "result")
+}
+
+/// That a check has that result, and says so.
+#[track_caller]
+fn finds(ran: &Ran, check: &str, result: &str, text: &str) {
+    let found = (field(ran, check, "result"), field(ran, check, "text"));
+    assert!(found.0 == result && found.1.contains(text), "{check}: {found:?}, not {result} {text:?}\n{ran}");
 }
 
 /// That it leaves a line of a terminal of 24 rows and 80 columns for the prompt.
@@ -179,4 +192,97 @@ fn what_fix_rbac_prints_is_all_that_is_missing() {
     let ran = joe(&["doctor"]).succeeded();
     let _ = ran.prints("\nok    permissions");
     let _ = joe(&["doctor", "--fix-rbac"]).succeeded().says("Nothing is missing.");
+}
+
+#[test]
+fn who_may_not_add_a_container_is_served_by_the_one_that_runs() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let _ = pod.jattach(["ps"]).succeeded();
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+    ]);
+    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    let directory = tempdir().expect("a directory");
+    let config = account.kubeconfig().write(directory.path());
+    let ran = pod.plugin_by(&config, ["doctor"]).run().succeeded();
+    let name = pod.ephemeral_containers()[0]["name"].as_str().expect("a name").to_owned();
+    let ran = ran.prints(&format!("\nwarn  permissions      {name} runs and serves you;")).prints("--fix-rbac");
+    let ran = ran.prints(&format!("\nok    admission        not asked: {name} runs already"));
+    let _ = fits_a_screen(ran).prints("\nok    attachable");
+    let _ = pod.plugin_by(&config, ["threaddump"]).run().succeeded().prints("Full thread dump");
+    assert_eq!(pod.ephemeral_containers().len(), 1);
+}
+
+#[test]
+fn where_no_container_can_be_added_the_way_by_exec_is_named_and_can_be_looked_at() {
+    let namespace = Namespace::new();
+    let mut app = manifest::restricted(manifest::jvm("app"));
+    app["image"] = shell_image_or_skip!().into();
+    let pod = namespace.start(&manifest::pod("x", &[app]));
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+    ]);
+    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    let directory = tempdir().expect("a directory");
+    let config = account.kubeconfig().write(directory.path());
+    let _ = pod.plugin_by(&config, ["doctor"]).run().ended_with(4).prints("--via=exec");
+    let plugin = cluster().bare_plugin().arg("--kubeconfig").arg(&config);
+    let ran = plugin.args(["-n", &namespace.name, "--via=exec", "pod/x", "doctor"]).run().succeeded();
+    let ran =
+        ran.prints("\nok    injector         in the target's container, by --via=exec").prints("\nwarn  permissions");
+    let ran = ran.prints("\nwarn  free in the pod  no disk in the pod").prints("\nok    attachable       yes");
+    let _ = fits_a_screen(ran).prints("\nok    speed to here");
+    assert!(pod.ephemeral_containers().is_empty());
+}
+
+#[test]
+fn the_room_in_the_pod_is_told_in_numbers() {
+    let namespace = Namespace::new();
+    let mut app = manifest::mounting(manifest::restricted(manifest::jvm("app")), "tmp", "/tmp");
+    app["resources"] = json!({"limits": {"memory": "512Mi"}});
+    let mut pod = manifest::with_volume(manifest::pod("x", &[app]), "tmp");
+    pod["spec"]["volumes"][0]["emptyDir"] = json!({"sizeLimit": "16Mi"});
+    let pod = namespace.start(&pod);
+    let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
+    finds(&ran, "memory", "ok", " free of the container's 512.00 MiB");
+    finds(&ran, "/tmp writable", "ok", "16.00 MiB by its volume's sizeLimit");
+    finds(&ran, "free in the pod", "ok", " of it for a heap dump");
+}
+
+#[test]
+fn a_tmp_in_memory_has_what_its_limit_leaves() {
+    let namespace = Namespace::new();
+    let app = manifest::mounting(manifest::restricted(manifest::jvm("app")), "tmp", "/tmp");
+    let mut pod = manifest::with_volume(manifest::pod("x", &[app]), "tmp");
+    pod["spec"]["volumes"][0]["emptyDir"] = json!({"medium": "Memory", "sizeLimit": "16Mi"});
+    let pod = namespace.start(&pod);
+    let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
+    // The JVM has its performance data there.
+    finds(&ran, "/tmp writable", "ok", "the JVM can be met there; 15.");
+}
+
+#[test]
+fn capabilities_and_labels_of_injector_and_jvm_are_named() {
+    let namespace = Namespace::new();
+    let pod = namespace.start(&manifest::pod("x", &[manifest::jvm("app")]));
+    let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
+    finds(&ran, "capabilities", "ok", "injector and JVM have CHOWN, DAC_OVERRIDE, ");
+    assert_eq!(result(&ran, "labels"), "ok");
+    let labels = field(&ran, "labels", "text");
+    assert!(labels == "no AppArmor, no SELinux" || labels.starts_with("injector and JVM: "), "{labels}");
+    let pod = namespace.start(&manifest::pod("y", &[manifest::restricted(manifest::jvm("app"))]));
+    let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
+    finds(&ran, "capabilities", "ok", "injector and JVM have no capabilities");
+}
+
+#[test]
+fn the_speed_is_told_with_what_a_dump_would_take() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
+    finds(&ran, "speed to here", "ok", " MiB/s: ");
+    finds(&ran, "speed to here", "ok", " for a ");
 }
