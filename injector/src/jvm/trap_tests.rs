@@ -33,9 +33,6 @@ use crate::dump::place::Place;
 use crate::process::Target;
 use crate::sys::fake::{Fake, PID};
 
-/// So short that a test in which nobody answers does not take long; nothing depends on its length.
-const SHORT: Limits = Limits { attach: Duration::from_millis(50), silence: Duration::from_millis(50) };
-
 /// After so long it counts as blocked for good.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -206,7 +203,7 @@ fn visit(kind: Jvm, fake: &Fake) -> Visit {
     });
     // Nobody is there to be woken.
     fake.refuse("semop", Errno::EACCES);
-    let refusal = connect(&target, SHORT).err();
+    let refusal = connect(&target, Limits::default()).err();
     let asked = signals() > usize::from(printed) || fake.calls().iter().any(|call| call.contains("semop"));
     Visit { seen, printed, outcome: if asked { GoesOn } else { Refused }, refusal }
 }

@@ -79,6 +79,14 @@ pub(crate) const UNREADABLE: Shape = Shape {
     ..PLAIN
 };
 
+/// The same, and once more when that JVM has ended.
+pub(crate) const UNREADABLE_TWICE: Shape = Shape {
+    java: r#"java=$(readlink -f "$(command -v java)") && cp "$java" "$0/Hoard-java" && chmod 0711 "$0/Hoard-java" &&
+        mount --bind "$0/Hoard-java" "$java" &&
+        for life in 1 2; do unshare --root=/ --wd=/tmp --setuid 4242 --setgid 4242 java "$@"; done"#,
+    ..PLAIN
+};
+
 /// The machine's own JVM, run by a user with an ambient capability (capabilities(7)).
 pub(crate) const CAPABLE: Shape = Shape {
     java: r#"exec setpriv --reuid=4242 --regid=4242 --clear-groups --inh-caps=-all,+net_bind_service \

@@ -4,11 +4,12 @@ use std::fs;
 
 use jattach_protocol::Code;
 use jattach_protocol::message::Operation;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::Hold;
 use crate::client::{Client, attach};
-use crate::container::{ALMOST_POWERLESS, CAPABLE, Container, UNREADABLE};
+use crate::container::{ALMOST_POWERLESS, CAPABLE, Container, UNREADABLE, UNREADABLE_TWICE, child_of};
 
 /// What containerd and Docker leave root, as far as it matters here, and what the target's container may have been given.
 const WITHOUT_PTRACE: &str = "--bounding-set=-all,+chown,+dac_override,+kill,+setgid,+setuid";
@@ -105,6 +106,31 @@ fn a_jvm_that_is_closed_to_its_own_user_is_served_by_who_may_open_it_before_beco
     assert_eq!((jvm.kind.as_str(), jvm.obstacle.as_str()), ("HotSpot", ""), "it was opened while that could be");
     let left = of_each_thread(hold.pid(), "CapPrm:");
     assert!(left.iter().all(|set| *set == format!("{:016x}", 0)), "{left:?}");
+    container.assert_unharmed();
+}
+
+#[test]
+fn who_could_have_opened_a_closed_jvm_says_that_another_injector_can() {
+    let mut container = Container::shaped(&UNREADABLE_TWICE, 1);
+    let connect = |container: &Container| {
+        let mut session = container.command("setpriv");
+        session.arg(WITH_PTRACE).arg(container.injector());
+        Client::connect_through(session)
+    };
+    let mut hold = hold_as(&container, &[WITH_PTRACE]);
+    let mut client = connect(&container);
+    client.ask(threaddump()).whole();
+    kill(Pid::from_raw(child_of(container.init()).cast_signed()), Signal::SIGKILL).expect("it lives");
+    container.await_line("ready");
+    let refused = client.ask(threaddump()).failure();
+    assert_eq!((refused.code, refused.identity), (Code::NotAttachable, None), "{refused}");
+    assert!(refused.cause.contains("has become the JVM's user") && refused.remedy.contains("clean"), "{refused}");
+    client.close();
+    hold.signal(Signal::SIGTERM);
+    hold.farewell();
+    let _hold = hold_as(&container, &[WITH_PTRACE]);
+    let text = String::from_utf8(connect(&container).ask(threaddump()).whole()).expect("text");
+    assert!(text.contains("Full thread dump"), "{text}");
     container.assert_unharmed();
 }
 

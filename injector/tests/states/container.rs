@@ -4,10 +4,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -181,8 +183,10 @@ impl Subject for Jvm {
         self.pid
     }
 
-    fn is_to_be_tried_again(&self) -> bool {
-        !self.is_ready
+    fn is_to_be_tried_again(&mut self) -> bool {
+        let mut stdout = [PollFd::new(self.lines.get_ref().as_fd(), PollFlags::POLLIN)];
+        let says_more = !self.lines.buffer().is_empty() || poll(&mut stdout, PollTimeout::ZERO).expect("polled") > 0;
+        !self.is_ready && !says_more
     }
 
     /// It is spoken to, and told to end. A thread dump that nobody has asked for stands among its answers.

@@ -11,8 +11,9 @@ pub(crate) trait Subject {
     /// The injector has been connected, and waits for its answer.
     fn connected(&mut self) {}
 
-    /// Whether the injector may try again: it was refused, and the process is on its way to where it can be attached to.
-    fn is_to_be_tried_again(&self) -> bool {
+    /// Whether the injector may try again if it is refused: the process is on its way to where it can be attached to, and was
+    /// not there yet when this was asked.
+    fn is_to_be_tried_again(&mut self) -> bool {
         false
     }
 
@@ -44,15 +45,20 @@ pub(crate) struct State {
     pub(crate) start: Start,
     /// It takes so much of the machine that it is tried a fifth as often.
     pub(crate) is_heavy: bool,
+    /// What a try is refused with that comes while the state lasts, which is not for long: it has to be hit.
+    pub(crate) passing: Option<&'static str>,
 }
 
 pub(crate) type Start = fn() -> Result<Box<dyn Subject>, String>;
 
 impl State {
     pub(crate) fn new(name: &'static str, expected: Expected, start: Start) -> State {
-        State { name, expected, start, is_heavy: false }
+        State { name, expected, start, is_heavy: false, passing: None }
     }
 }
+
+/// In so many rounds a state that passes is hit.
+const ENOUGH: u32 = 5;
 
 /// What came of a state.
 #[derive(Debug)]
@@ -62,6 +68,9 @@ pub(crate) struct Row {
     pub(crate) tried: u32,
     attached: u32,
     refused: u32,
+    /// Tries that came while a state lasted that passes, and whether there have to be some.
+    pub(crate) hits: u32,
+    is_to_be_hit: bool,
     /// Processes that got a signal and lived.
     pub(crate) signals: u32,
     pub(crate) deaths: u32,
@@ -76,7 +85,8 @@ impl Row {
             Expected::Attached => self.attached,
             Expected::Refused(_) => self.refused,
         };
-        as_expected == self.tried && self.signals == 0 && self.deaths == 0
+        let hit = self.hits > 0 || !self.is_to_be_hit || self.tried < ENOUGH;
+        as_expected == self.tried && hit && self.signals == 0 && self.deaths == 0
     }
 }
 
@@ -105,28 +115,43 @@ pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command)
         tried: 0,
         attached: 0,
         refused: 0,
+        hits: 0,
+        is_to_be_hit: state.passing.is_some(),
         signals: 0,
         deaths: 0,
         remarks: Vec::new(),
     };
     for _ in 0..rounds {
         match (state.start)() {
-            Ok(subject) => round(&mut row, subject, injector),
+            Ok(subject) => round(&mut row, subject, state.passing, injector),
             Err(why) => {
                 row.remarks.push(format!("not tried: {why}"));
                 break;
             }
         }
     }
+    if row.is_to_be_hit {
+        row.remarks.push(format!("{} tries while it lasted", row.hits));
+    }
     row
 }
 
-fn round(row: &mut Row, mut subject: Box<dyn Subject>, injector: &dyn Fn(u32) -> Command) {
+fn round(
+    row: &mut Row,
+    mut subject: Box<dyn Subject>,
+    passing: Option<&'static str>,
+    injector: &dyn Fn(u32) -> Command,
+) {
     row.tried += 1;
-    let mut outcome = inject(injector(subject.pid()), subject.as_mut());
-    while outcome.is_refusal("") && subject.is_to_be_tried_again() {
-        outcome = inject(injector(subject.pid()), subject.as_mut());
-    }
+    let outcome = loop {
+        // Asked before the try: the one after it was there has to succeed.
+        let may_be_early = subject.is_to_be_tried_again();
+        let outcome = inject(injector(subject.pid()), subject.as_mut());
+        row.hits += u32::from(passing.is_some_and(|words| outcome.is_refusal(words)));
+        if !may_be_early || !outcome.is_refusal("") {
+            break outcome;
+        }
+    };
     match row.expected {
         Expected::Attached if outcome.is_thread_dump() => row.attached += 1,
         Expected::Refused(words) if outcome.is_refusal(words) => row.refused += 1,

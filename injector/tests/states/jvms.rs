@@ -29,7 +29,10 @@ pub(crate) fn states() -> Vec<State> {
             started(&Launch::with(&["-XX:+DisableAttachMechanism"]))
         }),
         attached("+StartAttachListener", || started(&Launch::with(&["-XX:+StartAttachListener"]))),
-        attached("starting", || Ok(Box::new(Jvm::launch(&Launch::with(&[]))))),
+        State {
+            passing: Some("does not handle SIGQUIT"),
+            ..attached("starting", || Ok(Box::new(Jvm::launch(&Launch::with(&[])))))
+        },
         refused("stopped", "is stopped", || Ok(Box::new(Jvm::start(&Launch::with(&[])).stop()))),
         refused("stopped, listening", "is stopped", || Ok(Box::new(listening().stop()))),
         attached("long safepoint", safepoint::start),

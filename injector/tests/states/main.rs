@@ -19,7 +19,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use harness::{Row, State, Subject, run, table};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// How often this state is tried.
 fn rounds(state: &State) -> u32 {
@@ -45,9 +46,9 @@ fn program() -> Command {
     Command::new(program.map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from))
 }
 
-/// An injector that signals first, and looks then.
+/// An injector that signals first, and looks then. The last signal of several may find nobody any more.
 fn saboteur(pid: u32) -> Command {
-    process::send(pid, Signal::SIGQUIT);
+    let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGQUIT);
     injector(pid)
 }
 
@@ -103,14 +104,20 @@ fn a_wrong_signal_to_a_jvm_is_counted_as_a_death_or_as_a_signal() {
     let states = jvms::states();
     let row = run(state(&states, "-Xrs, socket deleted"), 1, &saboteur);
     assert!(row.deaths == 1 && !row.is_right(), "{}", table(&[row]));
+    let row = run(state(&states, "starting"), 1, &saboteur);
+    assert!(row.deaths == 1 && !row.is_right(), "{}", table(&[row]));
     let row = run(state(&states, "+DisableAttachMechanism"), 1, &saboteur);
     assert!(row.signals == 1 && !row.is_right(), "{}", table(&[row]));
 }
 
 #[test]
 fn an_injector_that_does_nothing_is_found_out() {
-    let row = run(state(&jvms::states(), "normal"), 1, &|_| Command::new("true"));
-    assert!((row.deaths, row.signals) == (0, 0) && !row.is_right(), "{}", table(&[row]));
+    for name in ["normal", "starting"] {
+        for lazy in ["true", "false"] {
+            let row = run(state(&jvms::states(), name), 1, &|_| Command::new(lazy));
+            assert!((row.deaths, row.signals) == (0, 0) && !row.is_right(), "{}", table(&[row]));
+        }
+    }
 }
 
 #[test]
