@@ -44,7 +44,7 @@ pub(super) async fn until_running(
         container: &wanted.name,
         image: wanted.image.as_deref().unwrap_or_default(),
         notes,
-        progress: Progress::new(!notes.are_heard()),
+        progress: notes.progress(),
         said: None,
         doubt: None,
     };
