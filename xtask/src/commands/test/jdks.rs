@@ -27,6 +27,9 @@ const SESSION: [&str; 6] = ["a_heap_dump", "collectors::", "disk::", "killed::",
 /// The end-to-end tests that are.
 const DUMPS: [&str; 4] = ["dumpheap::", "redact::", "resume::", "shapes::"];
 
+/// Those about what a JVM prints on SIGQUIT, which each prints in its own way, and about one whose socket goes with its /tmp.
+const SIGNALS: [&str; 2] = ["tmp_log::", "tmp_shelter::"];
+
 /// Of these, what a JVM cannot do that writes a file: wait, stop, or do without a disk. What it does instead is told by
 /// tests that no other JVM can pass.
 const STREAMS_ALONE: [&str; 8] = [
@@ -147,7 +150,7 @@ fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
 fn in_lab(bench: &Bench<'_>, java: &Java) -> Result<()> {
     let images = jvm::write_of(bench.workspace, java, bench.compiler, bench.yes)?;
     let faults = if java.version() > 21 { &FAULTS_OF_PAIRS[..] } else { &[] };
-    let words = words(&[&DUMPS[..], faults].concat(), java);
+    let words = words(&[&DUMPS[..], &SIGNALS, faults].concat(), java);
     let result = e2e::in_lab(bench.workspace, bench.built, &images, &words, bench.yes);
     // Some are a gigabyte, and made again in seconds.
     for image in [images.plain, images.shell, images.user] {
