@@ -63,6 +63,8 @@ pub enum Mode {
     Restless,
     /// A dump is said to be as large as numbers go.
     Huge,
+    /// How far a dump is, in numbers that cannot be, for ever.
+    DumpProgress,
     /// A block of a dump that unpacks to a gigabyte.
     Bomb,
     /// A block that unpacks to more than it says.

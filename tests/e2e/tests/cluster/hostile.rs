@@ -71,6 +71,7 @@ impl Site {
         println!("{peak} KiB");
         assert!(peak < MOST, "{peak} KiB\n{ran}");
         assert!(!acts(&ran.stderr), "a control character is on stderr\n{ran}");
+        assert!(!ran.stderr.contains("panicked"), "{ran}");
         for name in ["home", "tmp"] {
             assert_eq!(names(&self.path(name)), [""; 0], "in {name}\n{ran}");
         }
@@ -149,6 +150,31 @@ fn names_that_a_jvm_claims_lead_nowhere_and_do_nothing() {
         assert!(!acts(&ran.text().replace("\r\n", "\n")), "{words:?}\n{ran}");
     }
     assert_eq!(names(&site.path("here")), [""; 0]);
+}
+
+#[test]
+fn doctor_ends_with_whatever_it_is_told_as_a_finding() {
+    let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
+    let pod = start(&namespace);
+    for mode in [Mode::Names, Mode::Garbage, Mode::List, Mode::LongFailure, Mode::Greedy, Mode::Kind, Mode::Nothing] {
+        let ran = site.plugin(&pod, mode, ["doctor"]).run();
+        site.is_unharmed(&ran);
+        assert!(ran.code().is_some_and(|code| mode == Mode::Names || code != 0), "{mode:?}\n{ran}");
+        assert!(!acts(&ran.text()), "{mode:?}\n{ran}");
+        // A line a check, and beneath one what there is to do about it.
+        assert!(ran.text().lines().count() <= 36, "{mode:?}: much more than a screen\n{ran}");
+    }
+}
+
+#[test]
+fn numbers_that_cannot_be_break_no_line_of_progress() {
+    let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
+    let pod = start(&namespace);
+    let plugin = site.plugin(&pod, Mode::DumpProgress, ["dumpheap", "x.hprof", "--timeout=8s"]);
+    let Some(plugin) = plugin.on_a_terminal() else { return skip("no /usr/bin/script gives a terminal") };
+    let ran = plugin.run().ended_with(1).prints("not done within 8 s");
+    site.is_unharmed(&ran);
+    assert!(!ran.text().contains("panicked"), "{ran}");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use jattach_e2e::hostile::Mode;
-use jattach_protocol::message::{Block, Codec, End, Form, MAX_BLOCK, Operation, Patch, Resume, Started, Survey};
+use jattach_protocol::message::{
+    Block, Codec, End, Form, MAX_BLOCK, Operation, Patch, Phase, Progress, Resume, Started, Survey,
+};
 use jattach_protocol::{Message, message::DumpHeap};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -52,6 +54,7 @@ fn dump(mode: Mode, talk: &mut Talk, request: u32, wanted: &DumpHeap) {
         talk.say(request, &Message::End(End { length: bytes.len() as u64 + more, hash: xxh3_64(bytes) }));
     };
     match mode {
+        Mode::DumpProgress => progress(talk, request),
         Mode::Bomb => packed(talk, request, MAX_BLOCK, 1 << 30),
         Mode::BlockLength => packed(talk, request, 10, 1000),
         Mode::Offset => raw(talk, 0, 1 << 62, HEADER),
@@ -81,6 +84,20 @@ fn dump(mode: Mode, talk: &mut Talk, request: u32, wanted: &DumpHeap) {
             std::process::exit(0);
         }
         _ => ended(talk, b"", 0),
+    }
+}
+
+/// Every phase with every number that may be one too many.
+fn progress(talk: &mut Talk, request: u32) -> ! {
+    const NUMBERS: [u64; 3] = [0, 1, u64::MAX];
+    loop {
+        for phase in [Phase::Dumping, Phase::Sending, Phase::Attaching, Phase::Queued] {
+            for (done, total) in NUMBERS.into_iter().flat_map(|done| NUMBERS.map(|total| (done, total))) {
+                let far = Progress { phase, done, total, stalled: u32::MAX };
+                talk.say(request, &Message::Progress(far));
+            }
+        }
+        thread::sleep(PACE);
     }
 }
 
