@@ -2,6 +2,7 @@
 
 mod hostile;
 mod print;
+mod states;
 
 use std::io::Read;
 use std::os::unix::net::UnixListener;
