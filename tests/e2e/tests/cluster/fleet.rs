@@ -113,6 +113,26 @@ fn every_pod_has_its_dump_in_the_directory_one_after_the_other() {
 }
 
 #[test]
+fn on_a_terminal_each_pod_under_way_has_its_line_and_answers_stand_whole() {
+    let namespace = Namespace::new();
+    let _ = start(&namespace, &["a", "b"], &[]);
+    let Some(program) = on_all(&namespace, ["threaddump"]).on_a_terminal() else {
+        return skip("no /usr/bin/script gives a terminal");
+    };
+    let ran = program.run().succeeded();
+    let text = ran.text().replace('\r', "");
+    for shown in [" pod/a  ", " pod/b  ", " of 2 pods done", "==> pod/a <==\n", "==> pod/b <==\n", "2 of 2 pods done\n"]
+    {
+        assert!(text.contains(shown), "{shown:?} is not shown: {ran}");
+    }
+    // No line of progress is within an answer.
+    let answers = text.split("==> pod/").skip(1).map(|answer| answer.split("JNI global ref").next().unwrap_or(answer));
+    for answer in answers {
+        assert!(answer.contains("Full thread dump") && !answer.contains("pods done"), "{ran}");
+    }
+}
+
+#[test]
 fn what_may_do_harm_is_asked_about_for_each_pod_by_its_name() {
     let namespace = Namespace::new();
     let pods = start(&namespace, &["a", "b"], &[]);
