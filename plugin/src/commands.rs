@@ -133,7 +133,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         result = limited => result,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
-            Err(Failure::new(Exit::Interrupted, "interrupted").into())
+            Err(Failure::new(Id::Interrupted, "interrupted").into())
         }
     };
     partings.say_bye().await;
@@ -293,6 +293,12 @@ async fn explained(context: &Context, debugger: &Debugger, action: &Action, erro
     failure.remedy = line::with_clean(&failure.remedy, &context.options.flags, context.target.pod_name());
     if failure.id == Id::TmpNotWritable {
         return remedy::of_tmp(context, action, failure).await;
+    }
+    if failure.id == Id::WrongIdentity && debugger.basis == Basis::Asked {
+        return failure.remedy(
+            "give the target's ids, as they stand above, or leave --run-as-user, --run-as-group and the ids in --custom out: then \
+             they are found out",
+        );
     }
     if failure.exit == Exit::Transfer && changes_the_jvm(action) {
         return failure.remedy("it may have been done all the same: look before you do it again");

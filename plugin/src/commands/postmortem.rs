@@ -17,11 +17,15 @@ use crate::target;
 const POLL: Duration = Duration::from_millis(250);
 const POLLS: u32 = 12;
 
+/// The exit code of a container whose process 1 a SIGKILL has ended.
+const KILLED: i32 = 128 + 9;
+
 /// The failure of a conversation about `what`, made more exact where the pod tells more.
 pub(super) async fn examine(context: &Context, debugger: &Debugger, what: &str, failure: Failure) -> Failure {
     if failure.exit != Exit::Transfer {
         return failure;
     }
+    let mut its_end = None;
     for _ in 0..POLLS {
         let pod = match target::pod(&context.cluster, context.target.pod_name()).await {
             Ok(pod) => pod,
@@ -40,14 +44,20 @@ pub(super) async fn examine(context: &Context, debugger: &Debugger, what: &str, 
         }
         if let Some(end) = injector_end(&pod, &debugger.container) {
             if was_told_to(end) {
-                return Failure::new(Exit::Interrupted, format!("{what} was ended")).evidence(describe(end));
+                return Failure::new(Id::Interrupted, format!("{what} was ended")).evidence(describe(end));
             }
-            let evidence = format!("{}; {}", describe(end), failure.evidence);
-            return failure.evidence(evidence);
+            its_end = Some(describe(end));
+            // With the target's process 1 the kernel kills all in its PID namespace, and of two containers that end at once
+            // the pod may tell one after the other.
+            if end.exit_code != KILLED {
+                break;
+            }
         }
         tokio::time::sleep(POLL).await;
     }
-    failure
+    let Some(end) = its_end else { return failure };
+    let evidence = format!("{end}; {}", failure.evidence);
+    failure.evidence(evidence)
 }
 
 /// Whether the injector's container has ended, by what the pod says of it within [`POLLS`] looks.

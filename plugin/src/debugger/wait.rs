@@ -13,7 +13,7 @@ use super::events;
 use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError};
 use crate::client::{Cluster, Place};
-use crate::error::{Exit, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::render::Notes;
 use crate::render::progress::Progress;
 use crate::target::{self, Target};
@@ -111,11 +111,8 @@ impl Waiting<'_> {
                 }
                 Ok(WatchEvent::Deleted(_)) => {
                     let name = self.target.pod_name();
-                    return Err(Failure::new(
-                        Exit::Target,
-                        format!("pod/{name} was deleted while the injector started"),
-                    )
-                    .remedy("name a pod that stays"));
+                    let cause = format!("pod/{name} was deleted while the injector started");
+                    return Err(Failure::new(Id::PodDeleted, cause).remedy("name a pod that stays"));
                 }
                 Ok(WatchEvent::Bookmark(_)) => {}
                 // Too old a version, or a connection that was cut: what counts is the pod as it is now.

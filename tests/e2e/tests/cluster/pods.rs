@@ -13,7 +13,12 @@ fn a_pod_that_is_being_deleted_is_left_alone() {
     let pod = namespace.start(&pod);
     namespace.kubectl(["delete", "pod", "x", "--wait=false"]);
     for command in ["ps", "threaddump", "dumpheap"] {
-        let _ = pod.jattach([command]).ended_with(3).explains().says("is being deleted").says("deletionTimestamp");
+        let _ = pod
+            .jattach([command])
+            .ended_with(3)
+            .is_error("JAT-171.deleted")
+            .says("is being deleted")
+            .says("deletionTimestamp");
     }
     assert!(pod.ephemeral_containers().is_empty());
     jvm::answers(&pod, "app");
@@ -27,7 +32,12 @@ fn a_pod_on_windows_is_refused_by_its_spec() {
         let mut pod = manifest::pod(name, &[manifest::jvm("app")]);
         change(&mut pod["spec"]);
         namespace.create(&pod);
-        let _ = namespace.pod(name).jattach(["threaddump"]).ended_with(3).explains().says("runs on Windows");
+        let _ = namespace
+            .pod(name)
+            .jattach(["threaddump"])
+            .ended_with(3)
+            .is_error(&format!("JAT-172.{name}"))
+            .says("runs on Windows");
     };
     on("selected", |spec| spec["nodeSelector"] = json!({"kubernetes.io/os": "windows"}));
     on("named", |spec| spec["os"] = json!({"name": "windows"}));
@@ -67,7 +77,12 @@ fn a_node_without_exec_is_named_and_not_taken_for_a_pod_that_is_not_there() {
         if ran.code() == Some(0) {
             return skip("every node of this cluster serves exec");
         }
-        let _ = ran.ended_with(1).explains().says("serves no exec").says(answer).says("replica on another node");
+        let _ = ran
+            .ended_with(1)
+            .is_error(&format!("JAT-118.{answer}"))
+            .says("serves no exec")
+            .says(answer)
+            .says("replica on another node");
     }
 }
 
@@ -82,7 +97,7 @@ fn a_container_that_restarts_in_the_middle_of_a_text_command_is_told_of() {
     let before = pod.get()["status"]["containerStatuses"][0]["restartCount"].clone();
     // A first one, so that it is the JVM that is being waited for.
     let _ = pod.jattach(["ps"]).succeeded();
-    let asking = pod.plugin(["--v=6", "jcmd", "GC.heap_dump", "-overwrite", "/tmp/never"]).start();
+    let asking = pod.plugin(["jcmd", "GC.heap_dump", "-overwrite", "/tmp/never"]).start();
     // The JVM has opened it: then the command is in its middle.
     let opened = "until busybox ls -l /proc/$(busybox pidof java)/fd | busybox grep -q /tmp/never; do busybox usleep 20000; done";
     let _ = pod.exec("app", ["sh", "-c", opened]).succeeded();

@@ -84,7 +84,11 @@ fn restricted_has_no_root_and_takes_the_jvms_own_user() {
     let start = "exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
     let container = with_security(manifest::container("app", image, &["sh", "-c", start]), json!({"runAsUser": 0}));
     let pod = namespace.start(&manifest::pod("x", &[container]));
-    let _ = pod.jattach(["--profile=restricted", "threaddump"]).ended_with(6).explains().says("--run-as-user UID");
+    let _ = pod
+        .jattach(["--profile=restricted", "threaddump"])
+        .ended_with(6)
+        .is_error("JAT-161.no-root")
+        .says("--run-as-user UID");
     assert!(pod.ephemeral_containers().is_empty());
     let flags = ["--profile=restricted", "--run-as-user=10001", "--run-as-group=10001"];
     let _ = pod.plugin(flags).arg("threaddump").run().succeeded().prints("Full thread dump");
@@ -96,8 +100,8 @@ fn restricted_has_no_root_and_takes_the_jvms_own_user() {
 fn ids_of_the_users_own_do_not_lead_to_a_second_container() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
-    let refused = pod.jattach(["--run-as-user=4242", "threaddump"]).ended_with(6).explains();
-    let _ = refused.says("injector 4242:4242").says("run the injector as 10001:10001");
+    let refused = pod.jattach(["--run-as-user=4242", "threaddump"]).ended_with(6).is_error("JAT-007.asked-for");
+    let _ = refused.says("injector 4242:4242").says("target 10001:10001").says("leave --run-as-user");
     assert_eq!(pod.ephemeral_containers().len(), 1);
     let _ = pod.jattach(["--run-as-user=10001", "threaddump"]).succeeded().prints("Full thread dump");
     assert_eq!(pod.ephemeral_containers().len(), 2);
