@@ -1,11 +1,10 @@
 //! The stand-in's namespaces, as the client of the session tests enters them.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::injector;
-use crate::jvm::Jvm;
+use crate::jvm::{INJECTOR, Jvm};
 
 pub(crate) struct Container {
     pub(crate) jvm: Jvm,
@@ -13,7 +12,7 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn injector(&self) -> PathBuf {
-        injector().get_program().into()
+        Path::new("/tmp").join(INJECTOR)
     }
 
     /// The program, executed in there.

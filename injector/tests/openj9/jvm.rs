@@ -6,12 +6,11 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::rc::Rc;
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
 use crate::standin::{COMMON, COMMON_AT, DETACHED, ENDED, READY, ROLE, SYNC, TOKENS, WOKEN};
-use crate::text;
+use crate::{injector, text};
 
 /// How this program is told to be the stand-in.
 const WORDS: [&str; 4] = ["--exact", "standin::process", "--ignored", "--nocapture"];
@@ -27,22 +26,26 @@ pub(crate) struct Jvm {
     wakes: u32,
 }
 
-/// Libraries of OpenJ9's names: the kernel's list of what is mapped has no more than these.
-fn libraries() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| {
-            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-            let maps = fs::read_to_string("/proc/self/maps").expect("our own");
-            let library = maps.lines().find(|line| line.ends_with("/libgcc_s.so.1")).expect("a library");
-            let library = &library[library.find('/').expect("a path")..];
-            for name in ["libj9vm29.so", "libjvm.so"] {
-                fs::copy(library, folder.path().join(name)).expect("copied");
-            }
-            folder
-        })
-        .path()
+/// Puts into what becomes its /tmp: this program, the injector, and libraries of OpenJ9's names, which are whatever else. What
+/// lies below the machine's /tmp is out of sight in there.
+fn equip(tmp: &Path) {
+    let maps = fs::read_to_string("/proc/self/maps").expect("our own");
+    let library = maps.lines().find(|line| line.ends_with("/libgcc_s.so.1")).expect("a library");
+    let library = PathBuf::from(&library[library.find('/').expect("a path")..]);
+    let injector = injector().get_program().into();
+    for (name, source) in
+        [(LIBRARIES[0], &library), (LIBRARIES[1], &library), (PROGRAM, &own_program()), (INJECTOR, &injector)]
+    {
+        let copy = tmp.join(name);
+        if !copy.exists() {
+            fs::copy(source, copy).expect("copied");
+        }
+    }
 }
+
+const LIBRARIES: [&str; 2] = ["libj9vm29.so", "libjvm.so"];
+const PROGRAM: &str = "standin";
+pub(crate) const INJECTOR: &str = "injector";
 
 fn own_program() -> PathBuf {
     std::env::current_exe().expect("ourselves")
@@ -64,14 +67,15 @@ impl Jvm {
 
     /// `unshare` is the command of that name, in or with the namespace of semaphores.
     fn start_in(tmp: Rc<TempDir>, unshare: &mut Command, fault: &str) -> Jvm {
-        let preload = ["libj9vm29.so", "libjvm.so"].map(|name| libraries().join(name).display().to_string()).join(" ");
+        equip(tmp.path());
+        let preload = LIBRARIES.map(|name| format!("/tmp/{name}")).join(" ");
         // Out of a background job, SIGQUIT would be ignored: a JVM that gets one by mistake is to die of it.
         let script = r#"mount --bind "$0" /tmp && chmod 1777 /tmp && exec env --default-signal=QUIT "$@""#;
         let mut unshare = unshare
             .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script])
             .arg(tmp.path())
             .arg(format!("LD_PRELOAD={preload}"))
-            .arg(own_program())
+            .arg(Path::new("/tmp").join(PROGRAM))
             .args(WORDS)
             .env(ROLE, fault)
             .stdin(Stdio::piped())
