@@ -10,7 +10,9 @@ fn an_image_that_does_not_exist_is_named_at_once() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
     let plugin = cluster().plugin().args(["-n", &namespace.name, "--image", NOWHERE, "pod/x", "threaddump"]);
-    let _ = plugin.run().ended_with(5).explains().says(NOWHERE);
+    let failed = plugin.run().ended_with(5).explains().says(NOWHERE);
+    // The command that needs no image, as this user has to give it.
+    let _ = failed.says("--via=exec pod/x threaddump").says(&format!("--namespace={}", namespace.name));
     jattach_e2e::jvm::answers(&pod, "app");
 }
 
@@ -20,7 +22,7 @@ fn an_image_that_must_not_be_pulled_and_is_not_there_is_named() {
     let _pod = namespace.start_jvm("x");
     let flags = ["--image", NOWHERE, "--image-pull-policy", "Never"];
     let plugin = cluster().plugin().args(["-n", &namespace.name]).args(flags).args(["pod/x", "threaddump"]);
-    let _ = plugin.run().ended_with(5).explains().says("ErrImageNeverPull");
+    let _ = plugin.run().ended_with(5).explains().says("ErrImageNeverPull").says("--via=exec pod/x threaddump");
 }
 
 #[test]
