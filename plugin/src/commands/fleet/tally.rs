@@ -41,7 +41,7 @@ impl Tally {
             None => self.done += 1,
             Some(failure) => {
                 let text = failure.to_string();
-                if self.told.insert(text.replace(pod, "POD")) {
+                if self.told.insert(of_any(&text, pod)) {
                     self.board.say(&format!("[pod/{pod}] error[{}]: {text}", failure.id));
                 }
                 self.failures.insert(pod.to_owned(), failure);
@@ -93,6 +93,16 @@ impl Tally {
     }
 }
 
+/// What is said of a pod as it would be said of any other one.
+fn of_any(text: &str, pod: &str) -> String {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let mut words = Vec::new();
+    for word in text.split(|c| !is_of_a_name(c)) {
+        words.push(if word.trim_end_matches('.') == pod { "POD" } else { word });
+    }
+    words.join(" ")
+}
+
 impl Drop for Tally {
     fn drop(&mut self) {
         let summary = self.summary();
@@ -107,7 +117,7 @@ mod tests {
     use super::*;
 
     fn failed(exit: Exit, cause: &str) -> Option<Failure> {
-        Some(Failure::new(exit, cause).evidence("seen").remedy("do it"))
+        Some(Failure::new(exit, cause).evidence("seen in boats").remedy("do it"))
     }
 
     /// What is said of three pods of four.
@@ -130,7 +140,8 @@ mod tests {
     #[test]
     fn a_failure_is_told_whole_once_and_all_are_lines_of_the_summary_by_their_pods() {
         let id = Failure::new(Exit::Target, "").id;
-        let whole = format!("[pod/b] error[{id}]: pod/b is not running yet\n  evidence: seen\n  remedy: do it\n");
+        let whole =
+            format!("[pod/b] error[{id}]: pod/b is not running yet\n  evidence: seen in boats\n  remedy: do it\n");
         let table = format!(
             "POD   EXIT   ERROR     CAUSE\na     3      {id}   pod/a is not running yet\nb     3      {id}   pod/b is not \
              running yet\n"
