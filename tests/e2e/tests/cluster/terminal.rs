@@ -1,8 +1,6 @@
 //! What a person sees, and what a pipe gets.
 
-use std::path::Path;
-
-use jattach_e2e::{Namespace, Pod, Program, Ran, cluster, dump, manifest, skip};
+use jattach_e2e::{Namespace, Pod, Ran, dump, manifest, skip};
 use tempfile::tempdir;
 
 /// Would retitle the window.
@@ -20,24 +18,13 @@ fn a_pipe_gets_what_the_jvm_printed_byte_for_byte() {
     let _ = pod.jattach(["threaddump"]).succeeded().prints(HOSTILE);
 }
 
-/// The plugin's command on the pod, with a terminal of its own (util-linux's `script`) whose output is stdout here.
+/// The plugin's command on the pod, with a terminal of its own whose output is stdout here.
 fn on_a_terminal(pod: &Pod<'_>, words: &[&str]) -> Option<Ran> {
-    let script = Path::new("/usr/bin/script");
-    if !script.exists() {
+    let Some(plugin) = pod.plugin(words.iter().copied()).on_a_terminal() else {
         skip("no /usr/bin/script gives a terminal");
         return None;
-    }
-    let cluster = cluster();
-    let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
-    let mut line = vec![quoted(&cluster.plugin.display().to_string())];
-    line.extend(["--kubeconfig".into(), quoted(&cluster.kubeconfig.display().to_string())]);
-    line.extend(cluster.context.iter().flat_map(|context| ["--context".into(), quoted(context)]));
-    line.extend(["--image".into(), quoted(&cluster.injector_image)]);
-    line.extend(["--image-pull-policy".into(), quoted(&cluster.pull_policy)]);
-    line.extend(["-n".into(), pod.namespace.name.clone(), format!("pod/{}", pod.name)]);
-    line.extend(words.iter().map(|word| quoted(word)));
-    let script = Program::new(script).args(["-qec", &line.join(" "), "/dev/null"]);
-    Some(script.env("TERM", "xterm").env("SHELL", "/bin/sh").run())
+    };
+    Some(plugin.run())
 }
 
 #[test]
