@@ -17,8 +17,8 @@ use crate::harness::{Health, Subject};
 use crate::process::{has_pending_sigquit, mortal, send, settle, status, stop};
 
 /// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes,
-/// $folder where it works, and $@ the program that is started, and its words. A root that is not the machine's is overlaid: as in a pod, and so that users
-/// can have names in it, without which no JVM publishes performance data.
+/// $work the folder it works in, and $@ the program that is started, and its words. A root that is not the machine's is
+/// overlaid: as in a pod, and so that users can have names in it, without which no JVM publishes performance data.
 const SCRIPT: &str = r#"mount --bind "$0" /tmp && chmod 1777 /tmp || exit
 if [ "$root" != / ]; then
     mount -t tmpfs none /mnt && cd /mnt && mkdir upper work root &&
@@ -28,7 +28,7 @@ if [ "$root" != / ]; then
     root=/mnt/root
 fi
 if [ -n "$instead_of" ]; then mount --bind "$root$java" "$root$instead_of" || exit; fi
-sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd="$folder" $user "$@"
+sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd="$work" $user "$@"
 exit $?"#;
 
 /// How a JVM is started.
@@ -136,7 +136,7 @@ impl Jvm {
             .env("root", root())
             .env("java", &java)
             .env("instead_of", launch.instead_of.clone().unwrap_or_default())
-            .env("folder", launch.folder.as_deref().unwrap_or(Path::new("/tmp")))
+            .env("work", launch.folder.as_deref().unwrap_or(Path::new("/tmp")))
             .env("user", launch.user)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
