@@ -220,7 +220,7 @@ mod tests {
         says(&report, "ok /tmp writable the JVM can be met there; 1.00 GiB free");
         says(&report, "ok free in the pod 4.00 GiB, 2.00 GiB of it for a heap dump");
         says(&report, "ok memory 312.00 MiB free of the container's 512.00 MiB");
-        says(&report, "ok speed to here 80.0 MiB/s: up to 5 s for a dump of 200.00 MiB");
+        says(&report, "ok speed to here 80.0 MiB/s: a heap of 200.00 MiB takes up to 5 s");
         says(&report, "ok exec an answer from the pod after 7 ms");
     }
 

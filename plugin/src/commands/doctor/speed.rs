@@ -119,8 +119,8 @@ pub(super) fn verdict(speed: &Speed, heap_used: u64) -> Verdict {
     let takes = |bytes: u64| duration(float(bytes) / rate);
     let shown = format!("{:.1} MiB/s", rate / MIB);
     Verdict::Ok(match heap_used {
-        0 => format!("{shown}: {} for a GiB of heap dump", takes(GIB)),
-        used => format!("{shown}: up to {} for a dump of {}", takes(used.saturating_mul(DUMP_OF_HEAP)), size(used)),
+        0 => format!("{shown}: a GiB of heap dump takes {}", takes(GIB)),
+        used => format!("{shown}: a heap of {} takes up to {}", size(used), takes(used.saturating_mul(DUMP_OF_HEAP))),
     })
 }
 
@@ -144,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_speed_is_told_with_what_a_dump_of_the_heap_would_take() {
-        assert_eq!(says(8 << 20, 100, 200 << 20), "80.0 MiB/s: up to 5 s for a dump of 200.00 MiB");
-        assert_eq!(says(8 << 20, 100, 0), "80.0 MiB/s: 13 s for a GiB of heap dump");
-        assert_eq!(says(256 << 10, 2500, 0), "0.1 MiB/s: 171 min for a GiB of heap dump");
-        assert!(says(1, 3000, u64::MAX).ends_with("for a dump of 16.00 EiB"));
+        assert_eq!(says(8 << 20, 100, 200 << 20), "80.0 MiB/s: a heap of 200.00 MiB takes up to 5 s");
+        assert_eq!(says(8 << 20, 100, 0), "80.0 MiB/s: a GiB of heap dump takes 13 s");
+        assert_eq!(says(256 << 10, 2500, 0), "0.1 MiB/s: a GiB of heap dump takes 171 min");
+        assert!(says(1, 3000, u64::MAX).starts_with("0.0 MiB/s: a heap of 16.00 EiB takes up to "));
     }
 
     #[test]

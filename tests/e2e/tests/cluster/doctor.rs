@@ -233,7 +233,7 @@ fn where_no_container_can_be_added_the_way_by_exec_is_named_and_can_be_looked_at
     let ran = plugin.args(["-n", &namespace.name, "--via=exec", "pod/x", "doctor"]).run().succeeded();
     let ran =
         ran.prints("\nok    injector         in the target's container, by --via=exec").prints("\nwarn  permissions");
-    let ran = ran.prints("\nwarn  free in the pod  no disk in the pod").prints("\nok    attachable       yes");
+    let ran = ran.prints("\nok    free in the pod  not used with --via=exec").prints("\nok    attachable       yes");
     let _ = fits_a_screen(ran).prints("\nok    speed to here");
     assert!(pod.ephemeral_containers().is_empty());
 }
@@ -284,5 +284,5 @@ fn the_speed_is_told_with_what_a_dump_would_take() {
     let pod = namespace.start_jvm("x");
     let ran = pod.jattach(["doctor", "-o", "json"]).succeeded();
     finds(&ran, "speed to here", "ok", " MiB/s: ");
-    finds(&ran, "speed to here", "ok", " for a ");
+    finds(&ran, "speed to here", "ok", " takes ");
 }
