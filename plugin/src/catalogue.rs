@@ -7,6 +7,8 @@
 mod connection;
 mod id;
 mod injector;
+#[cfg(test)]
+pub(crate) mod seen;
 mod server;
 mod start;
 
@@ -14,7 +16,6 @@ use std::fmt;
 
 use jattach_protocol::Code;
 
-use crate::error::Exit;
 pub(crate) use id::Id;
 
 /// What the catalogue says of one kind.
@@ -62,24 +63,6 @@ impl fmt::Display for Id {
 impl From<Code> for Id {
     fn from(code: Code) -> Id {
         Id::ALL.into_iter().find(|id| id.number() == code as u16).unwrap_or(Id::Other)
-    }
-}
-
-/// What has an exit code and no kind of its own.
-impl From<Exit> for Id {
-    fn from(exit: Exit) -> Id {
-        match exit {
-            Exit::Other => Id::Other,
-            Exit::Usage => Id::Usage,
-            Exit::Target => Id::NoTarget,
-            Exit::Refused => Id::Refused,
-            Exit::Injector => Id::Injector,
-            Exit::Attach => Id::NotAttachable,
-            Exit::Jvm => Id::JvmFailed,
-            Exit::Transfer => Id::Transfer,
-            Exit::Busy => Id::Busy,
-            Exit::Interrupted => Id::Interrupted,
-        }
     }
 }
 

@@ -74,7 +74,7 @@ impl Failure {
 
     /// A command line that makes no sense.
     pub(crate) fn usage(cause: impl Into<String>) -> Failure {
-        Failure::new(Exit::Usage, cause)
+        Failure::new(Id::Usage, cause)
     }
 
     /// The same with its evidence.

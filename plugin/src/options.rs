@@ -94,18 +94,35 @@ pub(crate) enum Input {
 pub(crate) enum Action {
     Ps,
     DumpHeap(DumpHeap),
-    ThreadDump { locks: bool },
+    ThreadDump {
+        locks: bool,
+    },
     /// The same by a signal, read from the log.
     PrintThreads,
-    InspectHeap { live: bool, top: Option<u32> },
-    Jcmd { words: Vec<String> },
+    InspectHeap {
+        live: bool,
+        top: Option<u32>,
+    },
+    Jcmd {
+        words: Vec<String>,
+    },
     Properties,
     AgentProperties,
     DataDump,
-    SetFlag { name: String, value: String },
-    PrintFlag { name: String },
-    Load { agent: Agent, options: Option<String> },
-    Doctor { fix_rbac: bool },
+    SetFlag {
+        name: String,
+        value: String,
+    },
+    PrintFlag {
+        name: String,
+    },
+    Load {
+        agent: Agent,
+        options: Option<String>,
+    },
+    Doctor {
+        fix_rbac: bool,
+    },
     Clean,
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::debugger::{self, Debugger, SESSION};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 pub(crate) use outgoing::Outgoing;
 use outgoing::Stderr;
 pub(crate) use partings::Partings;
@@ -339,7 +339,7 @@ fn greet(hello: &Hello, container: &str) -> Result<(), Failure> {
 }
 
 fn cut(cause: &str) -> Failure {
-    Failure::new(Exit::Transfer, cause).remedy("run the command again: nothing of the target has changed")
+    Failure::new(Id::Transfer, cause).remedy("run the command again: nothing of the target has changed")
 }
 
 fn damaged(error: &dyn std::fmt::Display) -> Failure {
@@ -347,7 +347,7 @@ fn damaged(error: &dyn std::fmt::Display) -> Failure {
 }
 
 fn not_an_injector(evidence: &str) -> Failure {
-    Failure::new(Exit::Transfer, "what answers in the debug container is no injector")
+    Failure::new(Id::Transfer, "what answers in the debug container is no injector")
         .evidence(evidence)
         .remedy("see that --image is the injector's image, of this plugin's version")
 }
@@ -363,8 +363,16 @@ pub(crate) fn fitting_identity(error: &Error) -> Option<jattach_protocol::Identi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::seen::assert_seen;
     use tokio::io::AsyncWriteExt;
     use tokio::task::consume_budget;
+
+    #[test]
+    fn an_injector_of_another_version_is_named() {
+        let hello = |version| Hello { version, software: "injector 9.9.9".to_owned(), capabilities: 0 };
+        assert!(greet(&hello(VERSION), "jattach-bcdfg").is_ok());
+        assert_seen("newer", &greet(&hello(9999), "jattach-bcdfg").expect_err("another version"));
+    }
 
     #[tokio::test]
     async fn what_is_there_is_read_also_by_a_task_whose_turn_is_over() {

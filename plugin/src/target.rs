@@ -18,9 +18,10 @@ pub(crate) use refuse::{refuses_other_os, refuses_static, vanished, without_ephe
 pub(crate) use storage::{quantity, storage_limit};
 pub(crate) use via_exec::{COMMAND_VIA_EXEC, via_exec};
 
+use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::client::explain::Call;
-use crate::error::{Exit, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::render::Notes;
 
 /// What the user asked for.
@@ -161,7 +162,7 @@ pub(crate) async fn pod(cluster: &Cluster, name: &str) -> Result<Pod> {
 
 /// What stands before an answer that is no failure of the API but leaves no target.
 fn no_target(cause: String) -> Failure {
-    Failure::new(Exit::Target, cause)
+    Failure::new(Id::NoTarget, cause)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub(crate) struct Cluster {
     jvm_user_image: Option<String>,
     pub(crate) hostile_image: Option<String>,
     pull_policy: String,
+    is_lab: bool,
     pub(crate) may_skip: bool,
 }
 
@@ -54,6 +55,7 @@ impl Cluster {
             jvm_user_image: arguments.jvm_user_image.clone(),
             hostile_image: arguments.hostile_image.clone(),
             pull_policy: arguments.pull_policy.clone(),
+            is_lab: false,
             may_skip: true,
         })
     }
@@ -69,6 +71,7 @@ impl Cluster {
             jvm_user_image: Some(images.user.reference.clone()),
             hostile_image: None,
             pull_policy: "IfNotPresent".to_owned(),
+            is_lab: true,
             may_skip: true,
         }
     }
@@ -96,6 +99,9 @@ impl Cluster {
         ];
         variables
             .extend(optional.into_iter().filter_map(|(name, value)| Some((name, OsString::from(value.as_ref()?)))));
+        if self.is_lab {
+            variables.push(("JATTACH_E2E_LAB", "1".into()));
+        }
         if !self.may_skip {
             variables.push(("JATTACH_E2E_NO_SKIPS", "1".into()));
         }

@@ -54,7 +54,6 @@ ids! {
     Gone 19 Transfer "What was to be gone on with is gone";
     TmpNotWritable 23 Attach "The target's /tmp cannot be written to";
 
-    Refused 100 Refused "The cluster refuses it";
     NoPermission 101 Refused "A permission is missing";
     NoLogin 102 Refused "The API server does not know who asks";
     NotFound 103 Target "There is no such object";
@@ -84,7 +83,6 @@ ids! {
     Unreachable 138 Other "The API server cannot be reached";
     Kubeconfig 139 Other "The kubeconfig cannot be used";
 
-    Injector 150 Injector "The injector cannot be used";
     ImagePull 151 Injector "The node cannot pull the injector's image";
     ImageNeverPull 152 Injector "The injector's image is not on the node, and must not be pulled";
     ImageInvalid 153 Injector "The injector's image is none";
@@ -95,6 +93,8 @@ ids! {
     StartTimedOut 158 Injector "The injector did not start in time";
     MoreThanTarget 159 Attach "The injector would need more than the target's container has";
     NotInside 160 Injector "The injector cannot be put into the target's container";
+    Profile 161 Attach "The profile does not fit the target";
+    Shelter 162 Injector "The tmpfs over the target's /tmp cannot be had, or may be left";
 
     NoTarget 170 Target "There is nothing to attach to";
     PodDeleted 171 Target "The pod is being deleted";

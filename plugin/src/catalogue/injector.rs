@@ -2,6 +2,7 @@
 
 use super::{Entry, Id};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn entry(id: Id) -> Option<Entry> {
     let (meaning, evidence, remedy) = match id {
         Id::Other => (

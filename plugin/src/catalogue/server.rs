@@ -4,11 +4,6 @@ use super::{Entry, Id};
 
 pub(super) fn entry(id: Id) -> Option<Entry> {
     let (meaning, evidence, remedy) = match id {
-        Id::Refused => (
-            "The API server, or a rule of the cluster, does not let you do it.",
-            "The server's own words.",
-            "`kubectl jattach TARGET doctor` shows which rights and rules are in the way.",
-        ),
         Id::NoPermission => (
             "RBAC does not grant you what the command needs.",
             "The server's own words: who may not do what, and where.",

@@ -2,13 +2,9 @@
 
 use super::{Entry, Id};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn entry(id: Id) -> Option<Entry> {
     let (meaning, evidence, remedy) = match id {
-        Id::Injector => (
-            "The container that was to run the injector is of no use.",
-            "What it said, or what the kubelet says of it.",
-            "`kubectl jattach TARGET doctor` tells what is wrong with it.",
-        ),
         Id::ImagePull => (
             "The node cannot pull the image: the registry is out of reach, does not have it, or wants credentials. An ephemeral \
              container cannot bring pull secrets of its own: the pod's are used, and a running pod's cannot be changed.",
@@ -66,6 +62,17 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
              of the target's own trust domain.",
             "What the injector asks for, and what the container has.",
             "If you trust what runs there: --profile=general, or a container of your own with --custom.",
+        ),
+        Id::Profile => (
+            "The profile that was asked for leaves out what the JVM has or is: its capabilities, or root.",
+            "What the JVM has, and what the profile leaves.",
+            "Leave --profile out, or name a wider one. --run-as-user gives the user.",
+        ),
+        Id::Shelter => (
+            "With --profile=sysadmin a second, privileged container mounts a tmpfs over the target's /tmp for the time of the \
+             command. It did not, or has not said that it has taken it away.",
+            "The container's name, and its last words.",
+            "Try again. What is left goes within seconds, with the next such command, or with the target's container.",
         ),
         Id::NoTarget => (
             "The workload or the selector has no running pod.",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use snapbox::{Data, assert_data_eq};
 
 use super::*;
+use crate::error::Exit;
 
 fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -43,10 +44,10 @@ fn every_code_of_the_protocol_has_a_kind_of_its_number_and_its_exit_code() {
     assert_eq!(of_protocol, Code::ALL.len());
 }
 
-#[test]
-fn what_has_an_exit_code_alone_keeps_it() {
-    for id in Id::ALL {
-        assert_eq!(Id::from(id.exit()).exit(), id.exit());
+/// Any that ends with it, for tests to which nothing else of a failure matters.
+impl From<Exit> for Id {
+    fn from(exit: Exit) -> Id {
+        Id::ALL.into_iter().find(|id| id.exit() == exit).expect("every exit code has an id")
     }
 }
 
@@ -62,13 +63,19 @@ fn example(id: Id) -> Option<String> {
     Some(std::fs::read_to_string(files.first()?).expect("a text"))
 }
 
-/// What no test can provoke, and why.
-const NOT_PROVOKED: [(Id, &str); 0] = [];
+/// What no test can provoke.
+const NOT_PROVOKED: [Id; 3] = [
+    // It is for what nobody has thought of.
+    Id::Other,
+    // Where the tests run, no security module is active: the injector's own tests have a recorded kernel for it.
+    Id::Denied,
+    // It takes five minutes.
+    Id::StartTimedOut,
+];
 
 #[test]
-#[ignore = "not every id is provoked yet"]
-fn every_kind_has_been_provoked() {
-    let missing = |id: &Id| example(*id).is_none() && !NOT_PROVOKED.iter().any(|(known, _)| known == id);
+fn every_error_has_been_provoked() {
+    let missing = |id: &Id| example(*id).is_none() && !NOT_PROVOKED.contains(id);
     let missing: Vec<String> = Id::ALL.into_iter().filter(missing).map(|id| id.to_string()).collect();
     assert!(missing.is_empty(), "no test has shown {}", missing.join(", "));
 }

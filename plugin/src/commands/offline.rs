@@ -3,7 +3,8 @@
 
 use tokio::sync::watch;
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::render::progress::Progress;
 
 /// How far the work is.
@@ -47,7 +48,7 @@ pub(super) async fn work<T: Send + 'static>(
         progress.bytes(bytes, of);
     }
     working.await.unwrap_or_else(|panic| {
-        Err(Failure::new(Exit::Other, "the thread that reads the dump has died")
+        Err(Failure::new(Id::Other, "the thread that reads the dump has died")
             .evidence(panic.to_string())
             .remedy("report it: the plugin has a mistake"))
     })

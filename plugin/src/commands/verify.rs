@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::offline;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::hprof_file::{self, HprofFile, Pass};
 use crate::options::{Input, Output};
 use crate::render::document::document;
@@ -116,7 +117,7 @@ impl Verdict {
         } else {
             "copy it again, or dump again"
         };
-        Err(Failure::new(Exit::Transfer, format!("{} is not whole", self.file))
+        Err(Failure::new(Id::Transfer, format!("{} is not whole", self.file))
             .evidence(format!("{message}\nsound so far: {}", self.counts(*offset)))
             .remedy(format!("{remedy}{hint}")))
     }

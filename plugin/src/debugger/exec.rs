@@ -98,7 +98,8 @@ fn is_of_node(status: &Status) -> bool {
 /// Whether a message passes such an answer on: an API server that speaks SPDY to the node tells of it in a Status at the
 /// stream's end (`unable to upgrade connection: 404 page not found`).
 pub(crate) fn is_without_exec(message: &str) -> bool {
-    let answers = ["404 page not found", "404 request not found", "501 not implemented", "Debug endpoints are disabled"];
+    let answers =
+        ["404 page not found", "404 request not found", "501 not implemented", "Debug endpoints are disabled"];
     message.contains("unable to upgrade connection") && answers.iter().any(|answer| message.contains(answer))
 }
 

@@ -1,14 +1,10 @@
 //! What an API server really answered (tests/recordings), for the tests of this module.
 
-use std::path::Path;
-
 use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 use kube::core::Status;
 use serde_json::{Value, json};
-use snapbox::{Data, assert_data_eq};
 
 use crate::client::explain::CallError;
-use crate::error::Failure;
 use crate::options::{Injector, Profile};
 use crate::target::Target;
 
@@ -57,15 +53,6 @@ pub(super) fn refused(recording: &Value) -> CallError {
         body => serde_json::from_value(body.clone()).unwrap(),
     };
     kube::Error::Api(status.boxed()).into()
-}
-
-/// Checks what a person sees of a failure against tests/errors; `SNAPSHOTS=overwrite` writes it anew.
-#[track_caller]
-pub(super) fn assert_seen(name: &str, failure: &Failure) {
-    let text = format!("error[{}]: {failure}\n", failure.id);
-    assert!(!text.contains("ErrorResponse") && !text.contains("Failed to parse"), "{text}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/errors/{}.{name}.txt", failure.id));
-    assert_data_eq!(text, Data::read_from(&path, None).raw());
 }
 
 /// The container of a recorded patch.

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::recorded::{assert_seen, patched, recording, refused, target_named};
+use super::recorded::{patched, recording, refused, target_named};
 use super::{create, exec};
+use crate::catalogue::seen::assert_seen;
 use crate::client::Place;
 use crate::client::explain::Call;
 use crate::error::{Exit, Failure};

@@ -184,13 +184,13 @@ fn refused(container: &str, said: &str) -> Failure {
 }
 
 fn failed(container: &str, seen: &str) -> Failure {
-    Failure::new(Id::Injector, "the container that was to mount a tmpfs over the target's /tmp did not")
+    Failure::new(Id::Shelter, "the container that was to mount a tmpfs over the target's /tmp did not")
         .evidence(format!("{container}: {seen}"))
         .remedy("try again; see that --image is the injector's image, of this plugin's version")
 }
 
 fn left(container: &str, seen: &str) -> Failure {
-    Failure::new(Id::Injector, "the tmpfs may lie over the target's /tmp still")
+    Failure::new(Id::Shelter, "the tmpfs may lie over the target's /tmp still")
         .evidence(format!("{container}: {}", seen.trim()))
         .remedy(
             "it goes within some seconds of our silence; what has been killed is cleared up by the next command with \
@@ -201,6 +201,7 @@ fn left(container: &str, seen: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::seen::assert_seen;
     use serde_json::{Value, json};
 
     fn pod(mut spec: Value, ended: &[(&str, &str, i32)]) -> Pod {
@@ -245,7 +246,7 @@ mod tests {
         let failure = refused("jattach-bbbbb", "the target's /tmp is not empty\n  evidence: /proc/1/root/tmp: a");
         assert_eq!(failure.id, Id::TmpNotWritable);
         assert_eq!(failure.evidence, "jattach-bbbbb: /proc/1/root/tmp: a");
-        assert_eq!(refused("jattach-bbbbb", "").id, Id::Injector);
+        assert_seen("without-a-word", &refused("jattach-bbbbb", ""));
     }
 
     #[tokio::test(start_paused = true)]

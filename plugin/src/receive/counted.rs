@@ -3,7 +3,8 @@
 use jattach_protocol::message::End;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 /// The length and the hash of what has passed.
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Counted {
 
 /// What arrived contradicts itself.
 pub(super) fn corrupt(evidence: String) -> Failure {
-    Failure::new(Exit::Transfer, "what arrived is not what the injector sent")
+    Failure::new(Id::Transfer, "what arrived is not what the injector sent")
         .evidence(evidence)
         .remedy("run the command again, a dump with --no-resume: nothing of the target has changed")
 }

@@ -19,7 +19,8 @@ use jattach_protocol::message::{Block, Codec, End, Patch, Progress, STREAMS, Sta
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 use crate::session::{Error, Session};
 pub(crate) use jvms::jvms;
 use store::Report;
@@ -236,7 +237,7 @@ enum Heard<T> {
 }
 
 fn died() -> Failure {
-    Failure::new(Exit::Other, "the thread that stores the answer has died")
+    Failure::new(Id::Other, "the thread that stores the answer has died")
         .remedy("run the command again; if it stays so, report it: the plugin has a mistake")
 }
 

@@ -9,7 +9,8 @@ use zstd::bulk::Decompressor;
 
 use super::counted::corrupt;
 use super::{Piece, Sink};
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 /// What the thread says.
 pub(super) enum Report<T> {
@@ -76,7 +77,7 @@ struct Unpacker {
 impl Unpacker {
     fn new() -> Result<Unpacker, Failure> {
         let decompressor = Decompressor::new().map_err(|error| {
-            Failure::new(Exit::Other, "cannot start zstd").evidence(error.to_string()).remedy("free some memory here")
+            Failure::new(Id::Other, "cannot start zstd").evidence(error.to_string()).remedy("free some memory here")
         })?;
         Ok(Unpacker { decompressor, block: vec![0; MAX_BLOCK] })
     }
@@ -115,6 +116,7 @@ mod tests {
     use super::super::Safe;
     use super::super::counted::Counted;
     use super::*;
+    use crate::error::Exit;
     use jattach_protocol::message::{End, Patch, Started};
     use std::sync::mpsc::channel;
     use tokio::sync::watch;

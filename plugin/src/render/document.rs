@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 use crate::options::OutputFormat;
 
 /// The value as a document that ends with a line feed.
@@ -15,9 +16,7 @@ pub(crate) fn document(value: &impl Serialize, format: OutputFormat) -> Result<S
         OutputFormat::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
     }
     .map_err(|error| {
-        Failure::new(Exit::Other, "the output has no such form")
-            .evidence(error)
-            .remedy("take the other of json and yaml")
+        Failure::new(Id::Other, "the output has no such form").evidence(error).remedy("take the other of json and yaml")
     })
 }
 

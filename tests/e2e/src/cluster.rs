@@ -26,6 +26,8 @@ pub struct Cluster {
     /// An injector that speaks the protocol badly.
     pub hostile_image: Option<String>,
     pub pull_policy: String,
+    /// Whether it is the lab, of whose nodes, registries and names everything is known.
+    pub is_lab: bool,
     /// The plugin's binary.
     pub plugin: PathBuf,
     /// A kubectl as it is released.
@@ -52,6 +54,7 @@ impl Cluster {
             jvm_user_image: optional("JATTACH_E2E_JVM_USER_IMAGE"),
             hostile_image: optional("JATTACH_E2E_HOSTILE_IMAGE"),
             pull_policy: optional("JATTACH_E2E_PULL_POLICY").unwrap_or_else(|| "IfNotPresent".to_owned()),
+            is_lab: optional("JATTACH_E2E_LAB").is_some(),
             plugin: required("JATTACH_PLUGIN").into(),
             kubectl: required("JATTACH_KUBECTL").into(),
         }

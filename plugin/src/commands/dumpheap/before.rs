@@ -13,7 +13,7 @@ use super::blocking;
 use super::fetch::Errand;
 use crate::catalogue::Id;
 use crate::commands::waiting;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::options::Via;
 use crate::receive::dump::Room;
 use crate::render::progress::size;
@@ -43,7 +43,7 @@ pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session, wait: boo
         }
     }
     let nothing = || {
-        Failure::new(Exit::Transfer, "the injector did not tell what a heap dump would take")
+        Failure::new(Id::Transfer, "the injector did not tell what a heap dump would take")
             .remedy("end it with `kubectl jattach TARGET clean`: its answer makes no sense")
     };
     Ok(survey.ok_or_else(nothing)?)
@@ -215,6 +215,7 @@ async fn ask(errand: &Errand<'_>, objection: Failure) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::seen::assert_seen;
 
     const GIB: u64 = 1 << 30;
 
@@ -260,8 +261,8 @@ mod tests {
     fn a_pause_above_the_liveness_budget_and_a_small_disk_are_objected_to_and_readiness_is_not() {
         let cause = |outlook: &Outlook| outlook.objection().map(|failure| failure.cause);
         assert_eq!(cause(&outlook(GIB, 30 * GIB)), None);
-        assert!(cause(&outlook(5 * GIB, 30 * GIB)).expect("28 s").contains("kills the container"));
-        assert!(cause(&outlook(GIB, GIB)).expect("half of it").contains("too little room"));
+        assert_seen("liveness", &outlook(5 * GIB, 30 * GIB).objection().expect("28 s"));
+        assert_seen("half-of-it", &outlook(GIB, GIB).objection().expect("half of it"));
         let unknown = Outlook { room: None, ..outlook(GIB, 0) };
         assert_eq!(cause(&unknown), None);
     }

@@ -9,6 +9,7 @@ use jattach_protocol::message::{
 use jattach_protocol::{Code, Message};
 use scopeguard::{ScopeGuard, guard};
 
+use crate::catalogue::Id;
 use crate::commands::{Context, waiting};
 use crate::debugger::Debugger;
 use crate::error::{Exit, Failure};
@@ -151,12 +152,10 @@ pub(super) async fn ask_again(
     let started = ask(errand, session, Some(Resume { job: job.job, stored })).await?;
     match Job::from(&started) == *job {
         true => Ok(()),
-        false => {
-            Err(Failure::new(Exit::Transfer, "the injector goes on with another dump than the one that was begun")
-                .evidence(format!("it is at job {} on process {}", started.job, started.pid))
-                .remedy("begin anew with --no-resume")
-                .into())
-        }
+        false => Err(Failure::new(Id::Transfer, "the injector goes on with another dump than the one that was begun")
+            .evidence(format!("it is at job {} on process {}", started.job, started.pid))
+            .remedy("begin anew with --no-resume")
+            .into()),
     }
 }
 
@@ -186,7 +185,7 @@ fn not_begun(said: &Message<'_>) -> Failure {
         Message::End(_) => "the end",
         _ => "something that is none of a dump",
     };
-    Failure::new(Exit::Transfer, format!("the injector said {said} of the dump before it began"))
+    Failure::new(Id::Transfer, format!("the injector said {said} of the dump before it began"))
         .evidence("it has not told which dump that is")
         .remedy("begin anew with --no-resume: nothing of the target has changed")
 }

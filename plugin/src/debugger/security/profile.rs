@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{AppArmorProfile, Capabilities, EphemeralContain
 
 use super::capabilities::{Set, bare};
 use super::{Basis, Derived, View, derive, exact};
-use crate::error::{Exit, Failure, Result};
+use crate::catalogue::Id;
+use crate::error::{Failure, Result};
 use crate::options::{Injector, Profile};
 use crate::target::identity_of;
 
@@ -52,7 +53,7 @@ pub(crate) fn second(pod: &Pod, container: &str, identity: Identity, injector: &
     if lacking.is_empty() {
         return Ok(Derived { context, basis: derived.basis });
     }
-    Err(Failure::new(Exit::Attach, format!("the JVM has capabilities that the profile leaves out: {lacking}"))
+    Err(Failure::new(Id::Profile, format!("the JVM has capabilities that the profile leaves out: {lacking}"))
         .evidence(format!("the injector says that it runs as {}:{}", identity.uid, identity.gid))
         .remedy("leave --profile out: then the injector has what the target has"))
 }
@@ -145,6 +146,11 @@ fn general(view: &View<'_>, context: SecurityContext) -> SecurityContext {
         return context;
     }
     let capabilities = context.capabilities.get_or_insert_default();
+    // What is dropped by name stays dropped, added or not.
+    capabilities.drop = capabilities.drop.take().map(|mut dropped| {
+        dropped.retain(|name| bare(&name.to_ascii_uppercase()) != "SYS_PTRACE");
+        dropped
+    });
     capabilities.add.get_or_insert_default().push("SYS_PTRACE".to_owned());
     context
 }
@@ -175,7 +181,7 @@ fn given(context: &SecurityContext) -> Set {
 }
 
 fn no_root(container: &str) -> Failure {
-    Failure::new(Exit::Attach, "--profile=restricted has no root, and the target is root's")
+    Failure::new(Id::Profile, "--profile=restricted has no root, and the target is root's")
         .evidence(format!("container {container} runs as uid 0"))
         .remedy(
             "leave --profile out, or take --profile=baseline; where the JVM itself runs as another user than its container's \

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::debugger::recorded;
+use crate::error::Exit;
 use serde_json::{Value, json};
 
+#[expect(clippy::needless_pass_by_value, reason = "the tables below read better with their json by value")]
 fn pod(pod_context: Value, container_context: Value, uid: i64) -> Pod {
-    let (pod_context, container_context) = (&pod_context, &container_context);
     serde_json::from_value(json!({
         "metadata": {"name": "x"},
         "spec": {
@@ -65,6 +66,10 @@ fn general_adds_one_capability_to_those_of_root() {
     assert_eq!(
         add(json!({"capabilities": {"drop": ["ALL"], "add": ["CHOWN"]}})),
         json!({"drop": ["ALL"], "add": ["CHOWN", "SYS_PTRACE"]})
+    );
+    assert_eq!(
+        add(json!({"capabilities": {"drop": ["KILL", "SYS_PTRACE"]}})),
+        json!({"drop": ["KILL"], "add": ["SYS_PTRACE"]})
     );
     let has_it = json!({"capabilities": {"add": ["CAP_SYS_PTRACE"]}});
     assert_eq!(add(has_it.clone()), has_it["capabilities"]);

@@ -1,6 +1,7 @@
 //! The table: what the pod shows, and the context that follows from it.
 
 use super::*;
+use crate::catalogue::seen::assert_seen;
 use crate::debugger::recorded::target;
 use crate::error::Exit;
 use jattach_protocol::Identity;
@@ -258,6 +259,7 @@ fn a_claim_of_more_than_the_container_has_is_refused_by_name() {
     assert!(refused.cause.ends_with(": CHOWN, SYS_PTRACE"), "{refused}");
     assert!(refused.evidence.contains("0:0 with CHOWN, NET_BIND_SERVICE, SYS_PTRACE; by"), "{refused}");
     assert!(refused.evidence.ends_with("container app has NET_BIND_SERVICE"), "{refused}");
+    assert_seen("capabilities", &refused);
     for words in ["securityContext.capabilities.add", "trust nothing"] {
         assert!(refused.remedy.contains(words), "{refused}");
     }

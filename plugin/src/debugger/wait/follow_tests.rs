@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::debugger::recorded::{pod_at, recording, target};
+use crate::error::Exit;
 use futures::stream;
 
 /// What follows from the events of a recording, or of what `change` makes of them.

@@ -1,7 +1,8 @@
 //! The recorded watch streams, event by event.
 
 use super::*;
-use crate::debugger::recorded::{assert_seen, pod_at, recording, target};
+use crate::catalogue::seen::assert_seen;
+use crate::debugger::recorded::{pod_at, recording, target};
 use serde_json::{Value, json};
 
 /// What each event of a recording says of a container, the last word of it as the failure's whole text.
@@ -77,6 +78,7 @@ fn what_a_person_sees_of_a_start_that_fails() {
         ("watch-ephemeral-ok", "jattach-a", 4),
         ("watch-ephemeral-image-pull-failure", "jattach-pull", 3),
         ("watch-ephemeral-image-never-present", "jattach-never", 3),
+        ("watch-ephemeral-image-invalid", "jattach-inval", 0),
         ("watch-ephemeral-runasnonroot-rootimage", "jattach-nr", 3),
         ("watch-ephemeral-bad-command", "jattach-nocmd", 3),
     ] {

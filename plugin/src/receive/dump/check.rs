@@ -6,7 +6,8 @@ use jattach_protocol::hprof::{Error, IdSize, Lengths, Reader, Record, Summary, T
 use jattach_protocol::message::{Form, PART, Patch};
 
 use super::super::counted::corrupt;
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 /// More heap records than any JVM writes without their lengths: one for each gigabyte.
 const MOST: usize = 1 << 16;
@@ -139,7 +140,7 @@ impl Visitor for Records {
 }
 
 fn not_whole(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::Transfer, "the heap dump that the JVM wrote is not whole")
+    Failure::new(Id::Transfer, "the heap dump that the JVM wrote is not whole")
         .evidence(error.to_string())
         .remedy("dump again; if it breaks at the same place, the JVM writes it so")
 }
@@ -148,6 +149,7 @@ fn not_whole(error: &dyn std::fmt::Display) -> Failure {
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::error::Exit;
 
     fn pushed(form: Form, streams: &[(u32, &[u8])], patches: &[Patch]) -> Result<(Summary, Vec<Patch>), String> {
         let mut check = Check::new(form);

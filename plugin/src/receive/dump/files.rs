@@ -19,7 +19,8 @@ use super::part::{DumpFile, JSON, NEW, P0, PACKED, unwritable};
 use super::record::{Job, Record, patches};
 use super::sync::{Books, Keeper, Mark};
 use super::tail::{self, END};
-use crate::error::{Exit, Failure};
+use crate::catalogue::Id;
+use crate::error::Failure;
 
 /// The files of a dump that is on its way.
 pub(crate) struct Files {
@@ -340,7 +341,7 @@ const SHORTER: &str = "it is shorter than its record says";
 const OTHERWISE: &str = "it holds another number of bytes than its record says";
 
 fn changed(evidence: &str) -> Failure {
-    Failure::new(Exit::Transfer, "what is there of the dump cannot be gone on with")
+    Failure::new(Id::Gone, "what is there of the dump cannot be gone on with")
         .evidence(evidence)
         .remedy("start afresh with --no-resume")
 }

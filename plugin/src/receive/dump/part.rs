@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use crate::catalogue::Id;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 /// What follows on FILE.part: the record, the second stream, and a dump that is being compressed as a whole.
 pub(super) const JSON: &str = ".json";
@@ -43,7 +43,7 @@ impl DumpFile {
             return Err(exists(path));
         }
         let file = lock(&part).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => Failure::new(Exit::Busy, format!("{} is being written", part.display()))
+            ErrorKind::WouldBlock => Failure::new(Id::Busy, format!("{} is being written", part.display()))
                 .evidence("another process holds its lock")
                 .remedy("wait for it, or give another FILE"),
             _ => unwritable(&part, &error),
@@ -280,7 +280,8 @@ fn link(part: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn exists(path: &Path) -> Failure {
-    let size = fs::symlink_metadata(path).map_or_else(|error| error.to_string(), |file| format!("{} bytes", file.len()));
+    let size =
+        fs::symlink_metadata(path).map_or_else(|error| error.to_string(), |file| format!("{} bytes", file.len()));
     Failure::new(Id::FileExists, format!("{} exists", path.display()))
         .evidence(size)
         .remedy("give another FILE, or --force to replace it")
@@ -300,6 +301,7 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     fn open(path: &Path) -> DumpFile {
         DumpFile::open(path, false).unwrap_or_else(|failure| panic!("{failure}"))

@@ -18,7 +18,7 @@ use super::join;
 use super::record::patches;
 use super::tail::{self, END};
 use crate::catalogue::Id;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 /// Standard output, or what stands for it in a test.
 pub(crate) struct Pipe<W> {
@@ -92,7 +92,7 @@ impl<W: Write + Send + 'static> Place for Pipe<W> {
         if self.lengths == [0; STREAMS] {
             return Ok(());
         }
-        Err(Failure::new(Exit::Transfer, "the rest of the heap dump is gone")
+        Err(Failure::new(Id::Gone, "the rest of the heap dump is gone")
             .evidence("the injector has begun another one, and what has been written cannot be taken back")
             .remedy("run the command again, or give a FILE: that can be begun afresh"))
     }

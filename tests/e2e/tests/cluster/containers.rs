@@ -32,7 +32,7 @@ fn containers_that_share_their_tmp_are_not_mistaken_for_each_other() {
         let ran = pod.jattach(["-c", name, "threaddump"]);
         match ran.code() {
             Some(0) => drop(ran.prints(&format!("thread-of-{name}"))),
-            _ => drop(ran.ended_with(6).explains()),
+            _ => drop(ran.ended_with(6).is_error("JAT-011.shared-tmp")),
         }
     }
 }
@@ -78,5 +78,6 @@ fn an_init_container_that_still_runs_is_a_target() {
     pod.wait_for_line("init", "ready");
     let _ = pod.jattach(["-c", "init", "threaddump"]).succeeded().prints("thread-of-init");
     // The application itself has not been started yet.
-    let _ = pod.jattach(["-c", "app", "threaddump"]).ended_with(3).is_error("JAT-176.initializing").says("PodInitializing");
+    let _ =
+        pod.jattach(["-c", "app", "threaddump"]).ended_with(3).is_error("JAT-176.initializing").says("PodInitializing");
 }

@@ -1,10 +1,10 @@
 //! Errors that no other test provokes, as a person sees them (tests/errors).
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::{fs, thread};
 
-use jattach_e2e::{Kubeconfig, Namespace, manifest};
+use jattach_e2e::{Kubeconfig, Namespace, Ran, cluster, manifest, skip};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -29,7 +29,7 @@ fn a_pod_that_waits_for_its_image() {
     namespace.create(&manifest::pod("x", &[app]));
     let pod = namespace.pod("x");
     pod.wait_for("jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff");
-    let _ = pod.jattach(["threaddump"]).ended_with(3).explains().says("error[JAT-174]: pod/x is not running yet");
+    let _ = pod.jattach(["threaddump"]).ended_with(3).is_error("JAT-174.image");
 }
 
 #[test]
@@ -46,10 +46,8 @@ fn files_of_this_machine() {
     assert_eq!(fs::read(directory.path().join("x.hprof")).expect("the file"), b"mine");
 }
 
-#[test]
-fn a_login_page_in_the_api_servers_place() {
-    const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 20\r\nconnection: close\r\n\r\n<html>log in</html>\n";
-    let namespace = Namespace::new();
+/// Answers every connection with these bytes.
+fn answering(answer: &'static [u8]) -> SocketAddr {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("an address");
     thread::spawn(move || {
@@ -58,13 +56,45 @@ fn a_login_page_in_the_api_servers_place() {
             let mut request = [0; 4096];
             // What is asked for does not matter.
             let _ = connection.read(&mut request);
-            let _ = connection.write_all(PAGE);
+            let _ = connection.write_all(answer);
         }
     });
+    address
+}
+
+/// `ps` at a server that is none of the cluster's.
+fn asked(url: &str) -> Ran {
+    let namespace = Namespace::new();
     let directory = tempdir().expect("a directory");
     let mut config = Kubeconfig::admin();
-    config.cluster = json!({"server": format!("http://{address}")});
+    config.cluster = json!({"server": url, "insecure-skip-tls-verify": true});
     let config = config.write(directory.path());
-    let ran = namespace.pod("x").plugin_by(&config, ["ps"]).run().ended_with(1);
-    let _ = ran.is_error("JAT-137.login-page");
+    namespace.pod("x").plugin_by(&config, ["ps"]).run()
+}
+
+#[test]
+fn a_server_that_ends_the_handshake() {
+    // Alerts of RFC 8446, section 6: fatal, 40 handshake_failure and 42 bad_certificate.
+    let of_protocol = asked(&format!("https://{}", answering(&[21, 3, 3, 0, 2, 2, 40])));
+    let _ = of_protocol.ended_with(1).is_error("JAT-134.handshake-failure");
+    let of_certificate = asked(&format!("https://{}", answering(&[21, 3, 3, 0, 2, 2, 42])));
+    let _ = of_certificate.ended_with(4).is_error("JAT-133.bad-certificate");
+}
+
+#[test]
+fn a_proxy_that_passes_no_upgrade_on() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    // The lab knows the word; to other clusters it means nothing.
+    namespace.kubectl(["annotate", "pod", "x", "lab.jattach/node-answers-exec=200"]);
+    if !cluster().is_lab {
+        return skip("this cluster upgrades every exec");
+    }
+    let _ = pod.jattach(["threaddump"]).ended_with(1).is_error("JAT-117.no-upgrade");
+}
+
+#[test]
+fn a_login_page_in_the_api_servers_place() {
+    const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 20\r\nconnection: close\r\n\r\n<html>log in</html>\n";
+    let _ = asked(&format!("http://{}", answering(PAGE))).ended_with(1).is_error("JAT-137.login-page");
 }

@@ -100,6 +100,7 @@ fn what_a_killed_shelter_has_left_the_next_one_takes_away() {
     let _ = killer.wait().succeeded();
     assert!(mounts(&pod).contains("jattach-"), "nothing was left to be taken away");
     jvm::answers(&pod, "app");
+    let _ = pod.jattach(["doctor"]).succeeded().prints("\nwarn  /tmp writable    a tmpfs lies over it");
     let _ = pod.jattach(["threaddump", "--profile=sysadmin"]).succeeded().prints("Full thread dump");
     assert_eq!(mounts(&pod), before);
     jvm::answers(&pod, "app");

@@ -77,6 +77,8 @@ fn refuse_as_node(pod: &Value) -> Answer<()> {
     let (code, text) = match pod["metadata"]["annotations"][NODE_ANSWERS].as_str() {
         None => return Ok(()),
         Some("404") => (StatusCode::NOT_FOUND, "404 page not found\n"),
+        // What a proxy makes of it that does not pass an upgrade on.
+        Some("200") => (StatusCode::OK, ""),
         Some("405") => (StatusCode::METHOD_NOT_ALLOWED, "Debug endpoints are disabled.\n"),
         Some(_) => (StatusCode::NOT_IMPLEMENTED, "501 not implemented\n"),
     };
