@@ -143,9 +143,10 @@ async fn examine(context: &Context, session: &mut Session, jvms: &[Jvm]) -> Resu
     let mut examined = Err("the injector has not told".to_owned());
     loop {
         match session.next().await {
-            Ok(Message::Examined(told)) => examined = Ok(told),
+            Ok(Message::Examined(told)) if examined.is_err() => examined = Ok(told),
             Ok(Message::End(_)) => return Ok(examined),
-            Ok(_) => {}
+            // Else it might go on for ever.
+            Ok(_) => return Err(speed::wrong("more came than a look has to tell").into()),
             Err(session::Error::Injector(failure)) => return Ok(Err(failure.cause)),
             Err(error) => return Err(error),
         }

@@ -98,7 +98,8 @@ impl Coming {
     }
 }
 
-fn wrong(evidence: &str) -> Failure {
+/// That something else came.
+pub(super) fn wrong(evidence: &str) -> Failure {
     Failure::new(Id::Transfer, "what arrived from the injector is not what it was asked for")
         .evidence(evidence)
         .remedy("end it with `kubectl jattach TARGET clean`: its answer makes no sense")
