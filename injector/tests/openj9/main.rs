@@ -26,10 +26,10 @@ fn injector() -> Command {
     Command::new(program.map_or_else(|| env!("CARGO_BIN_EXE_injector").into(), PathBuf::from))
 }
 
-/// The same with these words.
+/// The same with these words. A shell ignores SIGINT for all that it starts in the background, as these tests may be.
 fn injector_of(pid: u32, words: &[&str]) -> Command {
-    let mut command = injector();
-    command.arg(pid.to_string()).args(words);
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,TERM,HUP").arg(injector().get_program()).arg(pid.to_string()).args(words);
     command
 }
 

@@ -92,7 +92,7 @@ fn a_packed_dump_that_is_cut_or_changed_is_not_whole() {
             let ran = with_file("x", &bytes[..cut], "verify x");
             assert_eq!(ran.code, Some(8), "{packing} cut at {cut}: {}", ran.stderr);
             assert!(
-                ran.stderr.contains("error: x is not whole\n  evidence: "),
+                ran.stderr.contains("error[JAT-015]: x is not whole\n  evidence: "),
                 "{packing} cut at {cut}: {}",
                 ran.stderr
             );

@@ -42,7 +42,11 @@ fn every_truncation_is_reported_where_it_is() {
         let ran = run(directory.path(), "verify - -o json", &dump[..cut]);
         let verdict = ran.json();
         assert_eq!((ran.code, &verdict["whole"], &verdict["problem"]["offset"]), (Some(8), &json!(false), &json!(cut)));
-        assert!(ran.stderr.starts_with("error: stdin is not whole\n  evidence: cut off at byte"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("error[JAT-015]: stdin is not whole\n  evidence: cut off at byte"),
+            "{}",
+            ran.stderr
+        );
     }
 }
 

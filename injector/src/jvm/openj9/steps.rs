@@ -19,8 +19,11 @@ use super::undo::{ReplyInfo, Wakes};
 use crate::jvm::interruption::Interruption;
 use crate::sys::{describe, wait};
 
-/// How long a JVM that was woken may take to connect.
-const ACCEPT: Duration = Duration::from_secs(5);
+/// How long a JVM that was woken may take to connect, each time that it is.
+const ACCEPT: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(3)];
+
+/// How long a JVM has to take its lock between the two.
+const TURN: Duration = Duration::from_millis(50);
 
 /// How long who has connected may take to say its greeting, which it has at hand.
 const GREETING: Duration = Duration::from_secs(1);
@@ -39,12 +42,37 @@ pub(super) fn be_connected(directory: &Directory<'_>, limit: Duration) -> Result
     // Seeded by the kernel.
     let key = RandomState::new().build_hasher().finish();
     let _reply_info = ReplyInfo::publish(directory, key, port)?;
-    let mut syncs = Vec::new();
-    for sync in directory.syncs()? {
-        syncs.push(waiting.lock(sync, deadline)?);
+    let mut seen = "";
+    for limit in ACCEPT {
+        let mut syncs = Vec::new();
+        for sync in directory.syncs()? {
+            syncs.push(waiting.lock(sync, deadline)?);
+        }
+        let wakes = Wakes::post(directory.target.sys(), directory.semaphore_key()?, syncs.len())?;
+        match waiting.accept(&listener, port, key, limit)? {
+            Accepted::Target(stream) => return Ok(stream),
+            Accepted::Stranger => {
+                seen = "who connected did not know the key";
+                break;
+            }
+            Accepted::Nobody => seen = "nobody connected",
+        }
+        // One that an earlier attach has woken, and that came to its lock when it was ours again, waits there for us to end.
+        drop(wakes);
+        drop(syncs);
+        waiting.until(None, Instant::now() + TURN)?;
     }
-    let _wakes = Wakes::post(directory.target.sys(), directory.semaphore_key()?, syncs.len())?;
-    waiting.accept(&listener, port, key)
+    Err(Failure::new(Code::NoAnswer, "the JVM did not connect in time")
+        .evidence(format!("OpenJ9 was woken for {}; {seen}", directory.path("replyInfo")))
+        .remedy("it may be starved of CPU, or stopped by a dump that it writes: try again"))
+}
+
+/// Who has connected within the limit.
+enum Accepted {
+    Target(TcpStream),
+    /// Somebody who has not read our file.
+    Stranger,
+    Nobody,
 }
 
 fn listen() -> Result<TcpListener, Failure> {
@@ -84,9 +112,9 @@ impl Waiting<'_> {
     }
 
     /// The connection of the target. Who else has connected to the port, which is open to the network, knows no key.
-    fn accept(&self, listener: &TcpListener, port: u16, key: u64) -> Result<TcpStream, Failure> {
-        let deadline = Instant::now() + ACCEPT;
-        let mut seen = "nobody connected";
+    fn accept(&self, listener: &TcpListener, port: u16, key: u64, limit: Duration) -> Result<Accepted, Failure> {
+        let deadline = Instant::now() + limit;
+        let mut seen = Accepted::Nobody;
         while self.until(Some(listener.as_fd()), deadline)? {
             let (stream, from) = match listener.accept() {
                 Ok(accepted) => accepted,
@@ -96,13 +124,11 @@ impl Waiting<'_> {
             };
             if self.greets(&stream, key)? {
                 peer::require(self.directory.target, port, from.port())?;
-                return Ok(stream);
+                return Ok(Accepted::Target(stream));
             }
-            seen = "who connected did not know the key";
+            seen = Accepted::Stranger;
         }
-        Err(Failure::new(Code::NoAnswer, "the JVM did not connect in time")
-            .evidence(format!("OpenJ9 was woken for {}; {seen}", self.directory.path("replyInfo")))
-            .remedy("it may be starved of CPU, or stopped by a dump that it writes: try again"))
+        Ok(seen)
     }
 
     /// Whether that is the JVM that has read our file: its greeting ends in the key, a blank and a NUL.
