@@ -12,8 +12,8 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "Run it again with -v=6, which tells what is done. If it stays so, report it with these lines.",
         ),
         Id::Usage => (
-            "A word or a flag is not known, is missing, or contradicts another one. Nothing has been asked of the cluster, or of \
-             the JVM.",
+            "A word or a flag is not known, is missing, or contradicts another one, or what there is of an earlier command. \
+             Nothing has been asked of the JVM.",
             "The word, and where it comes from.",
             "`kubectl jattach help COMMAND` shows what a command takes.",
         ),
@@ -34,19 +34,19 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "Name one with --pid, as the evidence or `kubectl jattach TARGET ps` lists it.",
         ),
         Id::TargetEnded => (
-            "The JVM, or its container, ended while it was being worked with. The injector does not end a target, and takes no \
-             memory that counts against it: look for what did.",
+            "The JVM, or its container, ended while it was being worked with. The injector ends no target; it takes up to 16 MiB \
+             of the pod's memory, and a limit that was nearly reached may have been reached by that.",
             "How it ended, as the kubelet tells it: exit code, signal, OOMKilled.",
             "`kubectl describe pod` and `kubectl logs --previous` tell why. What the JVM had in memory is gone. What has arrived \
              of a heap dump is kept where it can be of use, and the message says where.",
         ),
         Id::WrongIdentity => (
             "A JVM talks only to a process of its own user and group, and the kernel shows its files only to one that has all of \
-             its capabilities. The injector has tried with what the pod's spec tells, and then with what the process itself \
-             shows, and neither fits.",
+             its capabilities. What the injector was given (the pod's spec tells the first, the process itself the second, \
+             --run-as-user, --run-as-group and --custom the only one) does not fit.",
             "The ids and the capabilities of both.",
-            "--run-as-user and --run-as-group make the injector run as the JVM does. `kubectl jattach TARGET doctor` compares \
-             them.",
+            "Give the target's ids by --run-as-user and --run-as-group, or leave these out: then they are found out. \
+             `kubectl jattach TARGET doctor` compares them.",
         ),
         Id::Denied => (
             "User, group and capabilities fit, and access is refused all the same: AppArmor, SELinux or Yama forbids it.",
@@ -64,7 +64,8 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
         ),
         Id::NoAnswer => (
             "The JVM was woken and has made no socket, or answers nothing: it is starting, has no processor time, or waits in a \
-             safepoint. It goes on as if nothing had happened.",
+             safepoint. It goes on; where attaching is switched off and it does not say so, it has printed its threads to its \
+             own stdout.",
             "How long was waited, and the state of the process.",
             "Try again when it is less busy. `kubectl top pod` shows whether it is throttled.",
         ),
@@ -83,21 +84,22 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "The injector does one job at a time, and another one is running. On this machine: another process is writing the \
              same file.",
             "Which job, since when, and how far it is.",
-            "--wait waits for its end. `kubectl jattach TARGET clean` ends it.",
+            "--wait waits for the injector's job, and `kubectl jattach TARGET clean` ends it. A file wants another name.",
         ),
         Id::NoSpace => (
             "There is no place in the injector's container where the data may wait: it is all memory, too little is free, or a \
              storage limit would be exceeded, for which the kubelet would evict the pod. At least a fifth of the node's disk \
              stays free.",
             "Each place that was looked at, and why not.",
-            "Free some of the node's disk, or take another replica on another node. --spool-limit 0 needs no room.",
+            "Free some of the node's disk, or take another replica on another node. --spool-limit 0 needs no room, but of a JDK 8, \
+             which cannot be made to wait.",
         ),
         Id::Transfer => (
             "The connection was cut, or a block, a length or a checksum is not what the other side has sent. What is not whole \
              is never taken for a whole answer.",
             "How far it came, and what did not fit.",
-            "Run the same command again: a heap dump goes on where it stopped. If it stays so, try --via=exec, or another way to \
-             the API server than the proxy in between.",
+            "Run the same command again: a heap dump into a file goes on where it stopped. If it stays so, try another way to the \
+             API server than the proxy in between.",
         ),
         Id::Version => (
             "The injector that answers speaks another version of the protocol than this plugin.",
@@ -107,7 +109,7 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
         Id::Interrupted => (
             "Ctrl-C, or somebody else ended the injector or its job.",
             "Who or what did, where it is known.",
-            "Run the command again. A heap dump goes on where it stopped.",
+            "Run the command again. A heap dump into a file goes on where it stopped.",
         ),
         Id::TimedOut => (
             "A limit that you have set (--timeout, --max-stall, --max-pause), or one of our own, has run out.",

@@ -8,7 +8,7 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "RBAC does not grant you what the command needs.",
             "The server's own words: who may not do what, and where.",
             "The message prints the commands that grant exactly this right. `kubectl jattach TARGET doctor --fix-rbac` prints one \
-             Role with all that is missing. With --via=exec, pods/exec alone is enough.",
+             Role with all that is missing. With --via=exec, get pods and pods/exec are enough.",
         ),
         Id::NoLogin => (
             "The API server answers 401: your token or certificate has expired, or belongs to another cluster.",

@@ -18,7 +18,7 @@ use crate::target::{identity_of, spec_of};
 use capabilities::Set;
 pub(crate) use capabilities::names as capability_names;
 use exact::exact;
-pub(crate) use profile::{excess, first, privileged, second};
+pub(crate) use profile::{excess, first, privileged, second, traces_others};
 
 /// A uid that no image is likely to run as: for a first look where the API shows no uid. It may read /proc/PID/status.
 const UNKNOWN_UID: i64 = 65532;

@@ -62,6 +62,7 @@ impl Shelter {
         injector: &Injector,
         notes: &Notes,
     ) -> Result<Shelter> {
+        refuse_tracers(target)?;
         let who = who(target);
         let wanted = container(target, injector, &who)?;
         announce(target, &wanted, notes);
@@ -135,10 +136,34 @@ pub(crate) fn was_killed(pod: &Pod, container: &str) -> bool {
 
 /// By what the container finds the target: its pid 1 is the target's own, unless it shares that with others.
 fn who(target: &Target) -> String {
-    let spec = target.pod.spec.as_ref();
-    let is_shared = spec.is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true));
     let id = target.container_id().and_then(|id| id.rsplit("//").next());
-    id.filter(|_| is_shared).unwrap_or("1").to_owned()
+    id.filter(|_| shares_processes(&target.pod)).unwrap_or("1").to_owned()
+}
+
+fn shares_processes(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true))
+}
+
+/// Fails where somebody sees the container's processes who may look into any: not being dumpable does not keep out
+/// SYS_PTRACE, and who gets into a privileged process has the node. Injectors give it up before they serve anybody.
+fn refuse_tracers(target: &Target) -> Result<()> {
+    let Some(spec) = &target.pod.spec else { return Ok(()) };
+    let all = shares_processes(&target.pod);
+    let own = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let own = own.filter(|container| all || container.name == target.container);
+    let own = own.map(|container| (&container.name, container.security_context.as_ref()));
+    let others = ephemeral(&target.pod).filter(|container| {
+        let is_injector =
+            container.command.as_ref().is_some_and(|command| command.first().map(String::as_str) == Some(SHELTER[0]));
+        !is_injector && (all || container.target_container_name.as_deref() == Some(&*target.container))
+    });
+    let others = others.map(|container| (&container.name, container.security_context.as_ref()));
+    match own.chain(others).find(|(_, context)| security::traces_others(*context)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::new(Id::Shelter, "no privileged container is put within the target's reach")
+            .evidence(format!("container {name} has SYS_PTRACE, and sees its processes"))
+            .remedy("threaddump --via-log needs none; an emptyDir at /tmp in the workload helps for good")),
+    }
 }
 
 fn container(target: &Target, injector: &Injector, who: &str) -> Result<EphemeralContainer> {
@@ -239,6 +264,38 @@ mod tests {
         assert_eq!(who(json!({"containers": [{"name": "app"}]})), "1");
         assert_eq!(who(json!({"containers": [{"name": "app"}], "shareProcessNamespace": true})), "0123");
         assert_eq!(who(json!({"containers": [{"name": "app"}], "hostPID": true})), "0123");
+    }
+
+    #[test]
+    fn whoever_may_look_into_any_process_gets_no_privileged_one_beside_it() {
+        let refused = |change: fn(&mut Value)| {
+            let mut spec = json!({"containers": [{"name": "app"}, {"name": "side"}]});
+            change(&mut spec);
+            refuse_tracers(&Target { namespace: "n".into(), pod: pod(spec, &[]), container: "app".into(), pid: None })
+                .is_err()
+        };
+        let tracing = || json!({"capabilities": {"add": ["CAP_SYS_PTRACE"]}});
+        assert!(!refused(|_| ()));
+        assert!(refused(|spec| spec["containers"][0]["securityContext"] = json!({"capabilities": {"add": ["ALL"]}})));
+        assert!(
+            !refused(|spec| spec["containers"][0]["securityContext"] = json!({"privileged": true})),
+            "it has the node"
+        );
+        let beside = |spec: &mut Value| {
+            spec["containers"][1]["securityContext"] = json!({"capabilities": {"add": ["SYS_PTRACE"]}})
+        };
+        assert!(!refused(beside), "it does not see it");
+        let shared = |spec: &mut Value| {
+            spec["containers"][1]["securityContext"] = json!({"capabilities": {"add": ["SYS_PTRACE"]}});
+            spec["shareProcessNamespace"] = true.into();
+        };
+        assert!(refused(shared));
+        let mut debugged = pod(json!({"containers": [{"name": "app"}]}), &[]);
+        let debugger = json!([{"name": "debugger-x", "targetContainerName": "app", "securityContext": tracing()}]);
+        let spec = debugged.spec.as_mut().expect("a spec");
+        spec.ephemeral_containers = serde_json::from_value(debugger).expect("containers");
+        let target = Target { namespace: "n".into(), pod: debugged, container: "app".into(), pid: None };
+        assert_seen("within-reach", &refuse_tracers(&target).expect_err("kubectl debug's profile general"));
     }
 
     #[test]

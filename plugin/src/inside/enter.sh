@@ -17,13 +17,14 @@ for dir in /tmp /var/tmp /dev/shm "$HOME"; do
             new=$old && tidy
         fi
     done
-    # A directory of our own: nothing that was put there before is followed or run, nor what is put in its place.
+    # A directory of our own: nothing that was put there before is followed or run. Where dir is not sticky (an emptyDir),
+    # others may put something in its place: what we are in has to be ours, and nothing is found by its name again.
     new=$dir/.jattach-in-$1-$$
-    mkdir -m 700 "$new" && cd "$new" || continue
+    mkdir -m 700 "$new" && cd "$new" && [ -O . ] && chmod 700 . || continue
     trap tidy EXIT
     # An empty file is a program that does nothing, but for where nothing may be executed.
     found=
-    : >injector && chmod 700 injector && "$new/injector" && found=$new
+    : >injector && chmod 700 injector && /proc/self/cwd/injector && found=$new
     rm -f injector
     [ "$found" ] && break
     tidy

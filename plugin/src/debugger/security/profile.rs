@@ -172,6 +172,11 @@ pub(crate) fn privileged(pod: &Pod, container: &str) -> SecurityContext {
     }
 }
 
+/// Whether a process with that context may look into any other, and not do all else besides.
+pub(crate) fn traces_others(context: Option<&SecurityContext>) -> bool {
+    context.is_some_and(|context| context.privileged != Some(true) && given(context).has("SYS_PTRACE"))
+}
+
 /// What root has with that context.
 fn given(context: &SecurityContext) -> Set {
     if context.privileged == Some(true) {

@@ -144,7 +144,7 @@ fn what_is_asked_after_a_transfer_is_asked_with_the_token_of_that_time() {
     credential(directory.path(), &account.token(), Some("2000-01-01T00:00:00Z"));
     pod.delete();
     // That the pod is gone only the API server can tell; whom it does not know it tells nothing.
-    let _ = dumping.wait().ended_with(3).explains().says("the target ended");
+    let _ = dumping.wait().ended_with(3).is_error_however_seen("JAT-006.pod-deleted");
 }
 
 #[test]

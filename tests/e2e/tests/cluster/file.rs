@@ -10,7 +10,7 @@ fn a_jvm_that_cannot_be_made_to_wait_is_not_dumped_where_it_would_have_to() {
     let pod = namespace.start_jvm("x");
     let directory = tempdir().expect("a directory");
     for (case, limit, remedy) in
-        [("no-spool", "--spool-limit=0", "--spool-limit"), ("max-pause", "--max-pause=1m", "do without --max-pause")]
+        [("jdk-8", "--spool-limit=0", "--spool-limit"), ("max-pause", "--max-pause=1m", "do without --max-pause")]
     {
         let ran = pod
             .plugin(["dumpheap", limit, "x.hprof"])

@@ -86,5 +86,5 @@ fn a_server_is_believed_unchecked_only_where_the_kubeconfig_says_so() {
     let _ = pod.plugin_by(&unchecked, ["ps"]).run().succeeded().prints("App");
     config.cluster["insecure-skip-tls-verify"] = false.into();
     let checked = kubeconfig::write(directory.path(), "checked", &config.document());
-    let _ = pod.plugin_by(&checked, ["ps"]).run().ended_with(1).is_error("JAT-132.other-name");
+    let _ = pod.plugin_by(&checked, ["ps"]).run().ended_with(1).is_error("JAT-132.unknown-authority");
 }
