@@ -282,7 +282,7 @@ mod tests {
             "it has the node"
         );
         let beside = |spec: &mut Value| {
-            spec["containers"][1]["securityContext"] = json!({"capabilities": {"add": ["SYS_PTRACE"]}})
+            spec["containers"][1]["securityContext"] = json!({"capabilities": {"add": ["SYS_PTRACE"]}});
         };
         assert!(!refused(beside), "it does not see it");
         let shared = |spec: &mut Value| {
