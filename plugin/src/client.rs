@@ -174,7 +174,7 @@ mod tests {
             crate::options::Parsed::Say(said) => panic!("{said}"),
         };
         let failure = Cluster::connect(&options.connection).await.unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage, "{failure}");
+        assert_eq!(failure.exit(), Exit::Usage, "{failure}");
         assert!(failure.cause.contains("name of a namespace"), "{failure}");
     }
 

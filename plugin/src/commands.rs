@@ -159,7 +159,7 @@ async fn on_target(
         _ => {}
     }
     let target = match (target::resolve(&cluster, wish, &notes).await, action) {
-        (Err(gone), Action::DumpHeap(wanted)) if gone.exit == Exit::Target => {
+        (Err(gone), Action::DumpHeap(wanted)) if gone.exit() == Exit::Target => {
             return Ok(dumpheap::complete_without(gone, cluster.namespace(), wish, wanted, &notes).await?);
         }
         (found, _) => found?,
@@ -283,7 +283,7 @@ async fn open(context: &Context, local: &mut Local<'_>) -> Result<Opened, Failur
 fn is_the_injectors(error: &session::Error) -> bool {
     match error {
         session::Error::Injector(_) => true,
-        session::Error::Transfer(failure) => matches!(failure.exit, Exit::Injector | Exit::Transfer),
+        session::Error::Transfer(failure) => matches!(failure.exit(), Exit::Injector | Exit::Transfer),
     }
 }
 
@@ -300,7 +300,7 @@ async fn explained(context: &Context, debugger: &Debugger, action: &Action, erro
              they are found out",
         );
     }
-    if failure.exit == Exit::Transfer && changes_the_jvm(action) {
+    if failure.exit() == Exit::Transfer && changes_the_jvm(action) {
         return failure.remedy("it may have been done all the same: look before you do it again");
     }
     failure

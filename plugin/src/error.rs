@@ -55,8 +55,6 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) struct Failure {
     /// By what docs/errors.md and `explain` know it.
     pub(crate) id: Id,
-    /// What the process ends with.
-    pub(crate) exit: Exit,
     /// One sentence: what went wrong.
     pub(crate) cause: String,
     /// What was seen that shows it. May be empty, may have several lines.
@@ -68,8 +66,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with a cause alone, of a kind or, where it has none of its own, with an exit code.
     pub(crate) fn new(id: impl Into<Id>, cause: impl Into<String>) -> Failure {
-        let id = id.into();
-        Failure { id, exit: id.exit(), cause: cause.into(), evidence: String::new(), remedy: String::new() }
+        Failure { id: id.into(), cause: cause.into(), evidence: String::new(), remedy: String::new() }
+    }
+
+    /// What the process ends with.
+    pub(crate) fn exit(&self) -> Exit {
+        self.id.exit()
     }
 
     /// A command line that makes no sense.
@@ -237,7 +239,7 @@ mod tests {
     fn every_code_of_the_protocol_keeps_its_exit_code() {
         for code in Code::ALL {
             let failure = Failure::from(jattach_protocol::Failure::new(code, "x"));
-            assert_eq!(failure.exit as u8, code.exit_code());
+            assert_eq!(failure.exit() as u8, code.exit_code());
         }
     }
 }

@@ -67,7 +67,7 @@ fn unknown_machine(target: &Target, machine: &str) -> Failure {
 /// What ends a program that was whole before its first word stood in the way of running it.
 fn not_run(target: &Target, error: session::Error) -> session::Error {
     match error {
-        session::Error::Transfer(failure) if failure.exit == Exit::Transfer => {
+        session::Error::Transfer(failure) if failure.exit() == Exit::Transfer => {
             let evidence = format!("{}: {}", failure.cause, failure.evidence);
             refused(&target.container, "its node does not let it run").evidence(evidence).remedy(
                 "a security module or a policy against new programs may forbid it; where a debug container is possible, leave \

@@ -77,7 +77,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(*exit as u8);
     }
     let (text, id, exit) = match error.downcast_ref::<Failure>() {
-        Some(failure) => (failure.to_string(), failure.id, failure.exit),
+        Some(failure) => (failure.to_string(), failure.id, failure.exit()),
         None => (render::terminal::printable(&format!("{error:#}")), Id::Other, Exit::Other),
     };
     // A stderr that is gone leaves the exit code to speak.

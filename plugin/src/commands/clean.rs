@@ -62,7 +62,7 @@ async fn inside(context: &Context) -> Result<(), Failure> {
 
 /// Whether it may be so because nobody is there any more: the pod tells of a container's end a moment later.
 fn is_over(failure: &Failure) -> bool {
-    matches!(failure.exit, Exit::Transfer | Exit::Injector)
+    matches!(failure.exit(), Exit::Transfer | Exit::Injector)
 }
 
 /// The failure of one of several containers.
@@ -78,7 +78,7 @@ fn not_ended(container: &str, failure: Failure) -> Failure {
 /// The milder one, and the one that the command ends with: the first of two that are as bad.
 fn ranked(before: Option<Failure>, next: Failure) -> (Option<Failure>, Failure) {
     match before {
-        Some(before) if before.exit.rank() <= next.exit.rank() => (Some(next), before),
+        Some(before) if before.exit().rank() <= next.exit().rank() => (Some(next), before),
         before => (before, next),
     }
 }
@@ -108,7 +108,7 @@ mod tests {
             worst = Some(worse);
         }
         let worst = worst.expect("all have failed");
-        assert_eq!(worst.exit, Exit::Refused);
+        assert_eq!(worst.exit(), Exit::Refused);
         assert_eq!(worst.cause, "b could not be told to end: a cause");
         assert_eq!(worst.evidence, "what was seen");
         assert!(worst.remedy.starts_with("what to do; "), "{worst}");

@@ -22,7 +22,7 @@ const KILLED: i32 = 128 + 9;
 
 /// The failure of a conversation about `what`, made more exact where the pod tells more.
 pub(super) async fn examine(context: &Context, debugger: &Debugger, what: &str, failure: Failure) -> Failure {
-    if failure.exit != Exit::Transfer {
+    if failure.exit() != Exit::Transfer {
         return failure;
     }
     let mut its_end = None;
@@ -30,7 +30,7 @@ pub(super) async fn examine(context: &Context, debugger: &Debugger, what: &str, 
         let pod = match target::pod(&context.cluster, context.target.pod_name()).await {
             Ok(pod) => pod,
             // Of a pod that is gone there is nothing left to describe.
-            Err(gone) if gone.exit == Exit::Target => {
+            Err(gone) if gone.exit() == Exit::Target => {
                 let pod = context.target.pod_name();
                 let events = format!("kubectl get events --field-selector involvedObject.name={pod}");
                 return ended(&failure, &gone.evidence)
@@ -66,7 +66,7 @@ pub(super) async fn injector_ended(context: &Context, container: &str) -> bool {
         match target::pod(&context.cluster, context.target.pod_name()).await {
             Ok(pod) if injector_end(&pod, container).is_some() => return true,
             Ok(_) => tokio::time::sleep(POLL).await,
-            Err(failure) => return failure.exit == Exit::Target,
+            Err(failure) => return failure.exit() == Exit::Target,
         }
     }
     false

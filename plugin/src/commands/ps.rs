@@ -148,7 +148,7 @@ mod tests {
             let mut to = Vec::new();
             let failure = show(&[], format, &target(), &mut to).unwrap_err();
             assert_eq!(failure.evidence, "the containers of pod/x are app, side");
-            assert_eq!((failure.exit, String::from_utf8(to).unwrap().as_str()), (Exit::Target, printed));
+            assert_eq!((failure.exit(), String::from_utf8(to).unwrap().as_str()), (Exit::Target, printed));
         }
     }
 

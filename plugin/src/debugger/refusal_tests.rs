@@ -45,7 +45,7 @@ fn get_refusal(name: &str) -> Failure {
 }
 
 fn check(name: &str, failure: &Failure, exit: Exit) {
-    assert_eq!(failure.exit, exit, "{name}: {failure}");
+    assert_eq!(failure.exit(), exit, "{name}: {failure}");
     assert_seen(name, failure);
 }
 
@@ -118,7 +118,7 @@ fn a_webhooks_own_words_are_the_evidence() {
         "admission webhook \"policy.example.com\" denied the request: images must come from r.example".into();
     let container = patched(&recording);
     let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
-    assert_eq!(failure.exit, Exit::Refused);
+    assert_eq!(failure.exit(), Exit::Refused);
     assert_eq!(failure.evidence, "images must come from r.example");
     assert!(failure.cause.contains("policy.example.com"), "{failure}");
     assert_seen("webhook", &failure);
@@ -144,7 +144,7 @@ fn a_static_pod_says_so_also_when_only_the_server_knows() {
     recording["response"]["body"]["details"]["causes"] = serde_json::json!([]);
     let container = patched(&recording);
     let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
-    assert_eq!(failure.exit, Exit::Target);
+    assert_eq!(failure.exit(), Exit::Target);
     assert!(failure.cause.contains("static pod"), "{failure}");
     assert_seen("static-pod-by-the-server", &failure);
 }

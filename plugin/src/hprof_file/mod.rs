@@ -188,7 +188,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("missing.hprof");
         let failure = HprofFile::open(&Input::File(path)).err().unwrap();
-        assert!(failure.exit == Exit::Other && failure.cause.ends_with("missing.hprof cannot be read"), "{failure}");
+        assert!(failure.exit() == Exit::Other && failure.cause.ends_with("missing.hprof cannot be read"), "{failure}");
         let failure = HprofFile::open(&Input::File(directory.path().to_owned())).err().unwrap();
         assert!(failure.cause.ends_with("cannot be read"), "{failure}");
     }

@@ -35,7 +35,7 @@ async fn what_the_container_lacks_is_named() {
         ("", "sh: out of memory", Some("exit code 2"), "sh: out of memory"),
     ] {
         let failure = last_said(output, errors, status).await.place().await.expect_err("no place");
-        assert_eq!(failure.exit, Exit::Injector, "{failure}");
+        assert_eq!(failure.exit(), Exit::Injector, "{failure}");
         assert!(failure.to_string().contains(expected), "{failure}");
         assert!(!failure.remedy.is_empty(), "{failure}");
     }
@@ -44,7 +44,7 @@ async fn what_the_container_lacks_is_named() {
 #[tokio::test]
 async fn a_stream_that_is_cut_is_no_refusal() {
     let failure = last_said("at x86_64", "", None).await.place().await.expect_err("half a line");
-    assert_eq!(failure.exit, Exit::Transfer, "{failure}");
+    assert_eq!(failure.exit(), Exit::Transfer, "{failure}");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_line_without_an_end_is_not_read_for_ever_and_words_that_make_no_sense
         let (mut shell, mut other) = shell();
         other.output.write_all(said.as_bytes()).await.expect("a pipe");
         let failure = shell.place().await.expect_err("no place");
-        assert_eq!(failure.exit, Exit::Injector, "{failure}");
+        assert_eq!(failure.exit(), Exit::Injector, "{failure}");
         assert!(failure.evidence.len() < 300 && !failure.evidence.contains('\x1b'), "{failure}");
     }
 }
@@ -68,10 +68,10 @@ async fn a_line_without_an_end_is_not_read_for_ever_and_words_that_make_no_sense
 async fn a_shell_that_says_nothing_or_takes_nothing_is_not_waited_for_for_ever() {
     let begun = Instant::now();
     let (mut silent, _other) = shell();
-    assert_eq!(silent.place().await.expect_err("silence").exit, Exit::Transfer);
+    assert_eq!(silent.place().await.expect_err("silence").exit(), Exit::Transfer);
     let (mut deaf, _other) = shell();
     let program = Program::new(vec![0; 1 << 20]);
-    assert_eq!(deaf.write(&program).await.expect_err("a full pipe").exit, Exit::Transfer);
+    assert_eq!(deaf.write(&program).await.expect_err("a full pipe").exit(), Exit::Transfer);
     assert_eq!(begun.elapsed(), 2 * PATIENCE);
 }
 
@@ -86,5 +86,5 @@ async fn a_program_that_arrives_damaged_is_not_run() {
         assert!(sent.ends_with(b"a program"));
     });
     let failure = failed.0.expect_err("damaged");
-    assert_eq!(failure.exit, Exit::Transfer, "{failure}");
+    assert_eq!(failure.exit(), Exit::Transfer, "{failure}");
 }

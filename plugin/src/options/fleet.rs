@@ -80,7 +80,7 @@ mod tests {
             },
             Ok(Parsed::Say(said)) => panic!("{said}"),
             Err(failure) => {
-                assert_eq!(failure.exit, Exit::Usage);
+                assert_eq!(failure.exit(), Exit::Usage);
                 Err(failure.cause)
             }
         }

@@ -170,7 +170,7 @@ mod tests {
         let (reports, _receiver) = unbounded_channel();
         let result = store(Memory::default(), &queue, &reports).expect("an end was sent");
         result.map_err(|failure| {
-            assert_eq!(failure.exit, Exit::Transfer);
+            assert_eq!(failure.exit(), Exit::Transfer);
             failure.evidence
         })
     }

@@ -43,7 +43,7 @@ mod tests {
             ["", ".", "..", "x?watch=1", "x#y", "%2e%2e", "a/b", "a\\b", "a b", "X", "é", "x\n", ".x", "x-", &long]
         {
             let failure = check("pod", name).expect_err(name);
-            assert_eq!(failure.exit, crate::error::Exit::Usage, "{name}");
+            assert_eq!(failure.exit(), crate::error::Exit::Usage, "{name}");
         }
     }
 }

@@ -149,7 +149,7 @@ mod tests {
     fn a_client_certificate_that_the_server_rejects_is_not_taken_for_a_server_that_is_not_trusted() {
         for alert in ["CertificateRequired", "BadCertificate", "UnknownCA", "CertificateExpired", "AccessDenied"] {
             let failure = of_text(&format!("client error (Connect): received fatal alert: {alert}"));
-            assert_eq!(failure.exit, Exit::Refused, "{failure}");
+            assert_eq!(failure.exit(), Exit::Refused, "{failure}");
             assert!(failure.cause.contains("client certificate"), "{failure}");
         }
         let failure = of_text("invalid peer certificate: UnknownIssuer");
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn an_alert_that_concerns_no_certificate_blames_none() {
         let failure = of_text("received fatal alert: UnrecognisedName");
-        assert_eq!((failure.exit, failure.cause.contains("certificate")), (Exit::Other, false), "{failure}");
+        assert_eq!((failure.exit(), failure.cause.contains("certificate")), (Exit::Other, false), "{failure}");
     }
 
     #[test]

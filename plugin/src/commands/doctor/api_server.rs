@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_server_without_ephemeral_containers_is_a_failure() {
-        assert!(matches!(of("1", "24"), Verdict::Fail(failure) if failure.exit == Exit::Other));
+        assert!(matches!(of("1", "24"), Verdict::Fail(failure) if failure.exit() == Exit::Other));
         assert!(matches!(of("1", "24+"), Verdict::Fail(_)));
         for new in ["25", "36", "27+", "unheard-of"] {
             assert!(matches!(of("1", new), Verdict::Ok(text) if text.contains(new)), "{new}");
@@ -91,7 +91,7 @@ mod tests {
             verdict(Err(kube::Error::Api(Box::new(status)).into()), &place())
         };
         assert!(matches!(refused(403), Verdict::Ok(_)));
-        assert!(matches!(refused(401), Verdict::Fail(failure) if failure.exit == Exit::Refused));
-        assert!(matches!(refused(500), Verdict::Fail(failure) if failure.exit == Exit::Other));
+        assert!(matches!(refused(401), Verdict::Fail(failure) if failure.exit() == Exit::Refused));
+        assert!(matches!(refused(500), Verdict::Fail(failure) if failure.exit() == Exit::Other));
     }
 }

@@ -33,7 +33,7 @@ async fn who(cluster: &Cluster) -> Result<String> {
     let call = Call::new("create", "selfsubjectreviews.authentication.k8s.io", "");
     let reviews = cluster.unnamespaced::<SelfSubjectReview>();
     let answer = cluster.call(&call, reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await;
-    let answer = answer.map_err(|failure| match failure.exit {
+    let answer = answer.map_err(|failure| match failure.exit() {
         // Before 1.28 nobody can be asked.
         Exit::Other => failure.remedy("bind deploy/role.yaml of this project to the user by hand"),
         _ => failure,

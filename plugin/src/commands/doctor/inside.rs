@@ -74,7 +74,7 @@ pub(super) async fn look(context: &Context) -> Result<Seen, Unseen> {
     };
     let exact = match debugger::ensure_exact(cluster, target, &options.injector, identity, first, notes).await {
         Ok(exact) => exact,
-        Err(failure) if failure.exit == Exit::Attach => {
+        Err(failure) if failure.exit() == Exit::Attach => {
             return Err(Unseen::Unfit(failure, Box::new(failed.examined)));
         }
         Err(failure) => return Err(Unseen::NotStarted(failure)),

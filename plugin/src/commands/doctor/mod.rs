@@ -161,7 +161,7 @@ async fn find(cluster: &Cluster, wish: &Wish, notes: &Notes, report: &mut Report
         }
         Err(failure) => {
             // Said once is enough.
-            let refused = report.because_of(Check::Permissions).filter(|_| failure.exit == Exit::Refused);
+            let refused = report.because_of(Check::Permissions).filter(|_| failure.exit() == Exit::Refused);
             report.add(Check::Target, refused.map_or(Verdict::Fail(failure), Verdict::Skipped));
             None
         }

@@ -203,7 +203,7 @@ mod tests {
         match Missing(missing.to_vec()).verdict("shop", way, exec) {
             Verdict::Ok(_) => None,
             Verdict::Warn { .. } => Some(None),
-            Verdict::Fail(failure) => Some(Some(failure.exit)),
+            Verdict::Fail(failure) => Some(Some(failure.exit())),
             Verdict::Skipped(why) => panic!("{why}"),
         }
     }

@@ -230,10 +230,10 @@ mod tests {
         let mirror = target(json!({}), |pod| {
             pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "abc"});
         });
-        assert!(matches!(static_pod(&mirror, false), Verdict::Fail(failure) if failure.exit == Exit::Target));
+        assert!(matches!(static_pod(&mirror, false), Verdict::Fail(failure) if failure.exit() == Exit::Target));
         assert_eq!(seen(static_pod(&mirror, true)).0, "ok", "--via=exec asks it for nothing that it has not");
         let windows = target(json!({}), |pod| pod["spec"]["os"] = json!({"name": "windows"}));
-        assert!(matches!(node_os(&windows), Verdict::Fail(failure) if failure.exit == Exit::Target));
+        assert!(matches!(node_os(&windows), Verdict::Fail(failure) if failure.exit() == Exit::Target));
         let usual = of(json!({}));
         assert_eq!((seen(static_pod(&usual, false)).0, seen(node_os(&usual)).0), ("ok", "ok"));
     }
@@ -292,7 +292,7 @@ mod tests {
             let (result, text) = seen(tmp(&of(container.clone())));
             assert_eq!(result, expected, "{container}: {text}");
         }
-        assert!(matches!(tmp(&of(json!({"securityContext": sealed}))), Verdict::Fail(f) if f.exit == Exit::Attach));
+        assert!(matches!(tmp(&of(json!({"securityContext": sealed}))), Verdict::Fail(f) if f.exit() == Exit::Attach));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Report {
     /// The exit code of the first check that failed; `None` where all is well.
     pub(super) fn exit(&self) -> Option<Exit> {
         self.verdicts.values().find_map(|verdict| match verdict {
-            Verdict::Fail(failure) => Some(failure.exit),
+            Verdict::Fail(failure) => Some(failure.exit()),
             _ => None,
         })
     }

@@ -164,7 +164,7 @@ mod tests {
         let end = End { length: 5, hash: coming.hash.digest() };
         assert!(coming.check(end, 5).is_ok());
         for (end, asked) in [(end, 6), (End { length: 6, ..end }, 5), (End { hash: 1, ..end }, 5)] {
-            assert!(coming.check(end, asked).is_err_and(|failure| failure.exit == Exit::Transfer), "{end:?}");
+            assert!(coming.check(end, asked).is_err_and(|failure| failure.exit() == Exit::Transfer), "{end:?}");
         }
     }
 }

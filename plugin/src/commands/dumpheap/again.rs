@@ -41,7 +41,7 @@ async fn until_open<S>(
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Injector(_) => true,
-        Error::Transfer(failure) => matches!(failure.exit, Exit::Transfer | Exit::Other),
+        Error::Transfer(failure) => matches!(failure.exit(), Exit::Transfer | Exit::Other),
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
         };
         let outcome = until_open(open, async || has_ended, &|_| said.set(said.get() + 1)).await;
         assert_eq!(said.get(), tries.get() - 1, "each further attempt is told of");
-        (outcome.map(|opened| opened.map_err(|error| Failure::from(error).exit)), tries.get())
+        (outcome.map(|opened| opened.map_err(|error| Failure::from(error).exit())), tries.get())
     }
 
     #[tokio::test(start_paused = true)]

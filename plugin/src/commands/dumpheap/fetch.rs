@@ -193,14 +193,14 @@ fn not_begun(said: &Message<'_>) -> Failure {
 /// Whether no other run goes on with what could not be stored to its end: it went through a pipe, or is not right. What only a
 /// disk did not take, it may take the next time.
 fn is_hopeless(error: &Error, to: &Destination) -> bool {
-    *to == Destination::Stdout || matches!(error, Error::Transfer(failure) if failure.exit == Exit::Transfer)
+    *to == Destination::Stdout || matches!(error, Error::Transfer(failure) if failure.exit() == Exit::Transfer)
 }
 
 /// Whether the connection has failed, and neither the injector nor the JVM.
 pub(super) fn is_cut(error: &Error) -> bool {
     match error {
         Error::Injector(failure) => failure.code == Code::Transfer,
-        Error::Transfer(failure) => failure.exit == Exit::Transfer,
+        Error::Transfer(failure) => failure.exit() == Exit::Transfer,
     }
 }
 
@@ -214,7 +214,7 @@ async fn reconnect(errand: &Errand<'_>, attempts: &mut Attempts, stored: u64, wh
         match Session::open(&errand.context.cluster, errand.debugger).await {
             Ok(session) => return Some(session),
             // The way to it may come back. An injector that has ended does not, nor does a right that was taken away.
-            Err(Error::Transfer(failure)) if matches!(failure.exit, Exit::Transfer | Exit::Other) => {
+            Err(Error::Transfer(failure)) if matches!(failure.exit(), Exit::Transfer | Exit::Other) => {
                 tracing::info!(%failure, "cannot connect again");
             }
             Err(_) => return None,
@@ -340,7 +340,7 @@ mod tests {
         for (message, name) in cases {
             let failure = not_begun(&message);
             assert!(failure.cause.starts_with(&format!("the injector said {name} ")), "{failure}");
-            assert_eq!(failure.exit, Exit::Transfer);
+            assert_eq!(failure.exit(), Exit::Transfer);
             assert!(is_cut(&failure.into()), "it is tried again, as often as attempts allow");
         }
     }

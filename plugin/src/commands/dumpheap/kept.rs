@@ -35,7 +35,7 @@ impl<'c> Kept<'c> {
 
     /// With the target everything goes that was not here yet, and with an injector that somebody has ended.
     pub(super) fn ended(&mut self, failure: &Failure) {
-        self.lost |= matches!(failure.exit, Exit::Target | Exit::Interrupted);
+        self.lost |= matches!(failure.exit(), Exit::Target | Exit::Interrupted);
     }
 
     /// The injector has given the job up.

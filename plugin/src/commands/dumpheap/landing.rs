@@ -276,7 +276,7 @@ mod tests {
         let mut wanted = wanted(&path);
         change(&mut wanted);
         let result = complete_of(target, namespace, &wanted).await;
-        (result.err().map(|failure| failure.exit), path.exists())
+        (result.err().map(|failure| failure.exit()), path.exists())
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ impl Tally {
 
     /// The exit code of them all: the worst.
     pub(super) fn exit(&self) -> Option<Exit> {
-        self.failures.values().map(|failure| failure.exit).min_by_key(|exit| exit.rank())
+        self.failures.values().map(|failure| failure.exit()).min_by_key(|exit| exit.rank())
     }
 
     fn total(&self) -> String {
@@ -74,7 +74,7 @@ impl Tally {
     fn summary(&self) -> String {
         let mut table = Table::new(["POD", "EXIT", "ERROR", "CAUSE"]);
         for (pod, failure) in &self.failures {
-            let exit = failure.exit as u8;
+            let exit = failure.exit() as u8;
             table.row([pod.clone(), exit.to_string(), failure.id.to_string(), failure.cause.clone()]);
         }
         let (broken_off, left) = (self.under_way(), self.all - self.begun);

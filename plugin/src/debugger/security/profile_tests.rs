@@ -98,7 +98,7 @@ fn baseline_leaves_out_what_that_level_forbids() {
 fn restricted_has_no_root() {
     let pod = pod(Value::Null, Value::Null, 0);
     let refused = first(&pod, "app", &asking(Profile::Restricted)).unwrap_err();
-    assert_eq!(refused.exit, Exit::Attach);
+    assert_eq!(refused.exit(), Exit::Attach);
     assert!(refused.remedy.contains("--run-as-user"), "{refused}");
     // The JVM of a root entrypoint that has dropped to a user, whom the caller knows.
     let known = Injector { run_as_user: Some(4242), ..asking(Profile::Restricted) };

@@ -255,7 +255,7 @@ fn no_injector_talks_us_into_a_capability_that_the_targets_container_has_not() {
 fn a_claim_of_more_than_the_container_has_is_refused_by_name() {
     let dropped = json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}});
     let refused = claimed(dropped, 0, SYS_PTRACE | CHOWN | NET_BIND_SERVICE).unwrap_err();
-    assert_eq!(refused.exit, Exit::Attach);
+    assert_eq!(refused.exit(), Exit::Attach);
     assert!(refused.cause.ends_with(": CHOWN, SYS_PTRACE"), "{refused}");
     assert!(refused.evidence.contains("0:0 with CHOWN, NET_BIND_SERVICE, SYS_PTRACE; by"), "{refused}");
     assert!(refused.evidence.ends_with("container app has NET_BIND_SERVICE"), "{refused}");

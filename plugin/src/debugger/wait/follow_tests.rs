@@ -49,7 +49,7 @@ fn following_ends_with_the_reason_when_it_never_will() {
         ("watch-ephemeral-bad-command", "jattach-nocmd"),
     ] {
         let failure = followed(name, container, |_| ()).0.unwrap_err();
-        assert_eq!(failure.exit, Exit::Injector, "{name}");
+        assert_eq!(failure.exit(), Exit::Injector, "{name}");
         assert!(!failure.evidence.is_empty() && !failure.remedy.is_empty(), "{failure}");
     }
 }
@@ -85,7 +85,7 @@ fn a_pod_that_is_deleted_meanwhile_ends_it() {
         events.truncate(2);
         events.push(Ok(WatchEvent::Deleted(Pod::default())));
     });
-    assert_eq!(watched.unwrap_err().exit, Exit::Target);
+    assert_eq!(watched.unwrap_err().exit(), Exit::Target);
 }
 
 #[test]
@@ -109,5 +109,5 @@ fn who_may_not_watch_asks_again_and_whom_the_server_does_not_know_is_told() {
     let denied = crate::debugger::recorded::refused(&recording("rbac-denied-get-pod"));
     assert_eq!(refused(&denied, "x", &place).unwrap(), Watched::Ended);
     let unknown = crate::debugger::recorded::refused(&recording("unauthorized"));
-    assert_eq!(refused(&unknown, "x", &place).unwrap_err().exit, Exit::Refused);
+    assert_eq!(refused(&unknown, "x", &place).unwrap_err().exit(), Exit::Refused);
 }

@@ -20,7 +20,7 @@ fn shown(verdict: &Verdict) -> String {
         Verdict::Running => "running".to_owned(),
         Verdict::Wait => "wait".to_owned(),
         Verdict::Doubt(doubt) => format!("doubt {}", doubt.reason),
-        Verdict::Failed(failure) => format!("{} {failure}", failure.exit as u8),
+        Verdict::Failed(failure) => format!("{} {failure}", failure.exit() as u8),
     }
 }
 

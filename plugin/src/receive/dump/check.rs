@@ -162,7 +162,7 @@ mod tests {
             check.finish()
         })();
         result.map_err(|failure| {
-            assert_eq!(failure.exit, Exit::Transfer);
+            assert_eq!(failure.exit(), Exit::Transfer);
             failure.evidence
         })
     }

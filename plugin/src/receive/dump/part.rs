@@ -352,9 +352,9 @@ mod tests {
         let file = open(&path);
         fs::write(file.part(), "dump").expect("the part");
         fs::write(&path, "meanwhile").expect("another file");
-        assert_eq!(file.name(None).expect_err("taken").exit, Exit::Usage);
+        assert_eq!(file.name(None).expect_err("taken").exit(), Exit::Usage);
         drop(file);
-        assert_eq!(DumpFile::open(&path, false).err().expect("taken").exit, Exit::Usage);
+        assert_eq!(DumpFile::open(&path, false).err().expect("taken").exit(), Exit::Usage);
         assert_eq!(fs::read(&path).expect("the file"), b"meanwhile");
         DumpFile::open(&path, true).and_then(|file| file.name(None)).expect("--force");
         assert_eq!(fs::read(&path).expect("the file"), b"dump");
@@ -366,7 +366,7 @@ mod tests {
         let device = Path::new(if cfg!(unix) { "/dev/null" } else { "" });
         for path in [directory.path(), &directory.path().join(".."), Path::new(""), device] {
             let failure = DumpFile::open(path, true).err().expect("no file");
-            assert_eq!(failure.exit, Exit::Usage, "{failure}");
+            assert_eq!(failure.exit(), Exit::Usage, "{failure}");
         }
         assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 0);
     }
@@ -385,7 +385,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("x.hprof");
         let _first = open(&path);
-        assert_eq!(DumpFile::open(&path, false).err().expect("busy").exit, Exit::Busy);
+        assert_eq!(DumpFile::open(&path, false).err().expect("busy").exit(), Exit::Busy);
     }
 
     #[cfg(unix)]

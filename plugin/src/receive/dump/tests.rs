@@ -183,7 +183,7 @@ fn a_dump_without_its_end_or_with_another_hash_keeps_the_name_part() {
     let path = directory.path().join("x.hprof");
     let whole = samples::whole();
     let cut = &whole[..whole.len() - 9];
-    assert_eq!(ended(fresh(&path, Form::Stream, Format::Raw), [cut, b""]).err().expect("cut").exit, Exit::Transfer);
+    assert_eq!(ended(fresh(&path, Form::Stream, Format::Raw), [cut, b""]).err().expect("cut").exit(), Exit::Transfer);
     let mut dump = fresh(&path, Form::Stream, Format::Raw);
     feed(&mut dump, [&whole, b""], &[(false, 1000)]);
     assert!(dump.finish(&end(cut)).is_err());
@@ -292,7 +292,7 @@ fn a_whole_dump_that_has_lost_something_since_never_gets_its_name() {
         let file = DumpFile::open(&path, false).expect("free");
         let record = file.record().expect("a record");
         let failure = later(file, record).expect_err("lost");
-        assert_eq!(failure.exit, Exit::Transfer, "{failure}");
+        assert_eq!(failure.exit(), Exit::Transfer, "{failure}");
         assert!(failure.remedy.contains("--no-resume"), "{failure}");
         assert_eq!(names(directory.path()), before, "{failure}");
     }
@@ -311,7 +311,7 @@ fn a_dump_that_a_crash_left_with_both_names_is_not_touched_by_the_next_one() {
         // As a crash between the one name and the end of the other leaves it.
         fs::hard_link(&path, directory.path().join("x.hprof.part")).expect("a link");
         fs::write(&json, &record).expect("room");
-        assert_eq!(DumpFile::open(&path, false).err().expect("it is there").exit, Exit::Usage);
+        assert_eq!(DumpFile::open(&path, false).err().expect("it is there").exit(), Exit::Usage);
         assert_eq!(names(directory.path()), ["x.hprof"]);
         // And between the name and the end of the record, where that was a rename.
         fs::write(&json, &record).expect("room");
@@ -352,7 +352,7 @@ fn another_job_begins_afresh_in_files_and_ends_a_pipe() {
     feed(&mut dump, [&samples::whole(), b"\xffother"], &[(false, 40), (true, 0)]);
     let other = Started { job: 8, ..STARTED };
     dump.begin(&other).expect("room");
-    assert_eq!(DumpFile::open(&path, false).err().map(|failure| failure.exit), Some(Exit::Busy));
+    assert_eq!(DumpFile::open(&path, false).err().map(|failure| failure.exit()), Some(Exit::Busy));
     assert_eq!(
         Record::read(&directory.path().join(format!("x.hprof.part{JSON}")))
             .and_then(|record| record.job)
