@@ -70,15 +70,20 @@ fn a_dry_run_asks_the_api_server_alone() {
     assert!(pod.ephemeral_containers().is_empty());
 }
 
-#[test]
-fn who_may_not_add_a_container_is_told_so_and_gets_none() {
-    let namespace = Namespace::new();
-    let pod = namespace.start_jvm("x");
+/// Who may look at a pod and talk to its containers, and may not add any.
+fn who_may_exec_alone(namespace: &Namespace) -> ServiceAccount<'_> {
     let rules = json!([
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
     ]);
-    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    ServiceAccount::with_rules(namespace, "joe", &rules)
+}
+
+#[test]
+fn who_may_not_add_a_container_is_told_so_and_gets_none() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let account = who_may_exec_alone(&namespace);
     let directory = tempdir().expect("a directory");
     let config = account.kubeconfig().write(directory.path());
     let ran = pod.plugin_by(&config, ["doctor"]).run().ended_with(4);
@@ -199,11 +204,7 @@ fn who_may_not_add_a_container_is_served_by_the_one_that_runs() {
     let namespace = Namespace::new();
     let pod = namespace.start_jvm("x");
     let _ = pod.jattach(["ps"]).succeeded();
-    let rules = json!([
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
-    ]);
-    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    let account = who_may_exec_alone(&namespace);
     let directory = tempdir().expect("a directory");
     let config = account.kubeconfig().write(directory.path());
     let ran = pod.plugin_by(&config, ["doctor"]).run().succeeded();
@@ -221,11 +222,7 @@ fn where_no_container_can_be_added_the_way_by_exec_is_named_and_can_be_looked_at
     let mut app = manifest::restricted(manifest::jvm("app"));
     app["image"] = shell_image_or_skip!().into();
     let pod = namespace.start(&manifest::pod("x", &[app]));
-    let rules = json!([
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
-    ]);
-    let account = ServiceAccount::with_rules(&namespace, "joe", &rules);
+    let account = who_may_exec_alone(&namespace);
     let directory = tempdir().expect("a directory");
     let config = account.kubeconfig().write(directory.path());
     let _ = pod.plugin_by(&config, ["doctor"]).run().ended_with(4).prints("--via=exec");

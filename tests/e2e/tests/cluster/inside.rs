@@ -5,9 +5,11 @@ use std::path::Path;
 use jattach_e2e::rbac::ServiceAccount;
 use jattach_e2e::run::Signal;
 use jattach_e2e::shell_image_or_skip;
-use jattach_e2e::{Fault, Kubeconfig, Namespace, Pod, Program, Proxy, Relay, cluster, dump, jvm, manifest, skip};
+use jattach_e2e::{Fault, Kubeconfig, Namespace, Pod, Program, Proxy, cluster, dump, jvm, manifest, skip};
 use serde_json::{Value, json};
 use tempfile::tempdir;
+
+use crate::exec_v4::WithoutV5;
 
 /// The application in an image with a shell, under the strictest rules.
 fn app(image: &str) -> Value {
@@ -268,14 +270,11 @@ fn the_fourth_version_of_exec_is_enough() {
     let namespace = Namespace::new();
     let pod = start(&namespace, shell_image_or_skip!());
     let directory = tempdir().expect("a directory");
-    let mut proxy = cluster().kubectl().args(["proxy", "--port=0", "--reject-paths=^$"]).start();
-    let line = proxy.line_with("Starting to serve on ").expect("kubectl proxy serves");
-    let relay = Relay::without_v5(line.trim_start_matches("Starting to serve on "));
-    let server = json!({"server": format!("http://{}", relay.address())});
-    let config = Kubeconfig { cluster: server, user: json!({}) }.write(directory.path());
-    let _ = by(&config, &pod, ["threaddump"]).run().succeeded().prints("Full thread dump");
+    let way = WithoutV5::start();
+    let (relay, config) = (&way.relay, &way.config);
+    let _ = by(config, &pod, ["threaddump"]).run().succeeded().prints("Full thread dump");
     let file = directory.path().join("x.hprof");
-    let _ = by(&config, &pod, ["dumpheap"]).arg(&file).run().succeeded();
+    let _ = by(config, &pod, ["dumpheap"]).arg(&file).run().succeeded();
     dump::verify(&file);
     assert!(relay.count() >= 2, "{} offers of the fifth version", relay.count());
     nothing_is_left(&pod);
