@@ -70,6 +70,8 @@ pub(crate) fn dump(order: &Order<'_>, artefact: &Artefact) -> Result<(), Failure
     Err(refusals.pop().unwrap_or_else(|| Failure::new(Code::NoSpace, "no place for the heap dump")))
 }
 
+/// That so much is allowed in the pod. Whether there is a disk for it is asked of each place: where our own /tmp takes no
+/// file, the target's may.
 fn require_room(survey: &Survey, limits: &jattach_protocol::message::Limits) -> Result<(), Failure> {
     let cause = "this JVM cannot be made to wait while it dumps";
     if limits.max_pause != 0 {
@@ -77,12 +79,13 @@ fn require_room(survey: &Survey, limits: &jattach_protocol::message::Limits) -> 
             .evidence("its GC.heap_dump has no -overwrite (JDK 8): it writes a file, and --max-pause could not stop it")
             .remedy("do without --max-pause"));
     }
-    if survey.spool < survey.expected {
+    let most = spool::limit(limits);
+    if most < survey.expected {
         return Err(Failure::new(Code::NoSpace, cause)
             .evidence(format!(
                 "its GC.heap_dump has no -overwrite (JDK 8): it writes a file, which may become {} MiB; the spool may hold {} MiB",
                 survey.expected >> 20,
-                survey.spool >> 20
+                most >> 20
             ))
             .remedy("allow that much with --spool-limit where the node has the room, or raise the pod's ephemeral-storage limit"));
     }

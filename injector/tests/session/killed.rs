@@ -1,10 +1,12 @@
 //! What is left when somebody is killed while the JVM writes a dump.
 
 use std::fs::{DirEntry, File};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use jattach_protocol::{Code, Message};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 
@@ -28,12 +30,16 @@ impl Opens {
         Opens(inotify)
     }
 
-    /// Waits until a JVM has opened what it is to dump into: it is about to collect garbage, and to dump then.
+    /// Waits until a JVM has opened what it is to dump into: it is about to collect garbage, and to dump then. Fails where a
+    /// minute goes by without a sign of that: a dump that was refused opens nothing.
     pub(crate) fn wait(&self, jvm: u32) -> PathBuf {
         loop {
             if let Some(fd) = opened(jvm) {
                 return std::fs::read_link(fd).expect("it is about to collect garbage");
             }
+            let mut there = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut there, PollTimeout::from(60_000_u16)).expect("poll");
+            assert_eq!(ready, 1, "the JVM has opened nothing to dump into");
             self.0.read_events().expect("an event");
         }
     }
