@@ -79,7 +79,7 @@ impl Fake {
         self.directory.path().join(path)
     }
 
-    /// Makes every further call of that name fail.
+    /// Makes every further call of that name fail, or every "open NAME" of a file of that name.
     pub(crate) fn refuse(&self, call: &'static str, errno: Errno) {
         self.errors.lock().expect("no panic").push((call, errno));
     }
@@ -100,7 +100,7 @@ impl Fake {
         self.allowed(call)
     }
 
-    fn allowed(&self, call: &'static str) -> Result<()> {
+    fn allowed(&self, call: &str) -> Result<()> {
         let errors = self.errors.lock().expect("no panic");
         errors.iter().find(|(name, _)| *name == call).map_or(Ok(()), |(_, errno)| Err(*errno))
     }
@@ -158,6 +158,7 @@ impl Sys for Fake {
         if flags.contains(OFlag::O_CREAT) {
             self.record("create", &String::from_utf8_lossy(path))?;
         }
+        self.allowed(&format!("open {}", String::from_utf8_lossy(path)))?;
         Kernel.open_at(dir, path, flags)
     }
 

@@ -1,13 +1,13 @@
 //! What has to be right before a JVM may be signalled. SIGQUIT ends a process without a handler for it, and makes many a
 //! program with one end itself: it is sent to a willing HotSpot only.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::signal::Signal;
-use nix::sys::stat::fstatat;
+use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::socket::MeetingPlace;
@@ -64,37 +64,57 @@ pub(super) fn refuse_deaf(target: &Target<'_>) -> Result<Status, Failure> {
 /// working directory and in /tmp.
 pub(super) fn refuse_triggered(target: &Target<'_>, inner_pid: u32) -> Result<(), Failure> {
     let name = trigger_name(inner_pid);
-    let look = |directory: BorrowedFd<'_>, path: &str| match fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(()),
-        Err(errno) => Err(explain_refusal(target, path, errno)),
-        Ok(_) => Err(Failure::new(Code::NotAttachable, "another tool is about to attach to the JVM")
-            .evidence(format!("there is a {path}: SIGQUIT would have the JVM listen, and print nothing"))
-            .remedy("try again in a moment; a file that stays was left behind: remove it")),
+    let root = format!("/proc/{}/root", target.pid());
+    let seen = match seen_at_work(target, &name)? {
+        Some(_) => Some(format!("/proc/{}/cwd/{name}", target.pid())),
+        None => {
+            target.root().map_err(|errno| explain_refusal(target, &root, errno))?;
+            let tmp = target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY);
+            let seen = tmp.and_then(|tmp| look(target, tmp.as_fd(), &name));
+            let path = format!("{root}/tmp/{name}");
+            unless_out_of_its_sight(seen).map_err(|errno| explain_refusal(target, &path, errno))?.map(|_| path)
+        }
     };
-    look(target.directory(), &format!("cwd/{name}"))?;
-    match target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY) {
-        Ok(directory) => look(std::os::fd::AsFd::as_fd(&directory), &name),
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(()),
-        Err(errno) => Err(explain_refusal(target, "/tmp", errno)),
-    }
+    let Some(path) = seen else { return Ok(()) };
+    Err(Failure::new(Code::NotAttachable, "another tool is about to attach to the JVM")
+        .evidence(format!("there is a {path}: SIGQUIT would have the JVM listen, and print nothing"))
+        .remedy("try again in a moment; a file that stays was left behind: remove it"))
 }
 
 /// The JVM looks in its working directory first, and a file of another user there is all it looks at.
 fn refuse_hidden_trigger(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
     let target = meeting.target;
-    let path = format!("cwd/{}", trigger_name(meeting.inner_pid));
-    let Ok(seen) = fstatat(target.directory(), path.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
-        return Ok(());
-    };
-    if seen.st_uid == target.status()?.uid.effective {
-        return Ok(());
-    }
+    let name = trigger_name(meeting.inner_pid);
+    let uid = target.status()?.uid.effective;
+    let Some(seen) = seen_at_work(target, &name)?.filter(|seen| seen.st_uid != uid) else { return Ok(()) };
     Err(Failure::new(
         Code::NotAttachable,
         "a file in the target's working directory hides the trigger file from the JVM",
     )
-    .evidence(format!("/proc/{}/{path} belongs to uid {}", target.pid(), seen.st_uid))
+    .evidence(format!("/proc/{}/cwd/{name} belongs to uid {}", target.pid(), seen.st_uid))
     .remedy("remove it"))
+}
+
+/// The file of that name in the JVM's working directory.
+fn seen_at_work(target: &Target<'_>, name: &str) -> Result<Option<FileStat>, Failure> {
+    let path = format!("/proc/{}/cwd", target.pid());
+    let explain = |errno| explain_refusal(target, &path, errno);
+    let folder = target.open_entry(b"cwd", OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(explain)?;
+    unless_out_of_its_sight(look(target, folder.as_fd(), name)).map_err(explain)
+}
+
+fn look(target: &Target<'_>, folder: BorrowedFd<'_>, name: &str) -> nix::Result<FileStat> {
+    let file = target.sys().open_at(folder, name.as_bytes(), OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+    fstat(&file)
+}
+
+/// We are what the JVM is, and it goes past a file that it cannot get at as past one that is not there: it may work in a
+/// folder of root's that its own user may not enter.
+fn unless_out_of_its_sight(seen: nix::Result<FileStat>) -> nix::Result<Option<FileStat>> {
+    match seen {
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => Ok(None),
+        seen => seen.map(Some),
+    }
 }
 
 /// Whether the trigger file could be placed, asked without placing it.

@@ -63,3 +63,21 @@ fn a_trigger_file_of_anybody_would_make_the_signal_another_one() {
         assert_eq!(refusal(&fake), Code::NotAttachable, "{path}");
     }
 }
+
+#[test]
+fn what_the_jvms_own_user_may_not_enter_hides_no_trigger_file() {
+    let fake = Fake::jvm();
+    fake.refuse("open .attach_pid7", Errno::EACCES);
+    print(&fake).expect("signalled: the JVM would not get at a file there either");
+    let fake = Fake::jvm();
+    fake.refuse("open cwd", Errno::EACCES);
+    assert_eq!(refusal(&fake), Code::Denied, "nothing is known of it");
+}
+
+#[test]
+fn the_trigger_file_of_a_killed_injector_is_no_other_tools() {
+    let fake = Fake::jvm();
+    fake.write(TRIGGER, "kubectl-jattach\n");
+    print(&fake).expect("signalled");
+    assert!(!fake.path(TRIGGER).exists());
+}
