@@ -64,6 +64,13 @@ pub(crate) const PLAIN: Shape =
 pub(crate) const AS_USER: Shape =
     Shape { java: r#"exec unshare --root="$root" --wd=/tmp --setuid 4242 --setgid 4242 java "$@""#, ..PLAIN };
 
+/// The same user, in a folder of root's that he may not enter.
+pub(crate) const SHUT_OUT: Shape = Shape {
+    java: r#"mkdir -m 700 "$0/Hoard-closed" &&
+        exec unshare --root="$root" --wd="$0/Hoard-closed" --setuid 4242 --setgid 4242 java "$@""#,
+    ..PLAIN
+};
+
 /// The JVM is root, and has no capability but the one that it takes to enter its root.
 pub(crate) const ALMOST_POWERLESS: Shape = Shape {
     java: r#"exec setpriv --bounding-set=-all,+sys_chroot unshare --root="$root" --wd=/tmp java "$@""#,
@@ -103,6 +110,9 @@ pub(crate) const NESTED: Shape = Shape {
     java: r#"unshare --root="$root" --wd=/tmp --mount --pid --fork --mount-proc --kill-child java "$@"; exit $?"#,
     ..PLAIN
 };
+
+/// Where that root filesystem is found when /tmp, which it may lie below, is covered.
+const SHOWN: &str = r#"mount --bind "$root" /mnt && root=/mnt"#;
 
 /// A root filesystem for the JVM that is another than the injector's, as in a pod: /tmp, /dev/shm and the fixture are in both.
 const ROOT: &str = r#"mount -t proc none "$root/proc" && mount --rbind /dev "$root/dev" && mount --rbind /tmp "$root/tmp" &&
@@ -239,8 +249,8 @@ pub(crate) fn jvm_knows(options: &[&str]) -> bool {
 
 fn unshare(directory: &Path, shape: &Shape, options: &[&str], megabytes: u32) -> (Child, BufReader<ChildStdout>) {
     let shm = "mount -t tmpfs -o mode=1777,size=64m none /dev/shm";
-    let mounts = if own_root().is_some() { ROOT } else { ":" };
-    let script = format!(r#"{shm} && {} && chmod 1777 "$0" /tmp && {mounts} && {}"#, shape.tmp, shape.java);
+    let (shown, mounts) = if own_root().is_some() { (SHOWN, ROOT) } else { (":", ":") };
+    let script = format!(r#"{shm} && {shown} && {} && chmod 1777 "$0" /tmp && {mounts} && {}"#, shape.tmp, shape.java);
     let mut unshare = Command::new("unshare")
         .env("root", root())
         .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])

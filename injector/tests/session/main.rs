@@ -12,6 +12,8 @@ mod killed;
 mod place;
 mod print;
 mod rendezvous;
+#[path = "../shared/rest.rs"]
+mod rest;
 mod resume;
 
 use std::io::{BufRead, BufReader, Read};

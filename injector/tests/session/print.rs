@@ -1,14 +1,15 @@
 //! SIGQUIT alone, which has a JVM print its threads and ends many another program.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Stdio};
 
 use jattach_protocol::message::{Operation, Request};
 use jattach_protocol::{Code, Failure, Message};
 
 use crate::Hold;
 use crate::client::Client;
-use crate::container::{Container, child_of};
+use crate::container::{Container, SHUT_OUT, child_of};
+use crate::rest::{serves, settle};
 
 #[test]
 fn a_jvm_prints_its_threads_and_is_not_attached_to() {
@@ -18,6 +19,17 @@ fn a_jvm_prints_its_threads_and_is_not_attached_to() {
     assert_eq!(client.ask(Operation::PrintThreads).whole(), b"", "what there is to see stands in its own output");
     container.await_line("Heap");
     assert!(!container.tmp.path().join(".java_pid1").exists());
+    client.close();
+    container.assert_unharmed();
+}
+
+#[test]
+fn a_jvm_in_a_folder_that_its_own_user_may_not_enter_prints_its_threads() {
+    let mut container = Container::shaped(&SHUT_OUT, 1);
+    let _hold = Hold::start(&container);
+    let mut client = Client::connect(&container);
+    assert_eq!(client.ask(Operation::PrintThreads).whole(), b"");
+    container.await_line("Heap");
     client.close();
     container.assert_unharmed();
 }
@@ -47,7 +59,9 @@ fn no_other_program_is_signalled() {
     if let Some(kubectl) = std::env::var_os("JATTACH_KUBECTL") {
         // Written in Go, whose own handler ends it. It needs no cluster before it is asked for something.
         let words = ["proxy", "--port=0", "--server=http://127.0.0.1:1"];
-        programs.push(Program::start(&container, &kubectl.to_string_lossy(), &words));
+        let mut proxy = Program::start(&container, &kubectl.to_string_lossy(), &words);
+        proxy.address = proxy.first_line.trim_end().rsplit(' ').next().map(String::from);
+        programs.push(proxy);
     }
     for program in &mut programs {
         let failure = program.asked(&mut client);
@@ -61,7 +75,10 @@ fn no_other_program_is_signalled() {
 /// A program in the container that is no JVM.
 struct Program {
     nsenter: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    lines: BufReader<ChildStdout>,
+    first_line: String,
+    /// Where it serves HTTP. Otherwise it is a shell that says bye.
+    address: Option<String>,
 }
 
 impl Program {
@@ -72,8 +89,9 @@ impl Program {
         let mut nsenter =
             command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program");
         let mut lines = BufReader::new(nsenter.stdout.take().expect("piped"));
-        lines.read_line(&mut String::new()).expect("it says that it is there");
-        Program { nsenter, lines }
+        let mut first_line = String::new();
+        lines.read_line(&mut first_line).expect("it says that it is there");
+        Program { nsenter, lines, first_line, address: None }
     }
 
     /// Its pid as the container has it.
@@ -94,14 +112,15 @@ impl Program {
 
     /// It runs, and has not heard of any signal.
     fn assert_unharmed(&mut self) {
-        let child = child_of(self.nsenter.id());
-        assert!(!std::fs::read_to_string(format!("/proc/{child}/stat")).expect("it lives").contains(") Z "));
-        drop(self.nsenter.stdin.take());
-        let mut line = String::new();
-        if std::fs::read(format!("/proc/{child}/comm")).is_ok_and(|name| name == b"sh\n") {
-            self.lines.read_line(&mut line).expect("its last word");
-            assert_eq!(line, "bye\n");
+        settle(child_of(self.nsenter.id()));
+        if let Some(address) = &self.address {
+            assert!(serves(address), "kubectl does not answer any more");
+            return;
         }
+        drop(self.nsenter.stdin.take());
+        let mut said = String::new();
+        self.lines.read_to_string(&mut said).expect("its last words");
+        assert_eq!(said, "bye\n");
     }
 }
 

@@ -14,16 +14,20 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::harness::{Health, Subject};
-use crate::process::{has_pending_sigquit, mortal, send, settle, status, stop};
+use crate::process::{mortal, send, stop};
+use crate::rest::{has_pending_sigquit, settle, status};
 
 /// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes,
 /// $work the folder it works in, and $@ the program that is started, and its words. A root that is not the machine's is
-/// overlaid: as in a pod, and so that users can have names in it, without which no JVM publishes performance data.
-const SCRIPT: &str = r#"mount --bind "$0" /tmp && chmod 1777 /tmp || exit
-if [ "$root" != / ]; then
+/// overlaid: as in a pod, and so that users can have names in it, without which no JVM publishes performance data. It may lie
+/// below /tmp, and is out of sight when that is covered.
+const SCRIPT: &str = r#"if [ "$root" != / ]; then
     mount -t tmpfs none /mnt && cd /mnt && mkdir upper work root &&
-        mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" none root &&
-        for folder in proc dev tmp; do mount --rbind "/$folder" "root/$folder" || exit; done &&
+        mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" none root || exit
+fi
+mount --bind "$0" /tmp && chmod 1777 /tmp || exit
+if [ "$root" != / ]; then
+    for folder in proc dev tmp; do mount --rbind "/$folder" "root/$folder" || exit; done &&
         cp /etc/passwd root/etc/passwd || exit
     root=/mnt/root
 fi

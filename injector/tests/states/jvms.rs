@@ -54,10 +54,10 @@ pub(crate) fn states() -> Vec<State> {
         }),
         attached("launcher not called java", launcher_of_another_name),
         attached("names in any bytes", || Ok(Box::new(names_in_any_bytes()))),
-        attached("Parallel", || collector("-XX:+UseParallelGC")),
-        attached("G1", || collector("-XX:+UseG1GC")),
-        attached("Z", || collector("-XX:+UseZGC")),
-        attached("Shenandoah", || collector("-XX:+UseShenandoahGC")),
+        attached("Parallel", || started(&Launch::with(&["-XX:+UseParallelGC"]))),
+        attached("G1", || started(&Launch::with(&["-XX:+UseG1GC"]))),
+        attached("Z", || rare_collector("-XX:+UseZGC")),
+        attached("Shenandoah", || rare_collector("-XX:+UseShenandoahGC")),
     ]
 }
 
@@ -93,8 +93,8 @@ fn ten_thousand_threads() -> Result<Box<dyn Subject>, String> {
     Ok(Box::new(jvm))
 }
 
-/// With another one than all the others have, where the build has it.
-fn collector(option: &'static str) -> Result<Box<dyn Subject>, String> {
+/// With another one than all the others have, and than every build has.
+fn rare_collector(option: &'static str) -> Result<Box<dyn Subject>, String> {
     let mut jvm = Jvm::launch(&Launch::with(&[option]));
     jvm.await_ready().map_err(|_| "this build does not have it".to_string())?;
     Ok(Box::new(jvm))

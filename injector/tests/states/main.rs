@@ -11,6 +11,8 @@ mod harness;
 mod jvms;
 mod others;
 mod process;
+#[path = "../shared/rest.rs"]
+mod rest;
 mod safepoint;
 
 use std::fs::File;

@@ -1,7 +1,6 @@
 //! Programs that are no JVM: SIGQUIT ends most of them, and some tell of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
@@ -11,7 +10,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::harness::{Expected, Health, State, Subject};
-use crate::process::{has_pending_sigquit, mortal, send, settle, stop};
+use crate::process::{mortal, send, stop};
+use crate::rest::{has_pending_sigquit, serves, settle};
 
 const NO_JVM: Expected = Expected::Refused("is no HotSpot JVM");
 
@@ -80,8 +80,7 @@ fn stopped_shell() -> Result<Box<dyn Subject>, String> {
     Ok(Box::new(shell))
 }
 
-/// kubectl, linked statically, that serves on loopback. It is to be asked, and not only looked at: its runtime takes some
-/// milliseconds to end by SIGQUIT, sleeps in between, and answers nobody any more.
+/// kubectl, linked statically, that serves on loopback.
 fn go() -> Result<Box<dyn Subject>, String> {
     let kubectl = std::env::var_os("JATTACH_KUBECTL").ok_or("JATTACH_KUBECTL names no kubectl")?;
     let mut command = mortal(kubectl);
@@ -128,16 +127,6 @@ impl Program {
 
 /// What a program is told that repeats it.
 const ANSWER: &str = "well?\n";
-
-/// Whether kubectl's proxy answers: what it has to refuse it does not ask any API server about.
-fn serves(address: &str) -> bool {
-    let mut answer = Vec::new();
-    let ask = |mut stream: TcpStream| {
-        stream.write_all(b"GET /api/v1/namespaces/n/pods/p/exec HTTP/1.0\r\n\r\n")?;
-        stream.read_to_end(&mut answer)
-    };
-    TcpStream::connect(address).and_then(ask).is_ok() && answer.starts_with(b"HTTP/")
-}
 
 impl Subject for Program {
     fn pid(&self) -> u32 {
