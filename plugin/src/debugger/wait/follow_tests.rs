@@ -1,6 +1,7 @@
 //! The recorded watch streams, followed.
 
 use super::*;
+use crate::catalogue::seen::assert_seen;
 use crate::debugger::recorded::{pod_at, recording, target};
 use crate::error::Exit;
 use futures::stream;
@@ -11,13 +12,23 @@ fn followed(
     container: &str,
     change: impl FnOnce(&mut Vec<kube::Result<WatchEvent<Pod>>>),
 ) -> (Result<Watched>, String) {
+    waited(name, container, change, async |_, watched| watched)
+}
+
+/// The same, and `then` what is made of it.
+fn waited<T>(
+    name: &str,
+    container: &str,
+    change: impl FnOnce(&mut Vec<kube::Result<WatchEvent<Pod>>>),
+    then: impl AsyncFnOnce(&Waiting<'_>, Result<Watched>) -> T,
+) -> (T, String) {
     let target = target("pod-get-user");
     let events = recording(name)["events"].as_array().unwrap().clone();
     let mut events: Vec<_> = events.iter().map(|event| Ok(WatchEvent::Modified(pod_at(event, &target)))).collect();
     change(&mut events);
     let notes = Notes::recording();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let watched = runtime.block_on(async {
+    let made = runtime.block_on(async {
         let cluster = Cluster::unreachable();
         let mut waiting = Waiting {
             cluster: &cluster,
@@ -29,9 +40,10 @@ fn followed(
             said: None,
             doubt: None,
         };
-        waiting.follow(stream::iter(events).chain(stream::pending())).await
+        let watched = waiting.follow(stream::iter(events).chain(stream::pending())).await;
+        then(&waiting, watched).await
     });
-    (watched, notes.recorded())
+    (made, notes.recorded())
 }
 
 #[test]
@@ -54,23 +66,34 @@ fn following_ends_with_the_reason_when_it_never_will() {
     }
 }
 
-#[test]
-fn a_pull_that_may_yet_succeed_is_said_once() {
-    let timeout = |pod: &mut Pod| {
+/// A pull that fails for a reason that may pass, three times.
+fn pull_again_and_again(events: &mut Vec<kube::Result<WatchEvent<Pod>>>) {
+    events.truncate(4);
+    for _ in 0..2 {
+        let Some(Ok(WatchEvent::Modified(pod))) = events.last_mut() else { panic!("the recording has a pod") };
         let status = &mut pod.status.as_mut().unwrap().ephemeral_container_statuses.as_mut().unwrap()[0];
         status.state.as_mut().unwrap().waiting.as_mut().unwrap().message = Some("i/o timeout".to_owned());
-    };
-    let (watched, said) = followed("watch-ephemeral-image-pull-failure", "jattach-pull", |events| {
-        events.truncate(4);
-        for _ in 0..2 {
-            let Some(Ok(WatchEvent::Modified(pod))) = events.last_mut() else { panic!("the recording has a pod") };
-            timeout(pod);
-            let again = pod.clone();
-            events.push(Ok(WatchEvent::Modified(again)));
-        }
-    });
+        let again = pod.clone();
+        events.push(Ok(WatchEvent::Modified(again)));
+    }
+}
+
+#[test]
+fn a_pull_that_may_yet_succeed_is_said_once() {
+    let (watched, said) = followed("watch-ephemeral-image-pull-failure", "jattach-pull", pull_again_and_again);
     assert_eq!(watched.unwrap(), Watched::Quiet);
     assert_eq!(said, "ErrImagePull: i/o timeout (still trying)\n");
+}
+
+#[test]
+fn an_injector_that_has_not_started_in_time_is_told_of_with_the_last_reason() {
+    let name = "watch-ephemeral-image-pull-failure";
+    let (failure, _) = waited(name, "jattach-pull", pull_again_and_again, async |waiting, watched| {
+        assert_eq!(watched.unwrap(), Watched::Quiet);
+        waiting.too_late(Duration::from_secs(300)).await
+    });
+    assert_eq!(failure.exit(), Exit::Injector);
+    assert_seen("pull-that-stays", &failure);
 }
 
 #[test]
