@@ -176,9 +176,8 @@ async fn on_target(
 
 /// Does what is asked of a running target, or tells what it would begin with.
 async fn ask(context: &mut Context, action: &Action) -> Result<Answer, Failure> {
-    let Context { cluster, target, options, .. } = &*context;
-    match options.injector.dry_run {
-        Some(by) => debugger::dry_run(cluster, target, &options.injector, by).await.map(Answer::Patch),
+    match context.options.injector.dry_run {
+        Some(by) => sheltered::dry_run(context, by).await.map(Answer::Patch),
         None => sheltered::run(context, action).await,
     }
 }
@@ -289,16 +288,15 @@ fn is_the_injectors(error: &session::Error) -> bool {
 
 async fn explained(context: &Context, debugger: &Debugger, action: &Action, error: session::Error) -> Failure {
     let what = if matches!(action, Action::DumpHeap(_)) { "the heap dump" } else { "the command" };
+    let identity = session::fitting_identity(&error);
     let mut failure = postmortem::examine(context, debugger, what, error.into()).await;
     failure.remedy = line::with_clean(&failure.remedy, &context.options.flags, context.target.pod_name());
     if failure.id == Id::TmpNotWritable {
         return remedy::of_tmp(context, action, failure).await;
     }
     if failure.id == Id::WrongIdentity && debugger.basis == Basis::Asked {
-        return failure.remedy(
-            "give the target's ids, as they stand above, or leave --run-as-user, --run-as-group and the ids in --custom out: then \
-             they are found out",
-        );
+        let Target { pod, container, .. } = &context.target;
+        return failure.remedy(debugger::instead_of_chosen(pod, container, identity));
     }
     if failure.exit() == Exit::Transfer && changes_the_jvm(action) {
         return failure.remedy("it may have been done all the same: look before you do it again");

@@ -10,6 +10,7 @@ mod security;
 mod shelter;
 mod spec;
 mod wait;
+mod wanted;
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, SecurityContext};
 pub(crate) use create::dry_run;
 pub(crate) use exec::{exec, exec_in_target, is_without_exec, no_exec};
 pub(crate) use reuse::running;
-pub(crate) use security::{Basis, capability_names};
+pub(crate) use security::{Basis, capability_names, instead_of_chosen};
 pub(crate) use shelter::{Shelter, was_killed};
 pub(crate) use spec::SESSION;
 
@@ -28,6 +29,7 @@ use crate::error::Result;
 use crate::options::Injector;
 use crate::render::Notes;
 use crate::target::{self, Target};
+use wanted::{Beyond, Wanted};
 
 /// How long the container may take to start: pulling its image is most of it.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -61,18 +63,18 @@ pub(crate) async fn ensure(
     if let Some(refused) = target::refuses_static(&target.pod) {
         return Err(refused);
     }
-    let derived = security::first(&target.pod, &target.container, injector)?;
+    let chosen = security::first(&target.pod, &target.container, injector)?;
     let mut candidates = reuse::candidates(&target.pod);
     candidates.retain(|candidate| !gone.contains(&candidate.name));
-    ensure_as(cluster, target, candidates, injector, derived, notes).await
+    ensure_as(cluster, target, candidates, injector, &chosen, notes).await
 }
 
 /// The running injector that [`ensure`] would take, if there is one: what it takes no right to add.
 pub(crate) async fn reusable(cluster: &Cluster, target: &Target, injector: &Injector) -> Option<String> {
-    let derived = security::first(&target.pod, &target.container, injector).ok()?;
-    let wanted = spec::container(injector, target, &derived.context).ok()?;
+    let chosen = security::first(&target.pod, &target.container, injector).ok()?;
+    let wanted = spec::container(injector, target, &chosen.context).ok()?;
     let candidates = reuse::candidates(&target.pod);
-    let found = reuse::find(cluster, target, injector, &candidates, &wanted, derived.basis).await?;
+    let found = reuse::find(cluster, target, injector, &candidates, &wanted, chosen.basis).await?;
     Some(found.name)
 }
 
@@ -114,7 +116,7 @@ pub(crate) async fn ensure_exact(
         "The JVM runs as {}:{}, which the pod does not tell: that takes a second debug container.",
         identity.uid, identity.gid
     ));
-    ensure_as(cluster, target, candidates, injector, exact, notes).await
+    ensure_as(cluster, target, candidates, injector, &exact, notes).await
 }
 
 async fn ensure_as(
@@ -122,34 +124,37 @@ async fn ensure_as(
     target: &Target,
     candidates: Vec<&EphemeralContainer>,
     injector: &Injector,
-    derived: security::Derived,
+    chosen: &security::Chosen,
     notes: &Notes,
 ) -> Result<Debugger> {
-    let wanted = spec::container(injector, target, &derived.context)?;
+    let wanted = Wanted::injector(injector, target, chosen)?;
     let debugger = |container: &EphemeralContainer, reused| Debugger {
         pod: target.pod_name().to_owned(),
         container: container.name.clone(),
-        basis: derived.basis,
+        basis: chosen.basis,
         reused,
     };
-    tracing::trace!(basis = ?derived.basis, context = ?derived.context, "security context");
-    if let Some(running) = reuse::find(cluster, target, injector, &candidates, &wanted, derived.basis).await {
+    tracing::trace!(basis = ?chosen.basis, context = ?chosen.context, "security context");
+    if let Some(running) = reuse::find(cluster, target, injector, &candidates, &wanted.container, chosen.basis).await {
         tracing::info!(container = %running.name, "reusing the running injector");
         return Ok(debugger(&running, true));
     }
-    announce(target, &wanted, notes);
+    announce(target, &wanted.beyond, notes);
+    let Wanted { container, .. } = &wanted;
     let created = create::create(cluster, target, &wanted).await?;
-    tracing::info!(container = %wanted.name, image = ?wanted.image, "created the injector's container");
-    wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
-    Ok(debugger(&wanted, false))
+    tracing::info!(container = %container.name, image = ?container.image, "created the injector's container");
+    wait::until_running(cluster, target, container, created, START_LIMIT, notes).await?;
+    Ok(debugger(container, false))
 }
 
 /// Tells, before it is sent, what a container that may do more than the target's means for its pod, whatever becomes of the
 /// command.
-fn announce(target: &Target, container: &EphemeralContainer, notes: &Notes) {
-    let Some(excess) = security::excess(&target.pod, &target.container, container) else { return };
+fn announce(target: &Target, beyond: &Beyond, notes: &Notes) {
+    if beyond.is_nothing() {
+        return;
+    }
     notes.say(&format!(
-        "The debug container {excess}, beyond what the target's container has. Nothing takes it out of pod/{}'s spec again, and \
+        "Beyond what the target calls for, the debug container has {beyond}. Nothing takes it out of pod/{}'s spec again, and \
          Pod Security judges the whole pod: under a level that forbids it, no later debug container is admitted to this pod, \
          whatever that one asks for.",
         target.pod_name()

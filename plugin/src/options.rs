@@ -20,6 +20,8 @@ use crate::error::{Failure, Result};
 use crate::target::{Wish, name};
 pub(crate) use dumpheap::{Destination, DumpHeap};
 pub(crate) use fleet::Fleet;
+#[cfg(test)]
+pub(crate) use injector::Custom;
 pub(crate) use injector::Injector;
 
 /// A checked command line.

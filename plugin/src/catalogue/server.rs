@@ -2,6 +2,7 @@
 
 use super::{Entry, Id};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn entry(id: Id) -> Option<Entry> {
     let (meaning, evidence, remedy) = match id {
         Id::NoPermission => (
@@ -43,9 +44,10 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
         ),
         Id::PodSecurity => (
             "The namespace enforces a level of the Pod Security Standards that the container would break. It copies the target's \
-             security context, so the target itself asks for more than the level allows; or a profile was asked for that does.",
+             security context, so the target itself asks for more than the level allows; or what was asked for by name does \
+             (--profile, --run-as-user, --custom).",
             "The level, and each field that breaks it.",
-            "Leave out --profile, if it was given. Otherwise the namespace's label pod-security.kubernetes.io/enforce, or the \
+            "Leave out what was asked for by name. Otherwise the namespace's label pod-security.kubernetes.io/enforce, or the \
              target, has to change.",
         ),
         Id::OlderContainer => (

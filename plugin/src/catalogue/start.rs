@@ -61,8 +61,8 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
              have. It never takes more than the target has unless you ask for it by name; and what asks for it is a message out \
              of the target's own trust domain.",
             "What the injector asks for, and what the container has.",
-            "If you trust what runs there: --run-as-user 0 where it is root that lacks, or the capabilities that the message names, \
-             in a file for --custom.",
+            "If you trust what runs there: --run-as-user 0, and where the message says so a file for --custom with the \
+             capabilities that it names.",
         ),
         Id::Profile => (
             "The profile that was asked for leaves out what the JVM has or is: its capabilities, or root.",

@@ -151,6 +151,11 @@ fn forbidden(status: &Status, call: &Call, namespace: &str) -> Failure {
 /// What the server's words for a denial begin with, before the policy's name in quotes.
 pub(crate) const POLICY: &str = "ValidatingAdmissionPolicy ";
 
+/// The name of the policy that a denial is of, if it is a policy's.
+pub(crate) fn denying_policy(message: &str) -> Option<&str> {
+    message.split_once(POLICY)?.1.split('\'').nth(1)
+}
+
 /// `'name' with binding 'name' denied request: why`.
 fn denied_by_policy(policy: &str, call: &Call) -> Failure {
     let (names, why) = policy.split_once(" denied request: ").unwrap_or((policy, ""));

@@ -1,11 +1,26 @@
 //! `--profile=sysadmin` on a target whose /tmp takes no file: the command, for once under a tmpfs.
 
+use serde_json::Value;
+
 use super::{Answer, Context, act, remedy};
 use crate::catalogue::Id;
-use crate::debugger::{Shelter, was_killed};
+use crate::debugger::{self, Shelter, was_killed};
 use crate::error::Failure;
-use crate::options::{Action, Profile};
+use crate::options::{Action, DryRun, Profile};
 use crate::target;
+
+/// What a command would add. The second container comes into question only where the first cannot do it.
+///
+/// # Errors
+/// The server's refusal.
+pub(super) async fn dry_run(context: &Context, by: DryRun) -> Result<Value, Failure> {
+    let Context { cluster, target, options, notes, .. } = context;
+    let patch = debugger::dry_run(cluster, target, &options.injector, by).await?;
+    if patch["spec"]["ephemeralContainers"].as_array().is_some_and(|all| all.len() > 1) {
+        notes.say("The privileged container, the second one, is added only where the target's /tmp takes no file.");
+    }
+    Ok(patch)
+}
 
 /// The command, and where it has failed for want of a writable /tmp once more, if that may be helped.
 ///

@@ -1,19 +1,26 @@
 //! Refusals that concern the injector's container: Pod Security, webhooks, the pod's own rules.
 
-use k8s_openapi::api::core::v1::EphemeralContainer;
 use kube::core::Status;
 
-use super::security;
+use super::wanted::Wanted;
 use crate::catalogue::Id;
-use crate::client::explain::{POLICY, answer};
+use crate::client::explain::{POLICY, answer, denying_policy};
 use crate::error::Failure;
 use crate::target::{self, Target};
 
+/// What the names of the policies in deploy/policy.yaml begin with.
+const OUR_POLICIES: &str = "kubectl-jattach-";
+
+/// Whether it was one of our own policies that refused.
+pub(super) fn is_by_our_policy(status: &Status) -> bool {
+    denying_policy(&status.message).is_some_and(|name| name.starts_with(OUR_POLICIES))
+}
+
 /// The refusal, if it is one of these.
-pub(super) fn explain(status: &Status, target: &Target, container: &EphemeralContainer) -> Option<Failure> {
+pub(super) fn explain(status: &Status, target: &Target, all: &[Wanted]) -> Option<Failure> {
     let message = status.message.as_str();
     if let Some((_, violation)) = message.split_once("violates PodSecurity ") {
-        return Some(pod_security(violation, target, container));
+        return Some(pod_security(violation, target, all));
     }
     if let Some((_, webhook)) = message.split_once("admission webhook ") {
         return Some(webhook_denial(webhook, target));
@@ -26,13 +33,13 @@ pub(super) fn explain(status: &Status, target: &Target, container: &EphemeralCon
 
 /// `"restricted:latest": a (container "x" must …), b (…)`: Pod Security judges the whole pod, so what it finds may
 /// concern an older container than ours.
-fn pod_security(violation: &str, target: &Target, container: &EphemeralContainer) -> Failure {
+fn pod_security(violation: &str, target: &Target, all: &[Wanted]) -> Failure {
     let (level, found) = violation.split_once(": ").unwrap_or((violation, ""));
     let found = found.replace("), ", ")\n");
     let level = level.trim_matches('"');
     let namespace = &target.namespace;
-    let is_ours = found.contains(&format!("\"{}\"", container.name));
-    let (id, remedy) = if is_ours && security::excess(&target.pod, &target.container, container).is_some() {
+    let is_ours = all.iter().any(|wanted| found.contains(&format!("\"{}\"", wanted.container.name)));
+    let (id, remedy) = if is_ours && all.iter().any(|wanted| wanted.beyond.is_among(&found)) {
         let remedy = format!("--profile, --run-as-user or --custom asks for more than {level} allows: leave it out");
         (Id::PodSecurity, remedy)
     } else if is_ours {

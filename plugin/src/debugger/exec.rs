@@ -4,6 +4,7 @@ use kube::api::{AttachParams, AttachedProcess};
 use kube::core::Status;
 
 use super::Debugger;
+use super::admission::is_by_our_policy;
 use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError, answer};
 use crate::client::{Cluster, Place};
@@ -36,15 +37,29 @@ pub(crate) async fn exec(cluster: &Cluster, debugger: &Debugger, argv: &[&str]) 
 /// 4 if RBAC refuses, 3 if the pod is gone or the container does not run.
 pub(crate) async fn exec_in_target(cluster: &Cluster, target: &Target, argv: &[&str]) -> Result<AttachedProcess> {
     let started = start(cluster, target.pod_name(), &target.container, argv).await;
-    started.map_err(|(error, call)| match error.status() {
+    started.map_err(|(error, call)| explain_in_target(&error, &call, &target.container, cluster.place()))
+}
+
+pub(super) fn explain_in_target(error: &CallError, call: &Call, container: &str, place: &Place) -> Failure {
+    let pod = &call.name;
+    match error.status() {
         Some(status) if status.message.contains("container not found") => {
-            let Target { container, .. } = target;
-            Failure::new(Id::ContainerNotRunning, format!("container \"{container}\" of pod/{} has ended", call.name))
+            Failure::new(Id::ContainerNotRunning, format!("container \"{container}\" of pod/{pod} has ended"))
                 .evidence(answer(status))
                 .remedy(ENDED)
         }
-        _ => explain(&error, &call, &target.container, cluster.place()),
-    })
+        // A pod of the same name has taken the place of the one that was looked at.
+        Some(status) if status.message.contains("is not valid for pod") => {
+            Failure::new(Id::NoContainerAnyMore, format!("pod/{pod} has no container \"{container}\" any more"))
+                .evidence(answer(status))
+                .remedy("name one of its containers with -c")
+        }
+        Some(status) if is_by_our_policy(status) => explain(error, call, container, place).remedy(
+            "leave --via=exec out: what the policy admits is a debug container with the injector's image, named by its digest \
+             (--image)",
+        ),
+        _ => explain(error, call, container, place),
+    }
 }
 
 async fn start(

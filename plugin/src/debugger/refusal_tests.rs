@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::recorded::{patched, recording, refused, target_named};
-use super::{create, exec};
+use super::recorded::{injector, patched, recording, refused, target_named};
+use super::wanted::{Beyond, Wanted};
+use super::{create, exec, security};
 use crate::catalogue::seen::assert_seen;
 use crate::client::Place;
 use crate::client::explain::Call;
@@ -25,10 +26,32 @@ fn place(namespace: &str) -> Place {
 fn patch_refusal(name: &str) -> Failure {
     let recording = recording(name);
     let (namespace, pod) = names(&recording);
-    let container = patched(&recording);
     let mut target = target_named(&namespace, &pod);
-    target.container = container.target_container_name.clone().unwrap();
-    create::explain(&refused(&recording), &target, &container, &place(&namespace))
+    let all = wanted(&recording);
+    target.container = all[0].container.target_container_name.clone().unwrap();
+    create::explain(&refused(&recording), &target, &all, &place(&namespace))
+}
+
+/// The container of a recorded patch, as its target calls for it.
+fn wanted(recording: &Value) -> [Wanted; 1] {
+    [Wanted { container: patched(recording), beyond: Beyond::default() }]
+}
+
+/// The same, but that what our own container has not was asked for by name.
+fn asked_for_refusal(name: &str) -> Failure {
+    let recording = recording(name);
+    let (namespace, pod) = names(&recording);
+    let target = target_named(&namespace, &pod);
+    let chosen = security::first(&target.pod, &target.container, &injector("i")).unwrap();
+    let wanted = Wanted::of(patched(&recording), &injector("i"), &target, &chosen).unwrap();
+    create::explain(&refused(&recording), &target, &[wanted], &place(&namespace))
+}
+
+fn exec_in_target_refusal(name: &str) -> Failure {
+    let recording = recording(name);
+    let (namespace, pod) = names(&recording);
+    let call = Call::new("exec", "pods/exec", pod);
+    exec::explain_in_target(&refused(&recording), &call, "app", &place(&namespace))
 }
 
 fn exec_refusal(name: &str) -> Failure {
@@ -65,7 +88,7 @@ refusals! {
     who_may_not_add_the_container: patch_refusal "rbac-denied-ephemeral" Refused;
     a_pod_that_has_gone_before_the_patch: patch_refusal "ephemeral-patch-missing-pod" Target;
     a_level_that_refuses_what_was_sent: patch_refusal "ephemeral-patch-psa-restricted-denied" Refused;
-    a_level_that_refuses_a_capability: patch_refusal "ephemeral-patch-psa-baseline-sysptrace-denied" Refused;
+    a_level_that_refuses_a_capability: asked_for_refusal "ephemeral-patch-psa-baseline-sysptrace-denied" Refused;
     a_policy_that_wants_another_image: patch_refusal "ephemeral-patch-policy-denied" Refused;
     a_container_that_has_gone_before_the_patch: patch_refusal "ephemeral-patch-bad-target" Target;
     a_name_that_is_none: patch_refusal "ephemeral-patch-bad-name" Injector;
@@ -77,7 +100,7 @@ refusals! {
     who_may_not_exec: exec_refusal "rbac-denied-exec" Refused;
     who_may_only_create_exec: exec_refusal "rbac-exec-create-only" Refused;
     who_may_only_get_exec: exec_refusal "rbac-exec-get-only" Refused;
-    a_policy_that_forbids_this_exec: exec_refusal "exec-policy-denied" Refused;
+    a_policy_that_forbids_this_exec: exec_in_target_refusal "exec-policy-denied" Refused;
     whom_the_server_does_not_know: exec_refusal "unauthorized" Refused;
     a_pod_that_has_gone_before_the_exec: exec_refusal "exec-no-such-pod" Target;
     a_container_that_the_pod_never_had: exec_refusal "exec-no-such-container" Injector;
@@ -104,9 +127,9 @@ fn an_older_debug_container_that_breaks_the_level_is_named_as_the_cause() {
     let mut recording = recording("ephemeral-patch-psa-restricted-denied");
     let message = recording["response"]["body"]["message"].as_str().unwrap().replace("jattach-a", "debugger-x");
     recording["response"]["body"]["message"] = message.into();
-    let container = patched(&recording);
     let target = target_named("fx-restricted", "user");
-    let failure = create::explain(&refused(&recording), &target, &container, &place("fx-restricted"));
+    let all = wanted(&recording);
+    let failure = create::explain(&refused(&recording), &target, &all, &place("fx-restricted"));
     assert!(failure.remedy.starts_with("an earlier debug container"), "{failure}");
     assert_seen("older-debug-container", &failure);
 }
@@ -116,8 +139,8 @@ fn a_webhooks_own_words_are_the_evidence() {
     let mut recording = recording("rbac-denied-ephemeral");
     recording["response"]["body"]["message"] =
         "admission webhook \"policy.example.com\" denied the request: images must come from r.example".into();
-    let container = patched(&recording);
-    let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
+    let target = target_named("fx", "root");
+    let failure = create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"));
     assert_eq!(failure.exit(), Exit::Refused);
     assert_eq!(failure.evidence, "images must come from r.example");
     assert!(failure.cause.contains("policy.example.com"), "{failure}");
@@ -129,8 +152,8 @@ fn a_used_up_quota_is_named() {
     let mut recording = recording("rbac-denied-ephemeral");
     recording["response"]["body"]["message"] =
         "pods \"root\" is forbidden: exceeded quota: compute, requested: limits.memory=1Gi, used: …".into();
-    let container = patched(&recording);
-    let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
+    let target = target_named("fx", "root");
+    let failure = create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"));
     assert!(failure.cause.contains("quota") && failure.evidence.starts_with("compute, requested"), "{failure}");
     assert_seen("quota", &failure);
 }
@@ -142,8 +165,8 @@ fn a_static_pod_says_so_also_when_only_the_server_knows() {
         "Pod \"root\" is invalid: spec.ephemeralContainers: Forbidden: static pods do not support ephemeral containers"
             .into();
     recording["response"]["body"]["details"]["causes"] = serde_json::json!([]);
-    let container = patched(&recording);
-    let failure = create::explain(&refused(&recording), &target_named("fx", "root"), &container, &place("fx"));
+    let target = target_named("fx", "root");
+    let failure = create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"));
     assert_eq!(failure.exit(), Exit::Target);
     assert!(failure.cause.contains("static pod"), "{failure}");
     assert_seen("static-pod-by-the-server", &failure);

@@ -18,7 +18,8 @@ use crate::target::{identity_of, spec_of};
 use capabilities::Set;
 pub(crate) use capabilities::names as capability_names;
 use exact::exact;
-pub(crate) use profile::{excess, first, privileged, second, traces_others};
+pub(crate) use exact::instead_of_chosen;
+pub(crate) use profile::{added_capabilities, first, privileged, second, traces_others};
 
 /// A uid that no image is likely to run as: for a first look where the API shows no uid. It may read /proc/PID/status.
 const UNKNOWN_UID: i64 = 65532;
@@ -45,11 +46,20 @@ impl Basis {
     }
 }
 
-/// A security context, and how sure it is that it fits.
+/// A security context for what the target is, and how sure it is that it fits.
 #[derive(Clone, Debug)]
 pub(crate) struct Derived {
     pub(crate) context: SecurityContext,
     pub(crate) basis: Basis,
+}
+
+/// The same by what its user has asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) context: SecurityContext,
+    pub(crate) basis: Basis,
+    /// What it would be if nothing had been asked for.
+    pub(crate) derived: Derived,
 }
 
 /// The security context for a container of a pod, by what the API shows of it.

@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Basis, Debugger, START_LIMIT, announce, create, ephemeral, exec, security, spec, wait};
+use super::wanted::Wanted;
+use super::{Basis, Debugger, START_LIMIT, create, ephemeral, exec, security, spec, wait};
 use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::error::{Failure, Result};
@@ -64,35 +65,42 @@ impl Shelter {
     ) -> Result<Shelter> {
         refuse_tracers(target)?;
         let who = who(target);
-        let wanted = container(target, injector, &who)?;
-        announce(target, &wanted, notes);
+        let wanted = privileged(target, injector, &who)?;
+        let Wanted { container, .. } = &wanted;
+        notes.say(&format!(
+            "{} is privileged, and speaks to nobody. It stays in pod/{}'s spec for good when it has ended, and Pod Security judges \
+             it there.",
+            container.name,
+            target.pod_name()
+        ));
         let created = create::create(cluster, target, &wanted).await?;
-        wait::until_running(cluster, target, &wanted, created, START_LIMIT, notes).await?;
-        let debugger = Debugger {
-            pod: target.pod_name().to_owned(),
-            container: wanted.name.clone(),
-            basis: Basis::Asked,
-            reused: false,
-        };
+        wait::until_running(cluster, target, container, created, START_LIMIT, notes).await?;
+        let name = container.name.clone();
+        let pod = target.pod_name().to_owned();
+        let debugger = Debugger { pod, container: name.clone(), basis: Basis::Asked, reused: false };
         let argv = [SHELTER[0], SHELTER[1], &who, MOUNT];
         let mut attached = exec(cluster, &debugger, &argv).await?;
         let streams = (attached.stdin(), attached.stdout(), attached.stderr(), attached.take_status());
         let (Some(stdin), Some(mut stdout), Some(stderr), Some(status)) = streams else {
-            return Err(failed(&wanted.name, "the exec stream has no stdin, stdout and stderr"));
+            return Err(failed(&name, "the exec stream has no stdin, stdout and stderr"));
         };
+        // A full one would hold up the rest.
+        let errors = tokio::spawn(last_words(stderr));
         let (done, told) = oneshot::channel();
         let beating = tokio::spawn(beat(Box::pin(stdin), told));
         let mut said = [0; MOUNTED.len()];
         match timeout(LIMIT, stdout.read_exact(&mut said)).await {
             Ok(Ok(_)) if said == *MOUNTED => {}
-            Ok(_) => return Err(refused(&wanted.name, &text(stderr).await)),
-            Err(_) => return Err(failed(&wanted.name, "it has not mounted anything in time")),
+            Ok(_) => {
+                let errors = timeout(LIMIT, errors).await;
+                return Err(refused(&name, &errors.ok().and_then(std::result::Result::ok).unwrap_or_default()));
+            }
+            Err(_) => return Err(failed(&name, "it has not mounted anything in time")),
         }
         notes.say(&format!(
-            "{} has mounted an empty tmpfs over the target's /tmp. It is taken away when this command ends, however it does.",
-            wanted.name
+            "{name} has mounted an empty tmpfs over the target's /tmp. It is taken away when this command ends, however it does."
         ));
-        Ok(Shelter { container: wanted.name, _attached: attached, status: status.boxed(), done, beating })
+        Ok(Shelter { container: name, _attached: attached, status: status.boxed(), done, beating })
     }
 
     /// Has the tmpfs taken away, and waits until it is.
@@ -166,12 +174,25 @@ fn refuse_tracers(target: &Target) -> Result<()> {
     }
 }
 
-fn container(target: &Target, injector: &Injector, who: &str) -> Result<EphemeralContainer> {
-    let context = security::privileged(&target.pod, &target.container);
+/// The container that `--profile=sysadmin` may come to add; none where it would be refused.
+///
+/// # Errors
+/// Those of a debug container.
+pub(super) fn wanted(target: &Target, injector: &Injector) -> Result<Option<Wanted>> {
+    match refuse_tracers(target) {
+        Ok(()) => privileged(target, injector, &who(target)).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn privileged(target: &Target, injector: &Injector, who: &str) -> Result<Wanted> {
+    let chosen = security::privileged(&target.pod, &target.container);
     // What the user adds is for the injector.
     let injector = Injector { custom: None, ..injector.clone() };
     let command = [SHELTER[0], SHELTER[1], who].map(str::to_owned).to_vec();
-    Ok(EphemeralContainer { command: Some(command), ..spec::container(&injector, target, &context)? })
+    let container =
+        EphemeralContainer { command: Some(command), ..spec::container(&injector, target, &chosen.context)? };
+    Wanted::of(container, &injector, target, &chosen)
 }
 
 /// Shows that we are there, until there is nothing more to do, or nobody to show it to.
@@ -192,9 +213,11 @@ async fn beat(mut stdin: Stdin, mut done: oneshot::Receiver<()>) -> Option<Stdin
     }
 }
 
-async fn text(stderr: impl AsyncRead + Unpin) -> String {
+/// All that it says, of which the beginning is kept.
+async fn last_words(mut stderr: impl AsyncRead + Unpin) -> String {
     let mut text = Vec::new();
-    let _ = timeout(LIMIT, stderr.take(MAX_SAID).read_to_end(&mut text)).await;
+    let _ = (&mut stderr).take(MAX_SAID).read_to_end(&mut text).await;
+    let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(text.trim_ascii()).into_owned()
 }
 

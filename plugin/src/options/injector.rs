@@ -117,7 +117,7 @@ pub(crate) struct Custom(Map<String, Value>);
 impl Custom {
     /// # Errors
     /// A usage failure for a file that cannot be read, is no part of a container, or sets what is not its to set.
-    fn read(path: &Path) -> Result<Custom> {
+    pub(crate) fn read(path: &Path) -> Result<Custom> {
         let unusable = |cause: &str, evidence: String| {
             Failure::usage(format!("--custom {}: {cause}", path.display())).evidence(evidence)
         };

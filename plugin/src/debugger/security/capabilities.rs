@@ -101,6 +101,11 @@ impl Set {
         Set(NAMES.iter().position(|known| *known == name).map_or(self.0, |bit| self.0 | 1 << bit))
     }
 
+    /// Whether it is the name of one.
+    pub(super) fn is_known(name: &str) -> bool {
+        name == "ALL" || NAMES.contains(&name)
+    }
+
     pub(super) fn without(self, other: Set) -> Set {
         Set(self.0 & !other.0)
     }

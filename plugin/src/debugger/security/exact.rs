@@ -21,24 +21,59 @@ const DISTRUST: &str = "trust nothing that runs in this container: it may speak 
 pub(super) fn exact(pod: &Pod, container: &str, identity: Identity) -> Result<Derived> {
     let view = View::of(pod, container);
     let (uid, gid) = (i64::from(identity.uid), i64::from(identity.gid));
-    let permitted = Set::from_bits(identity.capabilities);
-    if uid == 0 || !permitted.is_empty() {
+    if is_beyond_users(identity) {
         refuse_root(&view, identity_of(pod, container).map(|user| user.uid), identity)?;
+        refuse_more(&view, container, identity)?;
     }
-    let context = match (uid, permitted.is_empty()) {
-        (0, _) => {
-            refuse_more(&view, container, identity, permitted)?;
-            view.root(gid)
-        }
-        (_, true) => view.non_root(uid, gid),
+    let context = match (uid, is_beyond_users(identity)) {
+        (0, _) => view.root(gid),
+        (_, false) => view.non_root(uid, gid),
         // Kubernetes gives capabilities to root alone. The injector starts as root and takes on the JVM's ids itself,
         // which SETUID and SETGID allow, and keeps the JVM's capabilities.
-        (_, false) => {
-            refuse_more(&view, container, identity, permitted.with("SETUID").with("SETGID"))?;
-            view.root(0)
-        }
+        (_, true) => view.root(0),
     };
     Ok(Derived { context, basis: Basis::Exact })
+}
+
+/// What there is to do for a JVM that runs as `identity`, as the injector says that does not fit it and whose ids its user has
+/// chosen.
+pub(crate) fn instead_of_chosen(pod: &Pod, container: &str, identity: Option<Identity>) -> String {
+    match identity.filter(|identity| is_beyond_users(*identity)) {
+        Some(identity) => {
+            let by_name = by_name(&View::of(pod, container), identity);
+            format!("root can become that, if you trust what runs in this container: {by_name}")
+        }
+        None => "give the target's ids, as they stand above, or leave --run-as-user, --run-as-group and the ids in --custom \
+                 out: then they are found out"
+            .to_owned(),
+    }
+}
+
+/// Whether only what begins as root can be that: Kubernetes gives capabilities to nobody else.
+fn is_beyond_users(identity: Identity) -> bool {
+    identity.uid == 0 || !Set::from_bits(identity.capabilities).is_empty()
+}
+
+/// What root has to have to become that.
+fn needed(identity: Identity) -> Set {
+    let permitted = Set::from_bits(identity.capabilities);
+    if identity.uid == 0 { permitted } else { permitted.with("SETUID").with("SETGID") }
+}
+
+/// The flags that give an injector which begins as root, and can become that.
+fn by_name(view: &View<'_>, identity: Identity) -> String {
+    let Identity { uid, gid, .. } = identity;
+    let group = if uid == 0 && gid != 0 { format!(" --run-as-group {gid}") } else { String::new() };
+    let needed = needed(identity);
+    if needed.without(view.bound()).is_empty() {
+        return format!("--run-as-user 0{group}");
+    }
+    // The list as a whole: a merge takes the place of the target's, and what that drops by name stays dropped.
+    let names = needed.names().collect::<Vec<_>>().join(", ");
+    format!(
+        "--run-as-user 0{group} --custom FILE, where FILE says\n\
+         securityContext: {{capabilities: {{drop: [ALL], add: [{names}]}}}}"
+    )
 }
 
 /// Refuses root, and what only root can be given, where the target's container begins as a user. With a setuid program or a
@@ -59,33 +94,33 @@ fn refuse_root(view: &View<'_>, reported_uid: Option<i64>, identity: Identity) -
         let cause = "the injector says that the JVM runs as what it cannot be";
         return Err(refused(cause, " and allowPrivilegeEscalation: false").remedy(DISTRUST));
     }
-    Err(refused(
-        "the injector says that the JVM has become root or has capabilities, and its container begins as a user",
-        "",
-    )
-    .remedy(format!(
-        "where java is run by sudo, or its file has capabilities, ask for a root injector by name: --run-as-user 0\n\
-             else {DISTRUST}"
+    let cause =
+        "the injector says that the JVM has become root or has capabilities, and its container begins as a user";
+    Err(refused(cause, "").remedy(format!(
+        "where java is run by sudo, or its file has capabilities, ask for a root injector by name: {}\nelse {DISTRUST}",
+        by_name(view, identity)
     )))
 }
 
 /// Refuses what is not among the capabilities of the target's container: the kernel lets no process have more than that
 /// (`capabilities(7)`, "Capability bounding set").
-fn refuse_more(view: &View<'_>, container: &str, identity: Identity, needed: Set) -> Result<()> {
+fn refuse_more(view: &View<'_>, container: &str, identity: Identity) -> Result<()> {
     let bound = view.bound();
-    let lacking = needed.without(bound);
+    let lacking = needed(identity).without(bound);
     if lacking.is_empty() {
         return Ok(());
     }
     let permitted = Set::from_bits(identity.capabilities);
+    let by_name = by_name(view, identity);
     let remedy = if permitted.without(bound).is_empty() {
-        "name them in the container's securityContext.capabilities.add, or for the injector alone in a file for --custom: a JVM \
-         that has capabilities without being root is reached by a root that becomes its user"
-            .to_owned()
+        format!(
+            "a JVM that has capabilities without being root is reached by a root that becomes its user, which takes these: \
+             name them in the container's securityContext.capabilities.add, or for the injector alone: {by_name}"
+        )
     } else {
         format!(
             "where the container's runtime gives more than the spec shows, name them in the container's \
-             securityContext.capabilities.add, or for the injector alone in a file for --custom; else {DISTRUST}"
+             securityContext.capabilities.add, or for the injector alone: {by_name}\nelse {DISTRUST}"
         )
     };
     let Identity { uid, gid, .. } = identity;
@@ -99,3 +134,7 @@ fn refuse_more(view: &View<'_>, container: &str, identity: Identity, needed: Set
     ))
     .remedy(remedy))
 }
+
+#[cfg(test)]
+#[path = "exact_tests.rs"]
+mod tests;

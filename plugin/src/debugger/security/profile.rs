@@ -3,14 +3,13 @@
 //! privileges of `sysadmin` go to a container of their own ([`privileged`]), never to the injector.
 
 use jattach_protocol::Identity;
-use k8s_openapi::api::core::v1::{AppArmorProfile, Capabilities, EphemeralContainer, Pod, SecurityContext};
+use k8s_openapi::api::core::v1::{AppArmorProfile, Capabilities, Pod, SecurityContext};
 
 use super::capabilities::{Set, bare};
-use super::{Basis, Derived, View, derive, exact};
+use super::{Basis, Chosen, View, derive, exact};
 use crate::catalogue::Id;
 use crate::error::{Failure, Result};
 use crate::options::{Injector, Profile};
-use crate::target::identity_of;
 
 /// What the Pod Security level `baseline` lets a container add.
 const BASELINE: [&str; 13] = [
@@ -33,63 +32,57 @@ const BASELINE: [&str; 13] = [
 ///
 /// # Errors
 /// Exit code 6 where the profile rules out what the target runs as.
-pub(crate) fn first(pod: &Pod, container: &str, injector: &Injector) -> Result<Derived> {
+pub(crate) fn first(pod: &Pod, container: &str, injector: &Injector) -> Result<Chosen> {
     let view = View::of(pod, container);
-    let derived = with_ids(&view, derive(pod, container), injector);
-    let shaped = shape(&view, derived.context, injector.profile).ok_or_else(|| no_root(container))?;
+    let derived = derive(pod, container);
+    let context = with_ids(&view, &derived.context, injector);
+    let context = shape(&view, context, injector.profile).ok_or_else(|| no_root(container))?;
     let basis = if injector.has_own_ids() { Basis::Asked } else { derived.basis };
-    Ok(Derived { context: shaped, basis })
+    Ok(Chosen { context, basis, derived })
 }
 
 /// The second container's: for what the injector has read of the JVM, and the profile.
 ///
 /// # Errors
 /// Those of [`exact`], and exit code 6 where the profile rules out what the JVM runs as.
-pub(crate) fn second(pod: &Pod, container: &str, identity: Identity, injector: &Injector) -> Result<Derived> {
+pub(crate) fn second(pod: &Pod, container: &str, identity: Identity, injector: &Injector) -> Result<Chosen> {
     let view = View::of(pod, container);
     let derived = exact(pod, container, identity)?;
-    let context = shape(&view, derived.context, injector.profile).ok_or_else(|| no_root(container))?;
+    let context = shape(&view, derived.context.clone(), injector.profile).ok_or_else(|| no_root(container))?;
     let lacking = Set::from_bits(identity.capabilities).without(given(&context));
     if lacking.is_empty() {
-        return Ok(Derived { context, basis: derived.basis });
+        return Ok(Chosen { context, basis: derived.basis, derived });
     }
     Err(Failure::new(Id::Profile, format!("the JVM has capabilities that the profile leaves out: {lacking}"))
         .evidence(format!("the injector says that it runs as {}:{}", identity.uid, identity.gid))
         .remedy("leave --profile out: then the injector has what the target has"))
 }
 
-/// What the container is that the target's is not, in words; `None` if it may do no more.
-pub(crate) fn excess(pod: &Pod, target: &str, container: &EphemeralContainer) -> Option<String> {
-    let context = container.security_context.as_ref()?;
-    let view = View::of(pod, target);
-    if context.privileged == Some(true) {
-        return (!view.is_privileged()).then(|| "is privileged".to_owned());
+/// The capabilities that root has with the one context and has not with the other, by name. Where it is privileged, that says
+/// all.
+pub(crate) fn added_capabilities(plain: Option<&SecurityContext>, wanted: Option<&SecurityContext>) -> String {
+    let of = |context: Option<&SecurityContext>| given(&context.cloned().unwrap_or_default());
+    if wanted.is_some_and(|context| context.privileged == Some(true)) {
+        return String::new();
     }
-    // Kubernetes gives capabilities to root alone.
-    if context.run_as_user != Some(0) {
-        return None;
-    }
-    let targets = identity_of(pod, target).map(|user| user.uid).or_else(|| view.declared_uid());
-    let as_root = targets.is_some_and(|uid| uid != 0);
-    let more = given(context).without(view.bound());
-    match (as_root, more.is_empty()) {
-        (false, true) => None,
-        (true, true) => Some("runs as root".to_owned()),
-        (false, false) => Some(format!("has {more}")),
-        (true, false) => Some(format!("runs as root and has {more}")),
-    }
+    let more = of(wanted).without(of(plain));
+    let list = |context: Option<&SecurityContext>| context?.capabilities.as_ref()?.add.clone();
+    let (before, added) = (list(plain).unwrap_or_default(), list(wanted).unwrap_or_default());
+    let is_new = |name: &String| !Set::is_known(bare(&name.to_ascii_uppercase())) && !before.contains(name);
+    let names = (!more.is_empty()).then(|| more.to_string());
+    names.into_iter().chain(added.into_iter().filter(is_new)).collect::<Vec<_>>().join(", ")
 }
 
-fn with_ids(view: &View<'_>, derived: Derived, injector: &Injector) -> Derived {
+fn with_ids(view: &View<'_>, derived: &SecurityContext, injector: &Injector) -> SecurityContext {
     let (user, group) = (injector.run_as_user.map(i64::from), injector.run_as_group.map(i64::from));
     if user.or(group).is_none() {
-        return derived;
+        return derived.clone();
     }
-    let (own_user, own_group) = (derived.context.run_as_user, derived.context.run_as_group);
+    let (own_user, own_group) = (derived.run_as_user, derived.run_as_group);
     let uid = user.or(own_user).unwrap_or_default();
     // As for a uid that the pod's spec asks for: most images give a user a group of the same number.
     let gid = group.or(own_group.filter(|_| user.is_none() || user == own_user)).unwrap_or(uid);
-    Derived { context: view.context(uid, gid), ..derived }
+    view.context(uid, gid)
 }
 
 /// The context by the profile; `None` if that has no place for it.
@@ -156,11 +149,11 @@ fn general(view: &View<'_>, context: SecurityContext) -> SecurityContext {
 }
 
 /// Privileged root, in a pod that may name something else for all its containers.
-pub(crate) fn privileged(pod: &Pod, container: &str) -> SecurityContext {
+pub(crate) fn privileged(pod: &Pod, container: &str) -> Chosen {
     let view = View::of(pod, container);
     let in_pod = view.pod.and_then(|context| context.app_armor_profile.as_ref());
     let confined = in_pod.is_some() || view.apparmor().is_some();
-    SecurityContext {
+    let context = SecurityContext {
         privileged: Some(true),
         run_as_user: Some(0),
         run_as_group: Some(0),
@@ -169,7 +162,8 @@ pub(crate) fn privileged(pod: &Pod, container: &str) -> SecurityContext {
         app_armor_profile: confined
             .then(|| AppArmorProfile { type_: "Unconfined".to_owned(), localhost_profile: None }),
         ..SecurityContext::default()
-    }
+    };
+    Chosen { context, basis: Basis::Asked, derived: derive(pod, container) }
 }
 
 /// Whether a process with that context may look into any other, and not do all else besides.

@@ -26,7 +26,7 @@ fn general_serves_a_java_that_may_not_be_read() {
     let pod = namespace.start(&manifest::pod("x", &[unreadable_java(image)]));
     let _ = pod.jattach(["threaddump"]).ended_with(6).says("--profile=general");
     let served = pod.jattach(["--profile=general", "threaddump"]).succeeded().prints("Full thread dump");
-    let _ = served.says("has SYS_PTRACE").says(FOR_GOOD);
+    let _ = served.says("securityContext.capabilities SYS_PTRACE").says(FOR_GOOD);
     // It is used again, and said once.
     let again = pod.jattach(["--profile=general", "threaddump"]).succeeded().prints("Full thread dump");
     assert!(!again.stderr.contains(FOR_GOOD), "{again}");
@@ -47,7 +47,7 @@ fn general_serves_a_user_as_a_root_that_becomes_the_user() {
     let _ = pod
         .jattach(["--profile=general", "threaddump"])
         .succeeded()
-        .says("runs as root and has SETGID, SETUID, SYS_PTRACE");
+        .says("securityContext.capabilities SETGID, SETUID, SYS_PTRACE; securityContext.runAsUser 0");
     let [context] = &contexts(&pod)[..] else { panic!("{:#?}", contexts(&pod)) };
     assert_eq!(context["capabilities"], json!({"drop": ["ALL"], "add": ["SETGID", "SETUID", "SYS_PTRACE"]}));
     assert_eq!(jvm::leftovers(&pod, "app"), [""; 0]);

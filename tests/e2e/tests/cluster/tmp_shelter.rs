@@ -63,6 +63,31 @@ fn without_the_profile_nothing_is_mounted_and_with_a_tmp_neither() {
     let pod = namespace.start_jvm("x");
     let _ = pod.jattach(["threaddump", "--profile=sysadmin"]).succeeded().prints("Full thread dump");
     assert!(shelters(&pod).is_empty());
+    let pod = namespace.start(&manifest::pod("y", &[sealed(shell_image_or_skip!())]));
+    let before = mounts(&pod);
+    let _ = pod.jattach(["threaddump"]).ended_with(6).explains();
+    let _ = pod.jattach(["threaddump", "--profile=general"]).ended_with(6).explains();
+    assert!(shelters(&pod).is_empty());
+    assert_eq!(mounts(&pod), before);
+}
+
+#[test]
+fn a_dry_run_shows_the_privileged_container_and_the_server_is_asked_for_it_too() {
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    for place in ["--dry-run=client", "--dry-run=server"] {
+        let ran = pod.jattach(["threaddump", "--profile=sysadmin", place, "-o", "json"]).succeeded();
+        let printed = ran.says("only where the target's /tmp takes no file").json();
+        let all = printed["spec"]["ephemeralContainers"].as_array().expect("a list").clone();
+        let commands: Vec<_> = all.iter().map(|one| one["command"][1].as_str().expect("a word")).collect();
+        assert_eq!(commands, ["hold", "shelter"], "{printed:#}");
+        assert_eq!(all[0]["securityContext"].get("privileged"), None, "{printed:#}");
+        assert_eq!(all[1]["securityContext"]["privileged"], true, "{printed:#}");
+    }
+    namespace.kubectl(["label", "namespace", &namespace.name, "pod-security.kubernetes.io/enforce=baseline"]);
+    let ran = pod.jattach(["threaddump", "--profile=sysadmin", "--dry-run=server"]).ended_with(4).explains();
+    let _ = ran.says("privileged (container").says("leave it out");
+    assert!(pod.ephemeral_containers().is_empty());
 }
 
 #[test]
