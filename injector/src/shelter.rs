@@ -16,7 +16,6 @@ use jattach_protocol::{Code, Failure};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
-use nix::sys::prctl;
 use nix::sys::stat::{fstat, major, minor};
 
 use crate::process::{Target, container_id, pids, read_limited, read_own};
@@ -39,13 +38,15 @@ const DONE: u8 = b'q';
 
 const MAX_MOUNTS: usize = 4 << 20;
 
+const NOT_MOUNTED: &str = "no tmpfs can be mounted over the target's /tmp";
+const NOT_TAKEN_AWAY: &str = "the tmpfs over the target's /tmp cannot be taken away";
+
 /// The container's main process: stays as long as something of ours is mounted, and takes away what is left of it.
 pub(crate) fn guard(sys: &dyn Sys, who: &str) -> Result<(), Failure> {
     let target = find(sys, who)?;
     let mut served = false;
     loop {
-        let mounts = Mounts::read(&target)?;
-        mounts.sweep(&target)?;
+        let mounts = Mounts::swept(&target)?;
         let maker =
             mounts.ours().find_map(|mount| Target::open(sys, mount.pid).ok().filter(|maker| mount.is_of(maker)));
         if served && maker.is_none() {
@@ -66,11 +67,10 @@ pub(crate) fn guard(sys: &dyn Sys, who: &str) -> Result<(), Failure> {
 /// Mounts, and stays until its client is done.
 pub(crate) fn mount(sys: &dyn Sys, who: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let target = find(sys, who)?;
-    let mounts = Mounts::read(&target)?;
-    mounts.sweep(&target)?;
+    let mounts = Mounts::swept(&target)?;
     let below = tmp(&target)?;
-    if let Some(obstacle) = mounts.obstacle(below.as_fd()) {
-        return Err(refused(&target, &obstacle));
+    if let Some(obstacle) = mounts.obstacle(&target, below.as_fd()) {
+        return Err(refused(&target, NOT_MOUNTED, &obstacle));
     }
     let own = Target::open(sys, std::process::id())?;
     change(&target, below.as_fd(), Some(&format!("{NAME}{}-{}", own.pid(), own.start_time())))?;
@@ -78,7 +78,11 @@ pub(crate) fn mount(sys: &dyn Sys, who: &str, out: &mut dyn Write) -> Result<(),
     if let (Ok(()), Ok(client)) = (said, io::stdin().as_fd().try_clone_to_owned()) {
         attend(&target, &mut client.into());
     }
-    Mounts::read(&target)?.take_away(&target, &|mount| mount.is_of(&own))
+    Mounts::read(&target)?.take_away(&target, &|mount| mount.is_of(&own))?;
+    match Mounts::read(&target)?.ours().find(|mount| mount.is_of(&own)) {
+        None => Ok(()),
+        Some(_) => Err(refused(&target, NOT_TAKEN_AWAY, "another command has mounted one over it at the same moment")),
+    }
 }
 
 /// Until the client is done, goes, or is silent, or the target has ended.
@@ -104,38 +108,46 @@ pub(crate) fn left_behind(target: &Target<'_>) -> u32 {
     u32::try_from(left).unwrap_or(u32::MAX)
 }
 
-/// A process of the target's container: by its pid, or the first one with its container's id.
+/// A process of the target's container: by its pid, or the oldest one with its container's id, which outlives the others.
 fn find<'s>(sys: &'s dyn Sys, who: &str) -> Result<Target<'s>, Failure> {
     // Nobody is to look into who can mount.
-    let _ = prctl::set_dumpable(false);
+    sys.set_dumpable(false).map_err(|errno| {
+        Failure::new(Code::Other, "who mounts cannot close itself to others").evidence(describe(errno))
+    })?;
     if let Ok(pid) = who.parse() {
         return Target::open(sys, pid);
     }
     let is_of =
         |target: &Target<'_>| target.control_groups().is_ok_and(|groups| container_id(&groups).as_deref() == Some(who));
-    let mut all = pids().into_iter().filter_map(|pid| Target::open(sys, pid).ok());
-    all.find(is_of).ok_or_else(|| Failure::new(Code::NoSuchProcess, "no process of the container is in sight"))
+    let all = pids().into_iter().filter_map(|pid| Target::open(sys, pid).ok());
+    all.filter(is_of).min_by_key(Target::start_time).ok_or_else(|| {
+        Failure::new(Code::NoSuchProcess, "no process of the target's container is in sight")
+            .evidence(format!("none has {who} in its control groups"))
+    })
 }
 
 /// The target's /tmp, or what is mounted over it.
 fn tmp(target: &Target<'_>) -> Result<OwnedFd, Failure> {
     let tmp = target.open_in_root(b"/tmp", OFlag::O_PATH | OFlag::O_DIRECTORY);
-    tmp.map_err(|errno| refused(target, &describe(errno)))
+    tmp.map_err(|errno| refused(target, NOT_MOUNTED, &describe(errno)))
 }
 
 /// Mounts over the directory, or takes away what is mounted there. In the target's mount namespace, and back from it at once:
 /// what lies there is the target's, its /proc too.
 fn change(target: &Target<'_>, directory: BorrowedFd<'_>, name: Option<&str>) -> Result<(), Failure> {
     let sys = target.sys();
-    let change = || {
+    let (cause, call) = if name.is_some() { (NOT_MOUNTED, "mount(2)") } else { (NOT_TAKEN_AWAY, "umount2(2)") };
+    let failed = |call, errno| refused(target, cause, &format!("{call}: {}", describe(errno)));
+    let namespaces = || {
         let own = sys.open_at(sys.own_proc_dir()?.as_fd(), b"ns/mnt", OFlag::O_RDONLY)?;
         let theirs = target.open_entry(b"ns/mnt", OFlag::O_RDONLY)?;
-        sys.enter_namespace(theirs.as_fd())?;
-        let changed = name.map_or_else(|| sys.unmount(directory), |name| sys.mount_over(directory, name));
-        sys.enter_namespace(own.as_fd())?;
-        changed
+        sys.enter_namespace(theirs.as_fd()).map(|()| own)
     };
-    change().map_err(|errno| refused(target, &describe(errno)))
+    let own = namespaces().map_err(|errno| failed("setns(2)", errno))?;
+    let changed = name.map_or_else(|| sys.unmount(directory), |name| sys.mount_over(directory, name));
+    let back = sys.enter_namespace(own.as_fd());
+    assert!(back.is_ok(), "nothing is done from within the target's mount namespace");
+    changed.map_err(|errno| failed(call, errno))
 }
 
 /// The mounts of the target's namespace (proc_pid_mountinfo(5)).
@@ -166,6 +178,13 @@ impl Mount {
 }
 
 impl Mounts {
+    /// As they are, of which those are taken away then whose makers are no more.
+    fn swept(target: &Target<'_>) -> Result<Mounts, Failure> {
+        let mounts = Mounts::read(target)?;
+        mounts.take_away(target, &|mount| mount.is_left(target.sys()))?;
+        Ok(mounts)
+    }
+
     fn read(target: &Target<'_>) -> Result<Mounts, Failure> {
         let read = || {
             let file = target.open_entry(b"mountinfo", OFlag::O_RDONLY)?;
@@ -196,12 +215,6 @@ impl Mounts {
         })
     }
 
-    /// Takes away what those have left that are no more.
-    fn sweep(&self, target: &Target<'_>) -> Result<(), Failure> {
-        let sys = target.sys();
-        self.take_away(target, &|mount| mount.is_left(sys))
-    }
-
     fn take_away(&self, target: &Target<'_>, wanted: &dyn Fn(&Mount) -> bool) -> Result<(), Failure> {
         let mounts: Vec<Mount> = self.ours().filter(wanted).collect();
         for _ in &mounts {
@@ -214,9 +227,12 @@ impl Mounts {
         Ok(())
     }
 
-    /// What keeps a tmpfs from being mounted over the directory: what it would hide; or that it would appear with all who share
-    /// the mount below, the node among them.
-    fn obstacle(&self, tmp: BorrowedFd<'_>) -> Option<String> {
+    /// What keeps a tmpfs from being mounted over the directory: another one of ours, whose maker could not take it away then;
+    /// what it would hide; or that it would appear with all who share the mount below, the node among them.
+    fn obstacle(&self, target: &Target<'_>, tmp: BorrowedFd<'_>) -> Option<String> {
+        if self.ours().any(|mount| !mount.is_left(target.sys())) {
+            return Some("another command has one there, and is not done".to_owned());
+        }
         let fd = tmp.as_raw_fd();
         let first = fs::read_dir(format!("/proc/self/fd/{fd}")).map(|mut entries| entries.next());
         if !matches!(first, Ok(None)) {
@@ -236,9 +252,8 @@ fn device(directory: BorrowedFd<'_>) -> String {
     format!("{}:{}", major(device), minor(device))
 }
 
-fn refused(target: &Target<'_>, seen: &str) -> Failure {
-    Failure::new(Code::TmpNotWritable, "no tmpfs can be mounted over the target's /tmp, or taken away")
-        .evidence(format!("/proc/{}/root/tmp: {seen}", target.pid()))
+fn refused(target: &Target<'_>, cause: &str, seen: &str) -> Failure {
+    Failure::new(Code::TmpNotWritable, cause).evidence(format!("/proc/{}/root/tmp: {seen}", target.pid()))
 }
 
 #[cfg(test)]
@@ -265,16 +280,16 @@ mod tests {
     fn swept(source: &str) -> Vec<String> {
         let fake = target(source);
         let target = Target::open(&fake, PID).expect("a process");
-        Mounts::read(&target).and_then(|mounts| mounts.sweep(&target)).expect("swept");
+        Mounts::swept(&target).expect("swept");
         fake.calls()
     }
 
     #[test]
     fn what_a_dead_one_has_left_is_taken_away_in_the_targets_namespace_and_nothing_else() {
-        assert_eq!(swept("jattach-9-9"), ["setns", "umount", "setns"]);
+        assert_eq!(swept("jattach-9-9"), ["setns theirs", "umount", "setns own"]);
         assert_eq!(
             swept(&format!("jattach-{PID}-9")),
-            ["setns", "umount", "setns"],
+            ["setns theirs", "umount", "setns own"],
             "another process has its pid by now"
         );
         assert_eq!(swept(&format!("jattach-{PID}-4242")), [""; 0], "it lives");
@@ -295,7 +310,48 @@ mod tests {
             assert_eq!(failure.code, Code::TmpNotWritable, "{}: {failure}", link.display());
             fs::remove_file(fake.path("proc/root/tmp")).expect("removed");
         }
-        assert_eq!(fake.calls(), [""; 0]);
+        assert_eq!(fake.calls(), ["not dumpable"; 3]);
+    }
+
+    #[test]
+    fn who_cannot_close_itself_to_others_mounts_nothing() {
+        let fake = target("tmpfs");
+        fake.refuse("not dumpable", Errno::EPERM);
+        assert_eq!(mount(&fake, &PID.to_string(), &mut Vec::new()).expect_err("refused").code, Code::Other);
+        assert_eq!(fake.calls(), ["not dumpable"]);
+    }
+
+    #[test]
+    fn who_fails_to_mount_or_unmount_comes_back_from_the_targets_namespace_and_names_the_call() {
+        for (name, call, cause) in [(Some("jattach-1-1"), "mount", NOT_MOUNTED), (None, "umount", NOT_TAKEN_AWAY)] {
+            let fake = target("tmpfs");
+            fake.refuse(call, Errno::EPERM);
+            let target = Target::open(&fake, PID).expect("a process");
+            let failure = change(&target, tmp(&target).expect("opened").as_fd(), name).expect_err("refused");
+            assert!(failure.cause == cause && failure.evidence.contains(call), "{failure}");
+            let did = [call, name.unwrap_or_default()].join(" ");
+            assert_eq!(fake.calls(), ["setns theirs", did.trim_end(), "setns own"]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the target's mount namespace")]
+    fn who_cannot_come_back_from_the_targets_namespace_does_nothing_more() {
+        let fake = target("tmpfs");
+        fake.refuse("setns own", Errno::EPERM);
+        let target = Target::open(&fake, PID).expect("a process");
+        let _ = change(&target, tmp(&target).expect("opened").as_fd(), Some("jattach-1-1"));
+    }
+
+    #[test]
+    fn two_of_ours_are_not_laid_over_each_other() {
+        let fake = target(&format!("jattach-{PID}-4242"));
+        let target = Target::open(&fake, PID).expect("a process");
+        let failure = mount(&fake, &PID.to_string(), &mut Vec::new()).expect_err("refused");
+        assert!(failure.evidence.contains("another command"), "{failure}");
+        let tmp = tmp(&target).expect("opened");
+        assert!(Mounts::swept(&target).is_ok_and(|mounts| mounts.obstacle(&target, tmp.as_fd()).is_some()));
+        assert_eq!(fake.calls(), ["not dumpable"]);
     }
 
     #[test]
@@ -303,7 +359,7 @@ mod tests {
         let fake = target("tmpfs");
         let target = Target::open(&fake, PID).expect("a process");
         let tmp = tmp(&target).expect("opened");
-        let obstacle = || Mounts::read(&target).expect("read").obstacle(tmp.as_fd());
+        let obstacle = || Mounts::read(&target).expect("read").obstacle(&target, tmp.as_fd());
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", tmp.as_raw_fd())).expect("read");
         let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).expect("an id").trim();
         let mounted =

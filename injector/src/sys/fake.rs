@@ -1,7 +1,7 @@
 //! A [`Sys`] for tests: a process made of files in a temporary directory. Files are opened for real; what would act on
 //! another process or change our identity is recorded, answered as the test wants, and not done.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -79,7 +79,8 @@ impl Fake {
         self.directory.path().join(path)
     }
 
-    /// Makes every further call of that name fail, or every "open NAME" of a file of that name.
+    /// Makes every further call of that name fail, or those alone that are recorded with these words; and of all that is
+    /// opened what "open NAME" names.
     pub(crate) fn refuse(&self, call: &'static str, errno: Errno) {
         self.errors.lock().expect("no panic").push((call, errno));
     }
@@ -96,8 +97,8 @@ impl Fake {
 
     fn record(&self, call: &'static str, what: &str) -> Result<()> {
         let words = if what.is_empty() { call.to_string() } else { format!("{call} {what}") };
-        self.calls.lock().expect("no panic").push(words);
-        self.allowed(call)
+        self.calls.lock().expect("no panic").push(words.clone());
+        self.allowed(call).and_then(|()| self.allowed(&words))
     }
 
     fn allowed(&self, call: &str) -> Result<()> {
@@ -215,8 +216,9 @@ impl Sys for Fake {
         Ok(())
     }
 
-    fn enter_namespace(&self, _namespace: BorrowedFd<'_>) -> Result<()> {
-        self.record("setns", "")
+    fn enter_namespace(&self, namespace: BorrowedFd<'_>) -> Result<()> {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", namespace.as_raw_fd())).expect("a path");
+        self.record("setns", if path.starts_with(self.path("self")) { "own" } else { "theirs" })
     }
 
     fn mount_over(&self, _directory: BorrowedFd<'_>, source: &str) -> Result<()> {
