@@ -1,9 +1,10 @@
 //! deploy/policy.yaml: what holders of the published Role may do under it, and nobody else may not.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jattach_e2e::rbac::ServiceAccount;
-use jattach_e2e::{Namespace, Pod, Program, Ran, cluster, manifest};
+use jattach_e2e::{Namespace, Pod, Program, cluster, manifest};
 use serde_json::{Value, json};
 
 /// By digest, as the policy wants it; the server does not ask whether it exists.
@@ -48,25 +49,96 @@ impl Drop for Policies {
 
 /// Adds an ephemeral container as that user would by hand; kubectl reads before it patches.
 fn add(pod: &Pod<'_>, user: &str, change: &Value) -> Program {
-    let mut container = json!({
+    let mut container = manifest::restricted(json!({
         "name": "jattach-bcdfg", "image": IMAGE, "command": ["/injector", "hold"], "targetContainerName": "app",
-    });
+    }));
     container.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
     let patch = json!({"spec": {"ephemeralContainers": [container]}}).to_string();
     let words = ["patch", "pod", &pod.name, "--subresource=ephemeralcontainers", "--dry-run=server", "-p", &patch];
     pod.namespace.kubectl_program().args(words).args(["--as", user])
 }
 
-/// Waits until the server has taken the policies up: until then what they forbid is allowed.
-fn refused(pod: &Pod<'_>, user: &str, change: &Value) -> Ran {
-    std::iter::repeat_with(|| add(pod, user, change).run()).find(|ran| ran.code() != Some(0)).expect("it never ends")
+/// Waits until the server has taken the policies up, as it does within seconds: until then what they forbid is allowed.
+fn wait_until_in_force(pod: &Pod<'_>, user: &str) {
+    let forbidden = json!({"image": "busybox"});
+    let asked = Instant::now();
+    while add(pod, user, &forbidden).run().code() == Some(0) {
+        assert!(asked.elapsed() < Duration::from_secs(60), "nothing is forbidden");
+    }
+}
+
+/// What nobody may add beside a target as most are, and by which words that is refused.
+fn forbidden() -> Vec<(Value, &'static str)> {
+    let context = |change: Value| {
+        let mut context = manifest::restricted(json!({}))["securityContext"].clone();
+        context.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        json!({"securityContext": context})
+    };
+    vec![
+        (json!({"image": "busybox"}), "the image has to be ghcr.io/kubectl-jattach/injector@sha256:"),
+        (json!({"image": "ghcr.io/kubectl-jattach/injector:0.1.0"}), "the image has to be"),
+        (json!({"image": "evil.example/ghcr.io/kubectl-jattach/injector@sha256:e3"}), "the image has to be"),
+        (json!({"command": ["sh"]}), "the container has to run the injector"),
+        (json!({"args": ["1", "jcmd"]}), "the container has to run the injector"),
+        (json!({"targetContainerName": null}), "the container has to name its target"),
+        (json!({"env": [{"name": "A", "value": "b"}]}), "no volumes and no environment"),
+        (json!({"envFrom": [{"secretRef": {"name": "s"}}]}), "no volumes and no environment"),
+        (json!({"volumeMounts": [{"name": "data", "mountPath": "/v"}]}), "no volumes and no environment"),
+        (context(json!({"privileged": true, "allowPrivilegeEscalation": null})), "may not be privileged"),
+        (
+            context(json!({"capabilities": {"add": ["SYS_PTRACE"], "drop": ["ALL"]}})),
+            "no capabilities that its target has not",
+        ),
+        (context(json!({"capabilities": {"drop": ["NET_RAW"]}})), "no capabilities that its target has not"),
+        (context(json!({"allowPrivilegeEscalation": true})), "no capabilities that its target has not"),
+        (context(json!({"runAsUser": 0, "runAsNonRoot": false})), "root only where its target may be"),
+        (context(json!({"seLinuxOptions": {"type": "spc_t"}})), "no security profile that its target has not"),
+        (context(json!({"seccompProfile": {"type": "Unconfined"}})), "no security profile that its target has not"),
+        (context(json!({"appArmorProfile": {"type": "Unconfined"}})), "no security profile that its target has not"),
+    ]
+}
+
+/// What a target has its injector may have too, and no more than that.
+fn as_the_target_alone(namespace: &Namespace, user: &str) {
+    let with = |name: &str, context: &Value| {
+        let mut container = manifest::no_jvm("app");
+        container["securityContext"] = context.clone();
+        // Nobody has to run it.
+        namespace.create(&manifest::pod(name, &[container]));
+        namespace.pod(name)
+    };
+    let own = json!({
+        "capabilities": {"add": ["SYS_PTRACE"], "drop": ["NET_RAW"]},
+        "runAsUser": 0,
+        "seccompProfile": {"type": "Unconfined"},
+        "allowPrivilegeEscalation": false,
+    });
+    let root = with("root", &own);
+    let _ = add(&root, user, &json!({"securityContext": own})).run().succeeded();
+    for (name, value) in [
+        ("capabilities", json!({"add": ["SYS_PTRACE"]})),
+        ("capabilities", json!({"add": ["SYS_PTRACE", "SYS_ADMIN"], "drop": ["NET_RAW"]})),
+        ("allowPrivilegeEscalation", json!(true)),
+    ] {
+        let mut more = own.clone();
+        more[name] = value;
+        let ran = add(&root, user, &json!({"securityContext": more})).run();
+        assert_ne!(ran.code(), Some(0), "{more}: {ran}");
+        assert!(ran.stderr.contains("no capabilities that its target has not"), "{more}: {ran}");
+    }
+    // What its image says nobody knows here; that it begins as root its spec may forbid all the same.
+    let change = json!({"securityContext": {"runAsUser": 0, "runAsNonRoot": false}});
+    let ran = add(&with("user", &json!({"runAsNonRoot": true})), user, &change).run();
+    assert_ne!(ran.code(), Some(0), "{ran}");
+    assert!(ran.stderr.contains("root only where its target may be"), "{ran}");
 }
 
 #[test]
 #[ignore = "it wants a server with ValidatingAdmissionPolicy: `cargo xtask e2e --kubeconfig FILE … -- policy:: --ignored`"]
 fn who_holds_the_role_may_add_the_injector_and_talk_to_it_and_nothing_else() {
     let namespace = Namespace::new();
-    let pod = namespace.start(&manifest::with_volume(manifest::pod("x", &[manifest::jvm("app")]), "data"));
+    let jvm = manifest::restricted(manifest::jvm("app"));
+    let pod = namespace.start(&manifest::with_volume(manifest::pod("x", &[jvm]), "data"));
     let jane = ServiceAccount::with_published_role(&namespace, "jane");
     let reads = json!([{"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get"]}]);
     jane.grant("reads", &reads);
@@ -74,24 +146,15 @@ fn who_holds_the_role_may_add_the_injector_and_talk_to_it_and_nothing_else() {
     let _ = pod.jattach(["ps"]).succeeded();
     let _policies = Policies::apply(&namespace);
 
-    for (change, words) in [
-        (json!({"image": "busybox"}), "the image has to be ghcr.io/kubectl-jattach/injector@sha256:"),
-        (json!({"image": "ghcr.io/kubectl-jattach/injector:0.1.0"}), "the image has to be"),
-        (json!({"image": "evil.example/ghcr.io/kubectl-jattach/injector@sha256:e3"}), "the image has to be"),
-        (json!({"command": ["sh"]}), "the container has to run the injector"),
-        (json!({"args": ["1", "jcmd"]}), "the container has to run the injector"),
-        (json!({"env": [{"name": "A", "value": "b"}]}), "no volumes and no environment"),
-        (json!({"envFrom": [{"secretRef": {"name": "s"}}]}), "no volumes and no environment"),
-        (json!({"volumeMounts": [{"name": "data", "mountPath": "/v"}]}), "no volumes and no environment"),
-        (json!({"securityContext": {"privileged": true}}), "neither privileged nor unconfined"),
-        (json!({"securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}), "add no capabilities"),
-        (json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}), "neither privileged nor unconfined"),
-        (json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}), "neither privileged nor unconfined"),
-    ] {
-        let ran = refused(&pod, &jane.user(), &change);
+    wait_until_in_force(&pod, &jane.user());
+
+    for (change, words) in forbidden() {
+        let ran = add(&pod, &jane.user(), &change).run();
+        assert_ne!(ran.code(), Some(0), "{change}: {ran}");
         assert!(ran.stderr.contains(words), "{change}: {ran}");
     }
     let _ = add(&pod, &jane.user(), &json!({})).run().succeeded();
+    as_the_target_alone(&namespace, &jane.user());
 
     let plugin = || namespace.plugin().args(["--as", &jane.user(), "pod/x", "ps", "--dry-run=server"]);
     let _ = plugin().args(["--image", IMAGE]).run().succeeded();
