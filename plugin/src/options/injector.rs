@@ -40,7 +40,7 @@ impl Injector {
             Failure::usage("--ttl 0 would leave the injector for good").remedy("give a limit: --ttl 1h")
         })?;
         let profile = flags.profile.unwrap_or_default();
-        refuse_contradiction(profile, flags.run_as_user)?;
+        refuse_contradiction(profile, flags.run_as_user, flags.run_as_group)?;
         Ok(Injector {
             image: image(flags.image)?,
             pull_policy: flags.image_pull_policy,
@@ -63,16 +63,26 @@ impl Injector {
 }
 
 /// Kubernetes gives what a container may do beyond others to its root alone.
-fn refuse_contradiction(profile: Profile, user: Option<u32>) -> Result<()> {
-    let (evidence, remedy) = match (profile, user) {
-        (Profile::General | Profile::Sysadmin, Some(1..)) => (
-            "the profile adds a capability, and Kubernetes gives those to root alone",
+fn refuse_contradiction(profile: Profile, user: Option<u32>, group: Option<u32>) -> Result<()> {
+    let root_alone = "the profile adds a capability, and Kubernetes gives those to root alone";
+    let (flag, evidence, remedy) = match (profile, user, group) {
+        (Profile::General | Profile::Sysadmin, Some(1..), _) => (
+            "--run-as-user",
+            root_alone,
             "leave --run-as-user out: the injector takes on the JVM's ids itself, once it has found them",
         ),
-        (Profile::Restricted, Some(0)) => ("the level restricted has no root", "leave one of the two out"),
+        (Profile::General | Profile::Sysadmin, None, Some(1..)) => (
+            "--run-as-group",
+            root_alone,
+            "leave --run-as-group out: the injector takes on the JVM's ids itself, once it has found them; a root's group goes \
+             with --run-as-user 0",
+        ),
+        (Profile::Restricted, Some(0), _) => {
+            ("--run-as-user", "the level restricted has no root", "leave one of the two out")
+        }
         _ => return Ok(()),
     };
-    Err(Failure::usage("--profile and --run-as-user contradict each other").evidence(evidence).remedy(remedy))
+    Err(Failure::usage(format!("--profile and {flag} contradict each other")).evidence(evidence).remedy(remedy))
 }
 
 fn image(image: String) -> Result<String> {

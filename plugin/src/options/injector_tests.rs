@@ -83,3 +83,25 @@ fn ids_in_it_are_the_users_own() {
     assert!(!custom("securityContext: {privileged: true}").unwrap().sets_ids());
     assert!(!custom("env: []").unwrap().sets_ids());
 }
+
+#[test]
+fn ids_that_a_profile_could_not_keep_contradict_it() {
+    for (profile, user, group) in [
+        (Profile::General, Some(1), None),
+        (Profile::Sysadmin, Some(1), Some(1)),
+        (Profile::General, None, Some(7)),
+        (Profile::Restricted, Some(0), None),
+    ] {
+        let failure = refuse_contradiction(profile, user, group).expect_err("a contradiction");
+        let flag = if user.is_some() { "--run-as-user" } else { "--run-as-group" };
+        assert!(failure.cause.contains(flag) && !failure.remedy.is_empty(), "{failure}");
+    }
+    for (profile, user, group) in [
+        (Profile::General, Some(0), Some(7)),
+        (Profile::Sysadmin, None, Some(0)),
+        (Profile::Restricted, None, Some(7)),
+        (Profile::Auto, Some(0), Some(7)),
+    ] {
+        assert!(refuse_contradiction(profile, user, group).is_ok(), "{profile:?} {user:?} {group:?}");
+    }
+}
