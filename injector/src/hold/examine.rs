@@ -1,5 +1,6 @@
 //! A look at the JVM and at the room around it, for `doctor`: nothing is connected to, signalled or changed, and of the target
-//! nothing is opened but beneath its root and its directory in `/proc`.
+//! nothing is opened but beneath its root and its directory in `/proc`. (Where the request names no process, the only JVM is
+//! found as by `ps`, which connects to whoever listens.)
 
 use jattach_protocol::message::{Examined, Limits, Memory, Request};
 use jattach_protocol::{Failure, Message};

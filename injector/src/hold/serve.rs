@@ -109,7 +109,7 @@ pub(super) fn is_stopped(pid: u32) -> bool {
 
 /// The JVMs of a container.
 fn jvms_of(container: &str) -> Vec<Jvm> {
-    let jvms = list::jvms_beside(&KERNEL, closed().as_ref());
+    let jvms = list::jvms_beside(&KERNEL, opened().as_ref());
     if !container.is_empty() && find::containers_are_visible(&KERNEL) {
         return find::of_container(jvms, container);
     }
@@ -128,6 +128,15 @@ static CLOSED: Mutex<Option<Target<'static>>> = Mutex::new(None);
 
 fn closed() -> MutexGuard<'static, Option<Target<'static>>> {
     CLOSED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same once more, for who takes long with it: a look at all processes waits for many.
+fn opened() -> Option<Target<'static>> {
+    let closed = closed();
+    let held = closed.as_ref()?;
+    let again = Target::open(&KERNEL, held.pid()).ok()?;
+    again.inherit(held);
+    Some(again)
 }
 
 /// Becomes the target's user at the first job, and stays it: what root may do for one JVM must not be what serves another.

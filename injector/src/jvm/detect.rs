@@ -17,7 +17,7 @@ pub(crate) fn detect(target: &Target<'_>) -> Option<Jvm> {
     let status = target.status().ok()?;
     let command_line = target.command_line().unwrap_or_default();
     let libraries = target.libraries();
-    let data = hsperf::read(target, &status);
+    let data = libraries.as_ref().ok().and_then(|libraries| hsperf::read(target, &status, libraries));
     let (kind, failure) = match &libraries {
         Ok(libraries) => kind(target, libraries)?,
         Err(errno) if command_line::names_java(&command_line) || status.name == b"java" => {

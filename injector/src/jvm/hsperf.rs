@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use nix::fcntl::OFlag;
 use nix::sys::stat::FileStat;
 
-use crate::process::{Status, Target, names_in, read_limited};
+use crate::process::{Libraries, Status, Target, names_in, read_limited};
 
 /// HotSpot writes 32 KiB; -XX:PerfDataMemorySize may ask for more.
 const MAX_FILE: usize = 1 << 20;
@@ -36,8 +36,8 @@ pub(crate) struct PerfData {
 
 /// The data of a JVM, if it publishes any that can be read. In a /tmp that containers share, another JVM may have the same
 /// pid in its own namespace, and the same user: only the file that the target itself has mapped is about this one.
-pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
-    let mapped = target.libraries().ok()?.performance_data;
+pub(crate) fn read(target: &Target<'_>, status: &Status, libraries: &Libraries) -> Option<PerfData> {
+    let mapped = &libraries.performance_data;
     if mapped.is_empty() {
         return None;
     }
@@ -59,7 +59,8 @@ pub(crate) fn read(target: &Target<'_>, status: &Status) -> Option<PerfData> {
 
 /// The bytes in use in the target's heap, as it publishes them; 0 where it does not.
 pub(crate) fn heap_used(target: &Target<'_>, status: &Status) -> u64 {
-    read(target, status).map_or(0, |data| data.heap_used())
+    let data = target.libraries().ok().and_then(|libraries| read(target, status, &libraries));
+    data.map_or(0, |data| data.heap_used())
 }
 
 impl PerfData {
@@ -212,14 +213,18 @@ mod tests {
         assert!(!data.refuses_attach());
     }
 
+    fn of(target: &Target<'_>) -> Option<PerfData> {
+        read(target, &target.status().expect("its status"), &target.libraries().expect("its map"))
+    }
+
     #[test]
     fn the_data_of_another_users_jvm_with_the_same_pid_are_not_this_ones() {
         let fake = Fake::jvm();
         publish(&fake, &sample());
         let target = Target::open(&fake, PID).expect("opened");
-        assert!(read(&target, &target.status().expect("its status")).is_some());
+        assert!(of(&target).is_some());
         fake.set_status(&[("Uid", "4242\t4242\t4242\t4242")]);
-        assert!(read(&target, &target.status().expect("its status")).is_none());
+        assert!(of(&target).is_none());
     }
 
     #[test]
@@ -229,14 +234,13 @@ mod tests {
         publish(&fake, &sample());
         fake.write("proc/maps", &maps);
         let target = Target::open(&fake, PID).expect("opened");
-        let status = target.status().expect("its status");
-        assert!(read(&target, &status).is_none());
+        assert!(of(&target).is_none());
         publish(&fake, &sample());
-        assert!(read(&target, &status).is_some(), "a JVM that starts maps its own later");
+        assert!(of(&target).is_some(), "a JVM that starts maps its own later");
         let target = Target::open(&fake, PID).expect("opened");
         assert!(target.libraries().is_ok());
         fs::remove_file(fake.path("proc/maps")).expect("removed");
-        assert!(read(&target, &status).is_some(), "seen before the map was closed");
+        assert!(of(&target).is_some(), "seen before the map was closed");
     }
 
     #[test]

@@ -147,6 +147,13 @@ fn refuse_stopped(target: &Target<'_>) -> Result<(), Failure> {
     }
 }
 
+/// That another process has what is the target's in /tmp, as where containers share one, and number their processes alike.
+fn clash(cause: impl Into<String>, seen: impl Into<String>) -> Failure {
+    Failure::new(Code::WrongPeer, cause)
+        .evidence(seen)
+        .remedy("give each container a /tmp of its own (an emptyDir each), and restart the pod")
+}
+
 /// Removes what is called so, if it still is this very file.
 fn unlink_if_same(directory: BorrowedFd<'_>, name: &str, file: BorrowedFd<'_>) {
     if let (Ok(held), Ok(named)) = (fstat(file), fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW))

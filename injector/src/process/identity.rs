@@ -83,6 +83,7 @@ impl Target<'_> {
     /// target's ids; without it, the other way round.
     pub(crate) fn open_ahead(&self) {
         let _ = self.root();
+        let _ = self.working_directory();
         let _ = self.libraries();
     }
 
@@ -91,8 +92,10 @@ impl Target<'_> {
         if !self.is(earlier) {
             return;
         }
-        if let Some(root) = earlier.root.get().and_then(|root| root.try_clone().ok()) {
-            let _ = self.root.set(root);
+        for (own, its) in [(&self.root, &earlier.root), (&self.working_directory, &earlier.working_directory)] {
+            if let Some(handle) = its.get().and_then(|handle| handle.try_clone().ok()) {
+                let _ = own.set(handle);
+            }
         }
         if let Some(libraries) = earlier.libraries.get() {
             let _ = self.libraries.set(libraries.clone());
@@ -122,17 +125,17 @@ impl Change {
     }
 
     fn carry_out(&self, sys: &dyn Sys) -> Result<(), Errno> {
-        let Change { own, theirs } = self;
-        let wanted = theirs.identity();
+        if self.is_none() {
+            return sys.set_dumpable(true);
+        }
         // From the first change on the target's user could look into threads that have not followed yet.
         sys.set_dumpable(false)?;
-        if own.groups != theirs.groups && own.effective & CAP_SETGID != 0 {
-            sys.set_groups(&theirs.groups)?;
+        if self.may_change_groups() {
+            sys.set_groups(&self.theirs.groups)?;
         }
         self.take_ids(sys)?;
-        let capabilities = wanted.capabilities;
-        if !self.same_uid() || own.permitted != capabilities || own.effective != capabilities {
-            sys.set_capabilities(capabilities)?;
+        if !self.same_uid() || !self.same_capabilities() {
+            sys.set_capabilities(self.theirs.identity().capabilities)?;
         }
         // A thread that was looking for another client in somebody's name has gone back to ours, if it still might.
         self.take_ids(sys)?;
@@ -148,6 +151,19 @@ impl Change {
             sys.set_uid(uid)?;
         }
         Ok(())
+    }
+
+    /// We are it already: a process that waits for its jobs is not closed for a moment at each.
+    fn is_none(&self) -> bool {
+        self.same_uid() && self.same_gid() && self.same_capabilities() && !self.may_change_groups()
+    }
+
+    fn may_change_groups(&self) -> bool {
+        self.own.groups != self.theirs.groups && self.own.effective & CAP_SETGID != 0
+    }
+
+    fn same_capabilities(&self) -> bool {
+        [self.own.permitted, self.own.effective] == [self.theirs.identity().capabilities; 2]
     }
 
     fn same_uid(&self) -> bool {

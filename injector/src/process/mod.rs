@@ -39,6 +39,7 @@ pub(crate) struct Target<'s> {
     pidfd: Option<OwnedFd>,
     start_time: u64,
     root: OnceCell<OwnedFd>,
+    working_directory: OnceCell<OwnedFd>,
     libraries: OnceCell<Libraries>,
 }
 
@@ -51,8 +52,8 @@ impl<'s> Target<'s> {
             Err(Errno::ENOSYS | Errno::EPERM) => None,
             Err(errno) => return Err(no_such_process(pid, errno)),
         };
-        let mut target =
-            Target { sys, pid, directory, pidfd, start_time: 0, root: OnceCell::new(), libraries: OnceCell::new() };
+        let (root, working_directory, libraries) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        let mut target = Target { sys, pid, directory, pidfd, start_time: 0, root, working_directory, libraries };
         // Read through the handle and after the pidfd was made: if the handle still answers, both are the same process.
         target.start_time = target.read_start_time().map_err(|errno| no_such_process(pid, errno))?;
         Ok(target)
@@ -129,6 +130,15 @@ impl<'s> Target<'s> {
             let _ = self.root.set(root);
         }
         self.root.get().map(AsFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    /// A handle of the directory that it works in, kept as [`root`](Target::root) is. HotSpot never changes it.
+    pub(crate) fn working_directory(&self) -> nix::Result<BorrowedFd<'_>> {
+        if self.working_directory.get().is_none() {
+            let directory = self.open_entry(b"cwd", OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+            let _ = self.working_directory.set(directory);
+        }
+        self.working_directory.get().map(AsFd::as_fd).ok_or(Errno::EBADF)
     }
 
     /// Opens a path of the target's, as the target would resolve it.

@@ -21,7 +21,7 @@ pub(crate) const PID: u32 = 4711;
 /// The same in its own namespace.
 pub(crate) const INNER_PID: u32 = 7;
 
-/// What a signal brings about.
+/// What a call brings about.
 type Handler = Box<dyn FnMut() + Send>;
 
 /// See the module.
@@ -29,7 +29,7 @@ pub(crate) struct Fake {
     directory: TempDir,
     calls: Mutex<Vec<String>>,
     errors: Mutex<Vec<(&'static str, Errno)>>,
-    handler: Mutex<Option<Handler>>,
+    handlers: Mutex<Vec<(&'static str, Handler)>>,
     /// The value of the one semaphore there is.
     pub(crate) semaphore: Mutex<i32>,
     /// Who listens on the socket.
@@ -45,7 +45,7 @@ impl Fake {
             directory: TempDir::new().expect("a temporary directory"),
             calls: Mutex::default(),
             errors: Mutex::default(),
-            handler: Mutex::default(),
+            handlers: Mutex::default(),
             semaphore: Mutex::default(),
             peer: Peer { pid: PID, uid: geteuid().as_raw(), gid: getegid().as_raw() },
             closed: false,
@@ -87,7 +87,12 @@ impl Fake {
 
     /// What happens when the process gets a signal.
     pub(crate) fn on_signal(&self, handler: impl FnMut() + Send + 'static) {
-        *self.handler.lock().expect("no panic") = Some(Box::new(handler));
+        self.on("signal", handler);
+    }
+
+    /// What happens at each call of that name before it is carried out.
+    pub(crate) fn on(&self, call: &'static str, handler: impl FnMut() + Send + 'static) {
+        self.handlers.lock().expect("no panic").push((call, Box::new(handler)));
     }
 
     /// What was done, in order, in the words of the calls below.
@@ -98,6 +103,7 @@ impl Fake {
     fn record(&self, call: &'static str, what: &str) -> Result<()> {
         let words = if what.is_empty() { call.to_string() } else { format!("{call} {what}") };
         self.calls.lock().expect("no panic").push(words.clone());
+        self.happens(call);
         self.allowed(call).and_then(|()| self.allowed(&words))
     }
 
@@ -106,8 +112,8 @@ impl Fake {
         errors.iter().find(|(name, _)| *name == call).map_or(Ok(()), |(_, errno)| Err(*errno))
     }
 
-    fn signalled(&self) {
-        if let Some(handler) = self.handler.lock().expect("no panic").as_mut() {
+    fn happens(&self, call: &str) {
+        for (_, handler) in self.handlers.lock().expect("no panic").iter_mut().filter(|(name, _)| *name == call) {
             handler();
         }
     }
@@ -178,13 +184,13 @@ impl Sys for Fake {
 
     fn pidfd_send_signal(&self, _pidfd: BorrowedFd<'_>, signal: Signal) -> Result<()> {
         self.record("pidfd_send_signal", signal.as_str())?;
-        self.signalled();
+        self.happens("signal");
         Ok(())
     }
 
     fn kill(&self, pid: u32, signal: Signal) -> Result<()> {
         self.record("kill", &format!("{pid} {}", signal.as_str()))?;
-        self.signalled();
+        self.happens("signal");
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Sys for Kernel {
     }
 
     fn semaphore(&self, key: i32) -> Result<i32> {
-        sysv::semget(key)
+        sysv::semget(key, 0o666)
     }
 
     fn semop(&self, semaphore: i32, steps: &[(i16, i16)]) -> Result<()> {
@@ -162,6 +162,14 @@ mod tests {
     use nix::unistd::{getegid, geteuid};
 
     use super::*;
+
+    #[test]
+    fn a_semaphore_that_is_not_there_is_not_made() {
+        let key = 0x6a61_0000 | (std::process::id() & 0xffff).cast_signed();
+        for _ in 0..2 {
+            assert_eq!(Kernel.semaphore(key), Err(Errno::ENOENT));
+        }
+    }
 
     /// Needs root to change anything.
     #[test]

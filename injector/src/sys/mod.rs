@@ -1,6 +1,6 @@
 //! Every system call that acts on another process, changes who we are, or resolves a path in a hostile root: one safe
 //! function each, behind [`Sys`], so that the order in which they are made can be tested without root and without a JVM.
-//! `unsafe` stands in [`raw`] and [`sysv`] and nowhere else in the crate.
+//! `unsafe` stands in [`raw`], [`sysv`] and [`zstd`] and nowhere else in the crate.
 
 pub(crate) mod arrivals;
 mod beneath;
@@ -74,7 +74,7 @@ pub(crate) trait Sys: Sync {
     /// SO_PEERCRED.
     fn peer(&self, stream: BorrowedFd<'_>) -> Result<Peer>;
 
-    /// semget(2): the semaphore of that key, made for everybody where there is none.
+    /// semget(2): the semaphore of that key, which anybody may use; ENOENT where there is none.
     fn semaphore(&self, key: i32) -> Result<i32>;
 
     /// semop(2), all steps or none: each is what is added, and the flags of that.

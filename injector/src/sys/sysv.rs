@@ -1,13 +1,13 @@
 //! System V semaphores, which nix does not have: OpenJ9 wakes its JVMs with one.
-#![expect(unsafe_code, reason = "beside `raw` the one place for it")]
+#![expect(unsafe_code, reason = "one of the three places for it")]
 
 use nix::Result;
 use nix::errno::Errno;
 
-/// semget(2) of a set of one semaphore, which anybody may use, made where there is none.
-pub(super) fn semget(key: libc::key_t) -> Result<i32> {
+/// semget(2) of a set of one semaphore: which rights it is to give, and whether it is made where there is none (IPC_CREAT).
+pub(super) fn semget(key: libc::key_t, flags: i32) -> Result<i32> {
     // SAFETY: the call takes three integers.
-    Errno::result(unsafe { libc::semget(key, 1, libc::IPC_CREAT | 0o666) })
+    Errno::result(unsafe { libc::semget(key, 1, flags) })
 }
 
 /// semop(2) of a set's first semaphore: each step is what is added, and the flags of that.

@@ -52,7 +52,8 @@ fn say(words: &str) {
 fn semaphore(common: &Path) -> i32 {
     let seen = fs::metadata(common.join("_notifier")).expect("a file");
     let key = 0xa1 << 24 | (seen.dev() & 0xff) << 16 | seen.ino() & 0xffff;
-    sysv::semget(u32::try_from(key).expect("32 bits").cast_signed()).expect("a semaphore")
+    let key = u32::try_from(key).expect("32 bits").cast_signed();
+    sysv::semget(key, libc::IPC_CREAT | 0o666).expect("a semaphore")
 }
 
 fn has_tokens() -> bool {

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{SFlag, fstat};
 
+use crate::jvm::clash;
 use crate::process::Target;
 use crate::process::identity::explain_refusal;
 use crate::sys::describe;
@@ -94,9 +95,10 @@ impl<'t> MeetingPlace<'t> {
             pid => format!("process {pid}"),
         };
         let path = self.path(&self.socket_name());
-        Err(Failure::new(Code::WrongPeer, format!("{who} listens on the socket of process {}", target.pid()))
-            .evidence(format!("{path}: peer pid {} uid {}; target pid {} uid {uid}", peer.pid, peer.uid, target.pid()))
-            .remedy("give each container a /tmp of its own (an emptyDir each), and restart the pod"))
+        Err(clash(
+            format!("{who} listens on the socket of process {}", target.pid()),
+            format!("{path}: peer pid {} uid {}; target pid {} uid {uid}", peer.pid, peer.uid, target.pid()),
+        ))
     }
 }
 

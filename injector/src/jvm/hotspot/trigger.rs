@@ -54,7 +54,7 @@ pub(super) fn start_listener(meeting: &MeetingPlace<'_>, deadline: Instant) -> R
 
 /// Has the JVM print its threads to its own standard output, which takes nothing but a signal.
 pub(crate) fn print_threads(target: &Target<'_>) -> Result<(), Failure> {
-    let status = refuse_deaf(target)?;
+    let (status, _) = refuse_deaf(target)?;
     if let Ok(meeting) = MeetingPlace::open(target) {
         sweep(&meeting);
     }

@@ -14,13 +14,13 @@ use super::socket::MeetingPlace;
 use super::trigger::{cannot_create, trigger_name};
 use crate::jvm::{hsperf, native_image, refuse_stopped};
 use crate::process::identity::explain_refusal;
-use crate::process::{Status, Target};
+use crate::process::{Libraries, Status, Target};
 
 /// Steps that have to be right before the JVM may be asked to listen, in this order.
 pub(super) fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
     let target = meeting.target;
-    let status = refuse_deaf(target)?;
-    if hsperf::read(target, &status).is_some_and(|data| data.refuses_attach()) {
+    let (status, libraries) = refuse_deaf(target)?;
+    if hsperf::read(target, &status, &libraries).is_some_and(|data| data.refuses_attach()) {
         return Err(Failure::new(Code::NotAttachable, "the JVM was started with -XX:+DisableAttachMechanism")
             .evidence("sun.rt.jvmCapabilities in its performance data")
             .remedy("threaddump --via-log prints its threads; all else takes a start without that flag"));
@@ -29,7 +29,7 @@ pub(super) fn refuse_unwilling(meeting: &MeetingPlace<'_>) -> Result<(), Failure
 }
 
 /// Those for SIGQUIT itself: what it would do harm to, or reach only later.
-pub(super) fn refuse_deaf(target: &Target<'_>) -> Result<Status, Failure> {
+pub(super) fn refuse_deaf(target: &Target<'_>) -> Result<(Status, Libraries), Failure> {
     refuse_stopped(target)?;
     let maps = format!("/proc/{}/maps", target.pid());
     let libraries = target.libraries().map_err(|errno| explain_refusal(target, &maps, errno))?;
@@ -48,7 +48,7 @@ pub(super) fn refuse_deaf(target: &Target<'_>) -> Result<Status, Failure> {
     }
     let status = target.status()?;
     if status.catches(Signal::SIGQUIT as i32) {
-        return Ok(status);
+        return Ok((status, libraries));
     }
     Err(Failure::new(Code::NotAttachable, "the JVM does not handle SIGQUIT, which would end it")
         .evidence(format!(
@@ -99,8 +99,8 @@ fn refuse_hidden_trigger(meeting: &MeetingPlace<'_>) -> Result<(), Failure> {
 fn seen_at_work(target: &Target<'_>, name: &str) -> Result<Option<FileStat>, Failure> {
     let path = format!("/proc/{}/cwd", target.pid());
     let explain = |errno| explain_refusal(target, &path, errno);
-    let folder = target.open_entry(b"cwd", OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(explain)?;
-    unless_out_of_its_sight(look(target, folder.as_fd(), name)).map_err(explain)
+    let folder = target.working_directory().map_err(explain)?;
+    unless_out_of_its_sight(look(target, folder, name)).map_err(explain)
 }
 
 fn look(target: &Target<'_>, folder: BorrowedFd<'_>, name: &str) -> nix::Result<FileStat> {

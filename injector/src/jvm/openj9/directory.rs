@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 
+use crate::jvm::clash;
 use crate::process::identity::explain_refusal;
 use crate::process::{Target, names_in};
 use crate::sys::describe;
@@ -53,12 +54,9 @@ impl<'t> Directory<'t> {
         fstatat(&own, ATTACH_INFO, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(refused)?;
         let owner = fstat(&own).map_err(refused)?.st_uid;
         if owner != status.uid.effective {
-            return Err(Failure::new(Code::WrongPeer, "another user's JVM has the target's place in /tmp")
-                .evidence(format!(
-                    "{root}{COMMON}/{inner_pid} belongs to uid {owner}, the JVM runs as {}",
-                    status.uid.effective
-                ))
-                .remedy("give each container a /tmp of its own (an emptyDir each), and restart the pod"));
+            let seen =
+                format!("{root}{COMMON}/{inner_pid} belongs to uid {owner}, the JVM's is {}", status.uid.effective);
+            return Err(clash("another user's JVM has the target's place in /tmp", seen));
         }
         Ok(Directory { target, common, own, inner_pid })
     }
@@ -71,8 +69,10 @@ impl<'t> Directory<'t> {
             fchmod(&file, Mode::from_bits_truncate(0o666))?;
             Ok(file.into())
         };
-        let file = match self.open_file(self.common.as_fd(), ATTACH_LOCK) {
-            Err(Errno::ENOENT) => made(),
+        let there = || self.open_file(self.common.as_fd(), ATTACH_LOCK);
+        let file = match there() {
+            // Somebody else may make it in between.
+            Err(Errno::ENOENT) => made().or_else(|errno| if errno == Errno::EEXIST { there() } else { Err(errno) }),
             file => file,
         };
         file.map_err(|errno| self.refusal(ATTACH_LOCK, errno))

@@ -4,9 +4,10 @@
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-use jattach_protocol::{Code, Failure};
+use jattach_protocol::Failure;
 use nix::fcntl::{OFlag, readlinkat};
 
+use crate::jvm::clash;
 use crate::process::identity::explain_refusal;
 use crate::process::{Target, names_in};
 
@@ -28,9 +29,10 @@ pub(super) fn require(target: &Target<'_>, ours: u16, theirs: u16) -> Result<(),
             return Ok(());
         }
     }
-    Err(Failure::new(Code::WrongPeer, format!("another JVM answers in place of process {}", target.pid()))
-        .evidence("it read the file meant for the target, and its connection is none of the target's")
-        .remedy("give each container a /tmp of its own (an emptyDir each), and restart the pod"))
+    Err(clash(
+        format!("another JVM answers in place of process {}", target.pid()),
+        "it read the file meant for the target, and its connection is none of the target's",
+    ))
 }
 
 /// The inode of a socket in /proc/net/tcp (proc_net_tcp.txt of the kernel's documentation), by its own port and the other's.

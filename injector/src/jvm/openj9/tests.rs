@@ -99,6 +99,24 @@ fn attach_to_jvm(fake: &Fake, key: Option<&str>) -> Result<(), Failure> {
 }
 
 #[test]
+fn a_semaphore_that_nobody_waits_for_is_not_made() {
+    let fake = openj9();
+    fake.refuse("semget", Errno::ENOENT);
+    let failure = attach(&fake).expect_err("nobody to wake");
+    assert!(failure.code == Code::NotAttachable && failure.evidence.contains("No such file"), "{failure}");
+    assert_undone(&fake);
+}
+
+#[test]
+fn a_lock_that_another_tool_makes_at_the_same_moment_is_taken() {
+    let fake = openj9();
+    let lock = fake.path(COMMON).join("_attachlock");
+    fs::remove_file(&lock).expect("removed");
+    fake.on("create", move || drop(File::create(&lock).expect("made")));
+    attach_to_jvm(&fake, None).expect("connected");
+}
+
+#[test]
 fn every_jvm_is_woken_once_one_connects_and_nothing_is_left() {
     let fake = openj9();
     attach_to_jvm(&fake, None).expect("connected");

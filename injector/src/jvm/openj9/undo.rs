@@ -13,7 +13,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::directory::Directory;
 use crate::jvm::unlink_if_same;
-use crate::sys::Sys;
+use crate::sys::{Sys, describe};
 
 const REPLY_INFO: &str = "replyInfo";
 
@@ -63,9 +63,11 @@ pub(super) struct Wakes<'s> {
 
 impl<'s> Wakes<'s> {
     pub(super) fn post(sys: &'s dyn Sys, key: i32, count: usize) -> Result<Wakes<'s>, Failure> {
+        // A JVM that takes requests waits for it. It is not made: one that nobody waits for would stay for good.
         let refused = |errno: Errno| {
             Failure::new(Code::NotAttachable, "the semaphore that wakes OpenJ9's JVMs cannot be used")
-                .evidence(format!("key {key:08x}: {errno}"))
+                .evidence(format!("key {key:08x}: {}", describe(errno)))
+                .remedy("try again if the JVM is still starting")
         };
         let semaphore = sys.semaphore(key).map_err(refused)?;
         let count = i16::try_from(count).map_err(|_| refused(Errno::ERANGE))?;

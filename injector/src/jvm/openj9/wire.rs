@@ -20,6 +20,7 @@ pub(super) const DETACHED: &[u8] = b"ATTACH_DETACHED\0";
 
 /// The request, and how it is answered.
 pub(super) fn request(command: &Command) -> Result<(Vec<u8>, Answer), Failure> {
+    refuse_commas(command)?;
     let argument = |index: usize| command.arguments().get(index).map_or(b"".as_slice(), Vec::as_slice);
     let words = words(command.arguments());
     let (verb, rest, answer): (&str, [&[u8]; 3], Answer) = match command.name() {
@@ -48,6 +49,18 @@ pub(super) fn request(command: &Command) -> Result<(Vec<u8>, Answer), Failure> {
     }
     bytes.push(0);
     Ok((bytes, answer))
+}
+
+/// OpenJ9 ends an argument at each comma: what has one would be another argument, a file's name another file's. An agent's
+/// options come last, and may have some.
+fn refuse_commas(command: &Command) -> Result<(), Failure> {
+    let count = if command.name() == b"load" { 1 } else { usize::MAX };
+    match command.arguments().iter().take(count).find(|argument| argument.contains(&b',')) {
+        None => Ok(()),
+        Some(argument) => Err(Failure::new(Code::Usage, "OpenJ9 takes no argument with a comma, which ends one")
+            .evidence(argument.escape_ascii().to_string())
+            .remedy("name a file without one; words of a command are separated by blanks here")),
+    }
 }
 
 /// The words of a diagnostic command, which blanks separate outside of quotes, with commas between them.
@@ -102,6 +115,18 @@ mod tests {
         ] {
             assert_eq!(sent(name, arguments), (words.to_owned(), answer), "{name}");
         }
+    }
+
+    #[test]
+    fn an_argument_that_openj9_would_take_for_two_is_refused() {
+        let refused = |name: &str, arguments: &[&[u8]]| {
+            let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.to_vec()).collect();
+            request(&Command::like_jattach(name.as_bytes(), &arguments).expect("no NUL")).is_err()
+        };
+        assert!(refused("jcmd", &[b"Dump.heap /tmp/a,b.phd"]));
+        assert!(refused("dumpheap", &[b"/tmp/a,b.phd"]));
+        assert!(refused("load", &[b"/tmp/a,b.so", b"true", b"x"]));
+        assert!(!refused("load", &[b"/tmp/a.so", b"true", b"x=1,y=2"]), "an agent reads its options itself");
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn root_with_more_capabilities_than_roots_jvm_drops_the_rest() {
 #[test]
 fn the_same_user_has_nothing_to_change() {
     let same = [USER, USERS_GROUP];
-    assert_eq!(calls_of(&same, &same), ["not dumpable", "dumpable"]);
+    assert_eq!(calls_of(&same, &same), ["dumpable"], "and is not closed to the JVM for a moment");
 }
 
 #[test]
@@ -119,12 +119,15 @@ fn what_was_opened_of_a_process_is_taken_over_for_that_process_alone() {
     let another = Target::open(&fake, PID).expect("opened");
     earlier.open_ahead();
     std::fs::remove_file(fake.path("proc/maps")).expect("removed");
-    std::fs::remove_dir_all(fake.path("proc/root")).expect("removed");
+    for directory in ["proc/root", "proc/cwd"] {
+        std::fs::remove_dir_all(fake.path(directory)).expect("removed");
+    }
     for target in [&again, &another] {
         target.inherit(&earlier);
     }
-    assert!(again.root().is_ok() && again.libraries().is_ok_and(|libraries| libraries.libjvm.is_some()));
-    assert!(another.root().is_err() && another.libraries().is_err());
+    assert!(again.root().is_ok() && again.working_directory().is_ok());
+    assert!(again.libraries().is_ok_and(|libraries| libraries.libjvm.is_some()));
+    assert!(another.root().is_err() && another.working_directory().is_err() && another.libraries().is_err());
     fake.write("proc/maps", "1-2 r-xp 0 0:0 1 /usr/sbin/nginx\n");
     assert!(again.libraries().is_ok_and(|seen| seen.libjvm.is_none()), "it executes another program now, and shows it");
 }
