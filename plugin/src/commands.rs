@@ -17,11 +17,13 @@ mod postmortem;
 mod ps;
 mod remedy;
 mod sheltered;
+mod stop;
 mod threaddump;
 mod verify;
 mod version;
 mod vialog;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use jattach_protocol::message::{Jvm, Operation, Request};
@@ -36,8 +38,10 @@ use crate::render::Notes;
 use crate::render::document::document;
 use crate::render::out::Out;
 use crate::render::stdout;
+use crate::render::terminal::one_line;
 use crate::session::{self, Partings, Session};
 use crate::target::{self, Target, Wish};
+use stop::Stop;
 
 /// What every command on a target works with.
 pub(crate) struct Context {
@@ -53,7 +57,13 @@ pub(crate) struct Context {
     agent: Option<Rc<[u8]>>,
     /// What it shares with the same command on other pods.
     beside: dumpheap::Beside,
+    measuring: Turn,
+    /// Whether it was said which job comes before the request under way.
+    is_behind: Cell<bool>,
 }
+
+/// Of several pods' commands one at a time measures how fast data come: they come the same way.
+type Turn = Rc<tokio::sync::Mutex<()>>;
 
 /// What a command has found, where it does not print that itself.
 enum Answer {
@@ -95,45 +105,25 @@ impl Shared {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let Options { command, connection, injector, output, timeout, flags, words } = options;
     let partings = Partings::default();
-    let work = async {
-        match command {
-            Command::Version => version::run(&injector.image, output.format),
-            Command::Explain { id } => explain::run(id, output.format),
-            Command::Verify { dump } => verify::run(dump, output).await,
-            Command::Inspect { dump, top } => inspect::run(dump, top, output).await,
-            Command::On(wish, action) => {
-                let cluster = Cluster::connect(&connection).await?;
-                let shared = Shared { injector, output, flags, words };
-                let result = on_target(cluster, &wish, &action, shared.clone(), partings.clone()).await;
-                result.map_err(|error| match error.downcast() {
-                    Ok(failure) => shared.exact(failure).into(),
-                    Err(error) => error,
-                })
-            }
-            Command::OnAll(wish, action, fleet) => {
-                let cluster = Cluster::connect(&connection).await?;
-                let shared = Shared { injector, output, flags, words };
-                fleet::run(cluster, &wish, &action, fleet, shared, partings.clone()).await
-            }
+    let mut stop = Stop::new(timeout)?;
+    let result = match command {
+        Command::Version => version::run(&injector.image, output.format),
+        Command::Explain { id } => explain::run(id, output.format),
+        Command::Verify { dump } => stop.unless(verify::run(dump, output)).await,
+        Command::Inspect { dump, top } => stop.unless(inspect::run(dump, top, output)).await,
+        Command::On(wish, action) => {
+            let cluster = stop.unless(Cluster::connect(&connection)).await?;
+            let shared = Shared { injector, output, flags, words };
+            let work = on_target(cluster, &wish, &action, shared.clone(), partings.clone());
+            stop.unless(work).await.map_err(|error| match error.downcast() {
+                Ok(failure) => shared.exact(failure).into(),
+                Err(error) => error,
+            })
         }
-    };
-    let limited = async {
-        match timeout {
-            None => work.await,
-            Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-                Err(Failure::new(Id::TimedOut, format!("not done within {} s", limit.as_secs_f64()))
-                    .evidence("--timeout allows no more")
-                    .remedy("allow more with --timeout; what the JVM has begun goes on meanwhile")
-                    .into())
-            }),
-        }
-    };
-    let result = tokio::select! {
-        biased;
-        result = limited => result,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            Err(Failure::new(Id::Interrupted, "interrupted").into())
+        Command::OnAll(wish, action, fleet) => {
+            let cluster = stop.unless(Cluster::connect(&connection)).await?;
+            let shared = Shared { injector, output, flags, words };
+            fleet::run(cluster, &wish, &action, fleet, shared, partings.clone(), &mut stop).await
         }
     };
     partings.say_bye().await;
@@ -356,12 +346,14 @@ impl Context {
     /// For a command alone, whose answer goes to standard output.
     fn new(cluster: Cluster, target: Target, options: Shared, notes: Notes, partings: Partings) -> Context {
         let (out, agent, beside) = (Out::Stdout, None, dumpheap::Beside::new(1));
-        Context { cluster, target, options, notes, partings, out, agent, beside }
+        let (measuring, is_behind) = (Turn::default(), Cell::default());
+        Context { cluster, target, options, notes, partings, out, agent, beside, measuring, is_behind }
     }
 
     /// A request for the target's JVM.
     fn request(&self, operation: Operation) -> Request {
         let id = self.target.container_id().unwrap_or_default();
+        self.is_behind.set(false);
         Request {
             pid: self.target.pid.unwrap_or(0),
             container: id.rsplit("//").next().unwrap_or_default().to_owned(),
@@ -370,7 +362,17 @@ impl Context {
             operation,
         }
     }
+
+    /// Says which job of the injector's comes first, in its words: once for each request, however often it is told.
+    fn behind(&self, job: &str) {
+        if !self.is_behind.replace(true) {
+            self.notes.say(&format!("Waiting for another job of the injector: {}", one_line(job, LONGEST_JOB)));
+        }
+    }
 }
+
+/// How much is shown of what the injector calls a job, in characters.
+const LONGEST_JOB: usize = 200;
 
 /// The operation of an action whose answer is a text; `None` for those that make or take files, and for those that
 /// concern the injector alone.
@@ -395,11 +397,6 @@ fn text_operation(action: &Action) -> Option<Operation> {
             return None;
         }
     })
-}
-
-/// That another job comes first, which the injector has put into words.
-fn waiting(before: &str) -> String {
-    format!("Waiting for another job of the injector: {before}")
 }
 
 /// An attach command in jattach's words.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use jattach_protocol::message::Operation;
 
-use super::{Context, waiting};
+use super::Context;
 use crate::error::Failure;
 use crate::receive::{self, Printer, Told};
 use crate::render::out::Stream;
@@ -34,7 +34,7 @@ pub(super) async fn receive(context: &Context, session: &mut Session, top: Optio
     let printed = Printed { to: Some(context.out.jvm()), filter: top.map(Top::new) };
     let mut told = |told| {
         if let Told::Behind(before) = told {
-            context.notes.say(&waiting(&before));
+            context.behind(&before);
         }
     };
     receive::text(session, printed, &mut told).await

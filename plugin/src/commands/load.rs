@@ -7,7 +7,7 @@ use jattach_protocol::Message;
 use jattach_protocol::message::{Block, Codec, Operation};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Context, answer, attach, waiting};
+use super::{Context, answer, attach};
 use crate::error::Failure;
 use crate::session::{Error, Session};
 
@@ -48,7 +48,7 @@ pub(super) async fn upload(
     loop {
         match session.next().await? {
             Message::Started(_) => break,
-            Message::Job(before) => context.notes.say(&waiting(before)),
+            Message::Job(before) => context.behind(before),
             _ => {}
         }
     }

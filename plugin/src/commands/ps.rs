@@ -5,7 +5,7 @@ use std::io::Write;
 use jattach_protocol::message::{Jvm, Operation};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, LONGEST_JOB};
 use crate::catalogue::Id;
 use crate::error::Failure;
 use crate::options::OutputFormat;
@@ -13,6 +13,7 @@ use crate::receive;
 use crate::render::document::document;
 use crate::render::stdout::print;
 use crate::render::table::Table;
+use crate::render::terminal::one_line;
 use crate::session::{Error, Session};
 use crate::target::{Target, candidates};
 
@@ -43,7 +44,7 @@ pub(super) async fn run(context: &Context, session: &mut Session) -> Result<Vec<
     session.request(context.request(Operation::List));
     let (jvms, job) = receive::jvms(session).await?;
     if let Some(job) = job {
-        context.notes.say(&format!("The injector is at work: {job}."));
+        context.notes.say(&format!("The injector is at work: {}.", one_line(&job, LONGEST_JOB)));
     }
     Ok(jvms)
 }

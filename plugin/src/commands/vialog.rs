@@ -8,7 +8,7 @@ use jattach_protocol::Message;
 use jattach_protocol::message::Operation;
 use tokio::time::Instant;
 
-use super::{Context, waiting};
+use super::Context;
 use crate::catalogue::Id;
 use crate::client::log::Source;
 use crate::error::Failure;
@@ -83,7 +83,7 @@ async fn asked(context: &Context, session: &mut Session) -> std::result::Result<
     loop {
         match session.next().await? {
             Message::End(_) => return Ok(()),
-            Message::Job(before) => context.notes.say(&waiting(before)),
+            Message::Job(before) => context.behind(before),
             _ => {}
         }
     }

@@ -21,10 +21,32 @@ pub(crate) struct Board {
     shown: bool,
     sink: Sink,
     /// What was said while one of them had the terminal.
-    held: RefCell<Option<Vec<String>>>,
+    held: RefCell<Option<Held>>,
     terminal: Mutex<()>,
     /// What concerns all of them is said once.
     said: RefCell<HashSet<String>>,
+}
+
+/// The most of what waits for the terminal, in bytes: the last words of a thousand pods. Part of them are the pods' own.
+const MOST_HELD: usize = 2 << 20;
+
+#[derive(Default)]
+struct Held {
+    notes: Vec<String>,
+    bytes: usize,
+    left_out: usize,
+}
+
+impl Held {
+    fn push(&mut self, note: String) {
+        if self.bytes + note.len() > MOST_HELD {
+            self.left_out += 1;
+            return;
+        }
+        // An empty one takes something, too.
+        self.bytes += note.len() + size_of::<String>();
+        self.notes.push(note);
+    }
 }
 
 impl Board {
@@ -83,7 +105,7 @@ impl Board {
             let _ = self.lines.clear();
             self.lines.set_draw_target(ProgressDrawTarget::hidden());
         }
-        self.held.replace(Some(Vec::new()));
+        self.held.replace(Some(Held::default()));
         Alone { board: self, _turn: turn }
     }
 }
@@ -106,7 +128,11 @@ impl Drop for Alone<'_> {
         if *shown {
             lines.set_draw_target(ProgressDrawTarget::stderr());
         }
-        held.take().into_iter().flatten().for_each(|text| self.board.say(&text));
+        let Some(Held { notes, left_out, .. }) = held.take() else { return };
+        notes.iter().for_each(|note| self.board.say(note));
+        if left_out > 0 {
+            self.board.say(&format!("{left_out} more notes came meanwhile than are kept"));
+        }
     }
 }
 
@@ -159,5 +185,19 @@ mod tests {
         drop(alone);
         assert_eq!(board.recorded(), "before\nmeanwhile\n");
         assert!(board.alone().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_said_without_end_while_somebody_has_the_terminal_does_not_pile_up() {
+        let board = Board::recording();
+        let alone = board.alone().await;
+        board.say("the first");
+        let long = "x".repeat(1000);
+        (0..2 * MOST_HELD / 1000).for_each(|_| board.say(&long));
+        (0..MOST_HELD).for_each(|_| board.say(""));
+        drop(alone);
+        let said = board.recorded();
+        assert!(said.starts_with("the first\nxxx") && said.ends_with(" more notes came meanwhile than are kept\n"));
+        assert!(said.len() < 2 * MOST_HELD, "{} bytes", said.len());
     }
 }

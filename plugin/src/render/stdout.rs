@@ -22,17 +22,19 @@ fn shown(text: &str, terminal: bool) -> Cow<'_, str> {
     if terminal { printable(text).into() } else { text.into() }
 }
 
-/// Whether the reader still listens, from what a write to standard output gave.
+/// Whether the reader still listens, from what a write to standard output gave, or to what waits for it.
 ///
 /// # Errors
-/// What keeps it from being written, except that its reader has gone.
+/// What keeps it from being written, except that its reader has gone; a failure that the writer has put into words himself.
 pub(crate) fn heard(written: io::Result<()>) -> Result<bool> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(Id::CannotWrite, "cannot write to standard output")
-            .evidence(error.to_string())
-            .remedy("see that there is space where it goes, or send it elsewhere")),
+        Err(error) => Err(error.downcast::<Failure>().unwrap_or_else(|error| {
+            Failure::new(Id::CannotWrite, "cannot write to standard output")
+                .evidence(error.to_string())
+                .remedy("see that there is space where it goes, or send it elsewhere")
+        })),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tables as kubectl prints them: upper-case heads, columns parted by three blanks, no lines.
 
-use super::terminal::printable;
+use super::terminal::one_line;
 
 /// Rows under their heads.
 pub(crate) struct Table {
@@ -29,7 +29,7 @@ impl Table {
     /// Adds a row. A cell that is empty shows as `-`, one of more than [`WIDEST`] characters ends with `…`; control
     /// characters in it are shown, line feeds too.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        let cell = |cell: String| if cell.is_empty() { "-".to_owned() } else { one_line(&cell) };
+        let cell = |cell: String| if cell.is_empty() { "-".to_owned() } else { one_line(&cell, WIDEST) };
         self.rows.push(cells.map(cell).to_vec());
     }
 
@@ -53,17 +53,6 @@ impl Table {
         }
         text
     }
-}
-
-fn one_line(cell: &str) -> String {
-    let start: String = cell.chars().take(WIDEST + 1).collect();
-    let mut line = printable(&start).replace('\n', "^J").replace('\t', "^I");
-    if let Some((end, _)) = line.char_indices().nth(WIDEST) {
-        let last = line[..end].char_indices().next_back().map_or(0, |(last, _)| last);
-        line.truncate(last);
-        line.push('…');
-    }
-    line
 }
 
 #[cfg(test)]

@@ -26,6 +26,19 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// The same in one line of so many characters at the most: a line feed in it is shown, so that nobody else's line begins there,
+/// and `…` stands for what is left out.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let start: String = text.chars().take(most + 1).collect();
+    let mut line = printable(&start).replace('\n', "^J").replace('\t', "^I");
+    if let Some((end, _)) = line.char_indices().nth(most) {
+        let last = line[..end].char_indices().next_back().map_or(0, |(last, _)| last);
+        line.truncate(last);
+        line.push('…');
+    }
+    line
+}
+
 /// Standard output for what the JVM prints: a pipe gets the bytes untouched, a terminal gets them made [`printable`], and the
 /// last line ended.
 pub(crate) struct JvmOutput<W> {

@@ -2,7 +2,8 @@
 
 use clap::ValueEnum;
 
-/// The variable in the injector's container that holds the [`Mode`]'s name.
+/// The variable in the injector's container that holds the [`Mode`]'s name; or, in words parted by blanks, `POD=NAME` for each
+/// pod.
 pub const MODE: &str = "HOSTILE_MODE";
 
 /// What a hostile text begins with that is to be seen before what comes after it.
@@ -13,6 +14,9 @@ pub const ESCAPES: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r";
 
 /// A name that is no name.
 pub const PATH: &str = "../../../../tmp/owned";
+
+/// What a pod says in order that it looks like another one's failure.
+pub const FORGED: &str = "\n[pod/b] error[JAT-101]: forged";
 
 /// One way of being no injector. What they say before the deed is what an injector says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,6 +37,8 @@ pub enum Mode {
     Progress,
     /// Prints for ever.
     Output,
+    /// Says for ever that another job comes first, each time in other words.
+    Jobs,
     /// Lists JVMs for ever.
     List,
     /// JVMs with names that would act on a terminal or lead out of a directory.

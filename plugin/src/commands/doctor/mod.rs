@@ -12,7 +12,7 @@ mod report;
 mod seen;
 mod speed;
 
-use super::{Answer, Context, Shared};
+use super::{Answer, Context, Shared, Turn};
 use crate::client::Cluster;
 use crate::debugger;
 use crate::error::{Exit, Failure};
@@ -40,7 +40,7 @@ pub(super) async fn run(
     partings: Partings,
 ) -> anyhow::Result<()> {
     let format = options.output.format;
-    let report = examine(cluster, wish, options, notes, partings).await;
+    let report = examine(cluster, wish, options, notes, partings, Turn::default()).await;
     let text = match format {
         Some(format) => document(&report.document(), format)?,
         None => report.text(),
@@ -49,7 +49,7 @@ pub(super) async fn run(
     report.exit().map_or(Ok(()), |exit| Err(crate::Silent(exit).into()))
 }
 
-/// The same for one pod of several: a text goes to `out`, and a document into the list of all.
+/// The same for one pod of several, who take turns in `measuring`: a text goes to `out`, and a document into the list of all.
 ///
 /// # Errors
 /// Those of printing.
@@ -59,10 +59,11 @@ pub(super) async fn report(
     options: Shared,
     notes: Notes,
     partings: Partings,
+    measuring: Turn,
     out: &Out,
 ) -> Result<Answer, Failure> {
     let is_text = options.output.format.is_none();
-    let report = examine(cluster, wish, options, notes, partings).await;
+    let report = examine(cluster, wish, options, notes, partings, measuring).await;
     if is_text {
         out.print(&report.text())?;
     }
@@ -70,7 +71,14 @@ pub(super) async fn report(
     Ok(Answer::Report { document, failed: report.failed() })
 }
 
-async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, partings: Partings) -> Report {
+async fn examine(
+    cluster: Cluster,
+    wish: &Wish,
+    options: Shared,
+    notes: Notes,
+    partings: Partings,
+    measuring: Turn,
+) -> Report {
     let mut report = Report::default();
     let version = cluster.version().await;
     let exec = if api_server::asks_for_create(&version) { Exec::GetAndCreate } else { Exec::Get };
@@ -80,7 +88,7 @@ async fn examine(cluster: Cluster, wish: &Wish, options: Shared, notes: Notes, p
     if report.allows(Check::Target)
         && let Some(target) = find(&cluster, wish, &notes, &mut report).await
     {
-        let context = Context::new(cluster, target, options, notes, partings);
+        let context = Context { measuring, ..Context::new(cluster, target, options, notes, partings) };
         let way = match missing {
             Some(missing) => permissions_there(&context, wish, missing, exec, &mut report).await,
             None => Way::Added,

@@ -12,7 +12,6 @@ use super::beside::Claimed;
 use super::blocking;
 use super::fetch::Errand;
 use crate::catalogue::Id;
-use crate::commands::waiting;
 use crate::error::Failure;
 use crate::options::Via;
 use crate::receive::dump::Room;
@@ -38,7 +37,7 @@ pub(super) async fn survey(errand: &Errand<'_>, session: &mut Session, wait: boo
         match session.next().await? {
             Message::Survey(told) => survey = Some(told),
             Message::End(_) => break,
-            Message::Job(before) => errand.say(&waiting(before)),
+            Message::Job(before) => errand.behind(before),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use jattach_protocol::{Code, Message};
 use scopeguard::{ScopeGuard, guard};
 
 use crate::catalogue::Id;
-use crate::commands::{Context, waiting};
+use crate::commands::Context;
 use crate::debugger::Debugger;
 use crate::error::{Exit, Failure};
 use crate::options::{Destination, DumpHeap};
@@ -48,6 +48,11 @@ impl Errand<'_> {
     /// Says something without tearing the line that shows the progress.
     pub(super) fn say(&self, line: &str) {
         self.progress.aside(|| self.context.notes.say(line));
+    }
+
+    /// Says in the same way which job comes first.
+    pub(super) fn behind(&self, job: &str) {
+        self.progress.aside(|| self.context.behind(job));
     }
 
     /// Whether no other run can take it up: it goes through a pipe, or comes from an injector that ends with this one.
@@ -268,7 +273,7 @@ impl Show<'_> {
                 }
                 self.total = Some(far.total);
             }
-            Told::Behind(before) => self.errand.say(&waiting(before)),
+            Told::Behind(before) => self.errand.behind(before),
             Told::Stored(bytes) => progress.bytes(*bytes, self.total),
         }
     }

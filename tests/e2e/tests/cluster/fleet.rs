@@ -2,6 +2,7 @@
 
 mod broken_off;
 mod sixty;
+mod waiting;
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use tempfile::tempdir;
 use crate::consent::{as_a_line, on_a_disk_of};
 
 /// A pod that all tests' selector selects.
-fn labelled(name: &str, container: Value) -> Value {
+pub(crate) fn labelled(name: &str, container: Value) -> Value {
     let mut pod = manifest::pod(name, &[manifest::restricted(container)]);
     pod["metadata"]["labels"]["tier"] = "web".into();
     pod
@@ -31,12 +32,12 @@ fn on_all<'a>(namespace: &Namespace, words: impl IntoIterator<Item = &'a str>) -
 }
 
 /// The pods under whose names answers stand, in their order.
-fn headers(text: &str) -> Vec<&str> {
+pub(crate) fn headers(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.strip_prefix("==> pod/")?.strip_suffix(" <==")).collect()
 }
 
 /// The lines of the summary: each failed pod, and the exit code that it alone would have had.
-fn failures(stderr: &str) -> Vec<(&str, &str)> {
+pub(crate) fn failures(stderr: &str) -> Vec<(&str, &str)> {
     let rows = stderr.lines().skip_while(|line| !line.starts_with("POD ")).skip(1);
     rows.take_while(|line| line.contains("   JAT-"))
         .filter_map(|line| {

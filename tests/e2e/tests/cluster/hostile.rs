@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use jattach_e2e::hostile::{BEGUN, ESCAPES, MODE, Mode, PATH};
+use jattach_e2e::hostile::{BEGUN, ESCAPES, FORGED, MODE, Mode, PATH};
 use jattach_e2e::run::Signal;
 use jattach_e2e::{Namespace, Pod, Program, Ran, cluster, skip};
 use serde_json::json;
@@ -23,6 +23,9 @@ macro_rules! hostile_image_or_skip {
         }
     };
 }
+
+// Behind the macro, which it uses.
+mod many;
 
 /// Where the plugin runs: everything that it could write without being led elsewhere lies in here.
 struct Site {
@@ -45,19 +48,27 @@ impl Site {
 
     /// The command on the pod, whose injector is of that mode.
     fn plugin<'a>(&self, pod: &Pod<'_>, mode: Mode, words: impl IntoIterator<Item = &'a str>) -> Program {
-        let measured = Program::new(Path::new(env!("CARGO_BIN_EXE_peak"))).arg(self.peak());
-        self.unmeasured(pod, mode, words).under(measured)
+        self.measured(self.unmeasured(pod, mode, words))
     }
 
     /// The same as a child of ours, which signals reach.
     fn unmeasured<'a>(&self, pod: &Pod<'_>, mode: Mode, words: impl IntoIterator<Item = &'a str>) -> Program {
-        let name = mode.to_possible_value().expect("no mode is hidden");
-        let custom = json!({"env": [{"name": MODE, "value": name.get_name()}]});
-        let file = self.path(&format!("{}.json", name.get_name()));
+        self.hostile(pod.plugin(words), &name(mode))
+    }
+
+    /// The plugin's command line with an injector of these modes.
+    fn hostile(&self, program: Program, modes: &str) -> Program {
+        let custom = json!({"env": [{"name": MODE, "value": modes}]});
+        let file = self.path(&format!("{modes}.json"));
         fs::write(&file, custom.to_string()).expect("room");
-        let program = pod.plugin(words).args(["--image", self.image, "--custom"]).arg(file);
+        let program = program.args(["--image", self.image, "--custom"]).arg(file);
         let program = program.env("HOME", self.path("home")).env("TMPDIR", self.path("tmp"));
         program.directory(&self.path("here"))
+    }
+
+    /// The same, and its peak of memory is looked at.
+    fn measured(&self, program: Program) -> Program {
+        program.under(Program::new(Path::new(env!("CARGO_BIN_EXE_peak"))).arg(self.peak()))
     }
 
     fn peak(&self) -> PathBuf {
@@ -76,6 +87,11 @@ impl Site {
             assert_eq!(names(&self.path(name)), [""; 0], "in {name}\n{ran}");
         }
     }
+}
+
+/// What the injector knows a mode by.
+fn name(mode: Mode) -> String {
+    mode.to_possible_value().expect("no mode is hidden").get_name().to_owned()
 }
 
 /// What lies in a directory, in order.
@@ -190,7 +206,7 @@ fn a_failure_of_megabytes_is_shown_on_one_screen_and_not_executed() {
 fn what_has_no_end_is_ended_by_ctrl_c_and_by_a_timeout() {
     let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
     let pod = start(&namespace);
-    for mode in [Mode::Heartbeats, Mode::Progress, Mode::Output] {
+    for mode in [Mode::Heartbeats, Mode::Progress, Mode::Output, Mode::Jobs] {
         let mut running = site.unmeasured(&pod, mode, ["threaddump"]).start();
         assert!(running.line_with(BEGUN).is_some(), "{mode:?}");
         running.signal(Signal::INT);
@@ -199,7 +215,8 @@ fn what_has_no_end_is_ended_by_ctrl_c_and_by_a_timeout() {
         // What is printed without end nobody reads: it has to be kept from filling the memory, here and there.
         let ran = site.plugin(&pod, mode, ["threaddump", "--timeout=6s"]).start().wait_unread().ended_with(1);
         site.is_unharmed(&ran);
-        let _ = ran.says("error[JAT-018]: not done within 6 s").says("remedy: ");
+        let ran = ran.says("error[JAT-018]: not done within 6 s").says("remedy: ");
+        assert!(ran.stderr.lines().count() < 12 && !ran.stderr.contains(FORGED), "{mode:?}\n{ran}");
     }
 }
 

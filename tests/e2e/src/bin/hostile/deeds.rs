@@ -4,7 +4,7 @@ mod dump;
 
 use std::iter::repeat_n;
 
-use jattach_e2e::hostile::{BEGUN, ESCAPES, Mode, PATH};
+use jattach_e2e::hostile::{BEGUN, ESCAPES, FORGED, Mode, PATH};
 use jattach_protocol::frame::MAX_PAYLOAD;
 use jattach_protocol::message::{
     Block, Codec, End, Examined, FAILURE, Jvm, Memory, Operation, Phase, Progress, Started,
@@ -94,6 +94,12 @@ fn answered(mode: Mode, talk: &mut Talk, asked: &Asked) {
             let text = [b'x'; 1 << 20];
             loop {
                 talk.say(request, &Message::Output(&text));
+            }
+        }
+        Mode::Jobs => {
+            begin(talk, asked);
+            for number in 0_u64.. {
+                talk.say(request, &Message::Job(&format!("{number} {ESCAPES}{FORGED}")));
             }
         }
         Mode::List => loop {

@@ -22,9 +22,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// What this pod's is.
+fn mode() -> Option<Mode> {
+    let (modes, pod) = (env::var(MODE).ok()?, env::var("HOSTNAME").unwrap_or_default());
+    let of_this_pod = modes.split(' ').find_map(|word| word.strip_prefix(&pod)?.strip_prefix('='));
+    Mode::from_str(of_this_pod.unwrap_or(&modes), false).ok()
+}
+
 fn session() -> ExitCode {
-    let named = env::var(MODE).ok().and_then(|name| Mode::from_str(&name, false).ok());
-    let Some(mode) = named else {
+    let Some(mode) = mode() else {
         eprintln!("{MODE} names no mode");
         return ExitCode::from(2);
     };
