@@ -1,6 +1,7 @@
 //! The processors the injector is built for, and what Rust, OCI and Debian call them.
 
 use clap::ValueEnum;
+use jattach_image::Architecture;
 
 /// A processor architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,6 +23,14 @@ impl Arch {
         match self {
             Arch::X86_64 => "x86_64",
             Arch::Aarch64 => "aarch64",
+        }
+    }
+
+    /// As the image's code names it.
+    pub(crate) fn of_image(self) -> Architecture {
+        match self {
+            Arch::X86_64 => Architecture::Amd64,
+            Arch::Aarch64 => Architecture::Arm64,
         }
     }
 

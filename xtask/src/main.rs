@@ -12,7 +12,6 @@ mod images;
 #[cfg(test)]
 mod krew;
 mod lab;
-mod oci;
 mod static_build;
 mod steps;
 mod tools;

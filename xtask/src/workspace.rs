@@ -29,8 +29,7 @@ struct ManifestWorkspace {
 #[derive(Clone, Debug, Deserialize)]
 struct Facts {
     version: String,
-    license: String,
-    authors: Vec<String>,
+    #[cfg(test)]
     repository: String,
     #[serde(skip)]
     image: String,
@@ -91,14 +90,7 @@ impl Workspace {
         &self.facts.version
     }
 
-    pub(crate) fn license(&self) -> &str {
-        &self.facts.license
-    }
-
-    pub(crate) fn authors(&self) -> String {
-        self.facts.authors.join(", ")
-    }
-
+    #[cfg(test)]
     pub(crate) fn repository(&self) -> &str {
         &self.facts.repository
     }

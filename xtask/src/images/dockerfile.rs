@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use jattach_image::ContainerConfig;
 use tempfile::TempDir;
 use xshell::{Shell, cmd};
 
 use super::injector;
 use crate::arch::Arch;
-use crate::oci::config::ContainerConfig;
 use crate::tools::{find, root};
 use crate::workspace::Workspace;
 
@@ -73,7 +73,7 @@ fn dockerfile(workspace: &Workspace) -> String {
 fn every_way_through_the_dockerfile_configures_what_xtask_image_does() {
     let workspace = Workspace::find().expect("tests run in the workspace");
     for stage in ["prebuilt", ""] {
-        assert_eq!(configured(&dockerfile(&workspace), stage), injector::config(&workspace), "stage {stage:?}");
+        assert_eq!(configured(&dockerfile(&workspace), stage), jattach_image::config(), "stage {stage:?}");
     }
 }
 
@@ -109,7 +109,7 @@ fn buildah_makes_the_same_image_of_the_dockerfile() {
         config["Labels"].as_object_mut().expect("labels").remove("io.buildah.version");
         serde_json::from_value(config).expect("an OCI configuration")
     };
-    assert_eq!(inspected, injector::config(&workspace));
+    assert_eq!(inspected, jattach_image::config());
     let mounted = scratch.path().join("content");
     let modes = ["injector", "tmp"].map(|path| {
         use std::os::unix::fs::MetadataExt;

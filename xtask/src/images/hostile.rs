@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use jattach_image::{Archive, Image, Layer, LayerFormat};
 use xshell::cmd;
 
-use super::injector;
+use super::disk::{self, FromDisk};
 use super::jvm::resolved;
 use crate::arch::Arch;
-use crate::oci::archive::Image;
-use crate::oci::layer::Layer;
 use crate::workspace::Workspace;
 
 /// Writes target/images/hostile.tar around the program; returns the image's reference.
@@ -23,8 +22,8 @@ pub(crate) fn write(workspace: &Workspace, program: &Path) -> Result<String> {
     }
     layer.folder("tmp", 0o1777);
     let reference = format!("localhost/jattach-test/hostile:{}", workspace.version());
-    let config = injector::config(workspace);
-    let image = Image { reference: &reference, arch: Arch::host(), config: &config, layers: &[layer] };
-    image.write(&workspace.images().join("hostile.tar"))?;
+    let (architecture, config) = (Arch::host().of_image(), jattach_image::config());
+    let image = Image { architecture, config: &config, layers: &[layer], format: LayerFormat::Tar };
+    disk::write(&workspace.images().join("hostile.tar"), &Archive::single(&reference, &image)?.bytes)?;
     Ok(reference)
 }

@@ -10,12 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use jattach_image::{Archive, ContainerConfig, Image, Layer, LayerFormat};
 use xshell::{Shell, cmd};
 
+use super::disk::{self, FromDisk};
 use crate::arch::Arch;
-use crate::oci::archive::Image;
-use crate::oci::config::ContainerConfig;
-use crate::oci::layer::Layer;
 use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
 use crate::tools::{self, Package, apt};
@@ -145,7 +144,8 @@ fn write_one(
 ) -> Result<Written> {
     let reference = format!("localhost/jattach-test/{name}:{version}");
     let path = workspace.images().join(format!("{name}-{version}.tar"));
-    Image { reference: &reference, arch: Arch::host(), config, layers }.write(&path)?;
+    let image = Image { architecture: Arch::host().of_image(), config, layers, format: LayerFormat::Tar };
+    disk::write(&path, &Archive::single(&reference, &image)?.bytes)?;
     Ok(Written { path, reference })
 }
 
@@ -262,7 +262,7 @@ fn shell_layer(sh: &Shell) -> Result<Layer> {
 
 fn link_applets(layer: &mut Layer) {
     for applet in APPLETS {
-        layer.link(Path::new("bin").join(applet), "busybox");
+        layer.link(format!("bin/{applet}"), "busybox");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The images that this project makes.
 
+mod disk;
 #[cfg(test)]
 mod dockerfile;
 pub(crate) mod hostile;

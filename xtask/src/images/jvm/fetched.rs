@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use jattach_image::Layer;
 
+use super::super::disk::FromDisk;
 use super::{JAVA_HOME, furnish, link_applets};
-use crate::oci::layer::Layer;
 use crate::tools::jdk_root::JdkRoot;
 
 /// What belongs to a JRE, where it has it: up to 8 there is neither a `conf` nor a `release`.

@@ -1,88 +1,59 @@
 //! One layer: a tar of sorted entries that all belong to root and carry no time.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
 
-use anyhow::{Context, Result};
 use tar::{Builder, EntryType, Header};
 
-use super::EPOCH;
+use crate::EPOCH;
 
-/// A layer in the making. Paths are relative to the image's root.
+/// A layer in the making. Paths are relative to the image's root, with `/` between their parts.
 #[derive(Debug, Default)]
-pub(crate) struct Layer {
-    entries: BTreeMap<PathBuf, Entry>,
+pub struct Layer {
+    entries: BTreeMap<String, Entry>,
 }
 
 #[derive(Debug)]
 enum Entry {
     Folder { mode: u32 },
     File { mode: u32, bytes: Vec<u8> },
-    Link { target: PathBuf },
+    Link { target: String },
 }
 
 impl Layer {
     /// Adds a folder with these permissions.
-    pub(crate) fn folder(&mut self, path: impl AsRef<Path>, mode: u32) {
-        self.parents(path.as_ref());
-        self.entries.insert(path.as_ref().to_path_buf(), Entry::Folder { mode });
+    pub fn folder(&mut self, path: impl Into<String>, mode: u32) {
+        self.add(path.into(), Entry::Folder { mode });
     }
 
     /// Adds a file with these permissions.
-    pub(crate) fn file(&mut self, path: impl AsRef<Path>, mode: u32, bytes: impl Into<Vec<u8>>) {
-        self.parents(path.as_ref());
-        self.entries.insert(path.as_ref().to_path_buf(), Entry::File { mode, bytes: bytes.into() });
+    pub fn file(&mut self, path: impl Into<String>, mode: u32, bytes: impl Into<Vec<u8>>) {
+        self.add(path.into(), Entry::File { mode, bytes: bytes.into() });
     }
 
     /// Adds a symbolic link.
-    pub(crate) fn link(&mut self, path: impl AsRef<Path>, target: impl Into<PathBuf>) {
-        self.parents(path.as_ref());
-        self.entries.insert(path.as_ref().to_path_buf(), Entry::Link { target: target.into() });
-    }
-
-    /// Copies a file of this machine, following links; executable for all if it is for its owner, readable for all.
-    pub(crate) fn copy(&mut self, path: impl AsRef<Path>, from: &Path) -> Result<()> {
-        let bytes = fs::read(from).with_context(|| format!("failed to read {}", from.display()))?;
-        let executable = fs::metadata(from)?.permissions().mode() & 0o100 != 0;
-        self.file(path, if executable { 0o755 } else { 0o644 }, bytes);
-        Ok(())
-    }
-
-    /// Copies a folder of this machine with all that is below it.
-    pub(crate) fn copy_tree(&mut self, path: &Path, from: &Path) -> Result<()> {
-        self.folder(path, 0o755);
-        for entry in fs::read_dir(from).with_context(|| format!("failed to list {}", from.display()))? {
-            let entry = entry?;
-            let (inner, outer) = (path.join(entry.file_name()), entry.path());
-            let kind = entry.file_type()?;
-            if kind.is_symlink() {
-                self.link(inner, fs::read_link(&outer)?);
-            } else if kind.is_dir() {
-                self.copy_tree(&inner, &outer)?;
-            } else {
-                self.copy(inner, &outer)?;
-            }
-        }
-        Ok(())
+    pub fn link(&mut self, path: impl Into<String>, target: impl Into<String>) {
+        self.add(path.into(), Entry::Link { target: target.into() });
     }
 
     /// The layer as an uncompressed tar.
-    pub(crate) fn to_tar(&self) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// For a path that a tar cannot hold.
+    pub fn to_tar(&self) -> io::Result<Vec<u8>> {
         let mut tar = Builder::new(Vec::new());
         for (path, entry) in &self.entries {
             let mut header = Header::new_gnu();
             header.set_mtime(EPOCH);
             header.set_uid(0);
             header.set_gid(0);
-            let added = match entry {
+            match entry {
                 Entry::Folder { mode } => {
                     header.set_entry_type(EntryType::Directory);
                     header.set_mode(*mode);
                     header.set_size(0);
                     // Without the slash some readers take a folder for a file.
-                    tar.append_data(&mut header, path.join(""), &[][..])
+                    tar.append_data(&mut header, format!("{path}/"), &[][..])
                 }
                 Entry::File { mode, bytes } => {
                     header.set_mode(*mode);
@@ -95,16 +66,18 @@ impl Layer {
                     header.set_size(0);
                     tar.append_link(&mut header, path, target)
                 }
-            };
-            added.with_context(|| format!("failed to add {} to a layer", path.display()))?;
+            }
+            .map_err(|error| io::Error::new(error.kind(), format!("failed to add {path} to a layer: {error}")))?;
         }
-        Ok(tar.into_inner()?)
+        tar.into_inner()
     }
 
-    fn parents(&mut self, path: &Path) {
-        for parent in path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
-            self.entries.entry(parent.to_path_buf()).or_insert(Entry::Folder { mode: 0o755 });
+    /// Adds what is at that path, and the folders above it that are not there yet.
+    fn add(&mut self, path: String, entry: Entry) {
+        for (end, _) in path.match_indices('/') {
+            self.entries.entry(path[..end].to_owned()).or_insert(Entry::Folder { mode: 0o755 });
         }
+        self.entries.insert(path, entry);
     }
 }
 
