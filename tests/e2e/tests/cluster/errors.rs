@@ -25,7 +25,9 @@ fn a_jvm_whose_attaching_is_switched_off() {
 #[test]
 fn a_pod_that_waits_for_its_image() {
     let namespace = Namespace::new();
-    let app = manifest::container("app", "registry.invalid/app:1", &["java"]);
+    let mut app = manifest::container("app", "registry.invalid/app:1", &["java"]);
+    // Where the tests' own images are never pulled, this one is to be all the same.
+    app["imagePullPolicy"] = "IfNotPresent".into();
     namespace.create(&manifest::pod("x", &[app]));
     let pod = namespace.pod("x");
     pod.wait_for("jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff");

@@ -146,9 +146,11 @@ fn an_image_without_a_shell_is_refused() {
 #[test]
 fn a_container_without_a_writable_place_to_run_it_from_is_refused() {
     let namespace = Namespace::new();
-    let mut app = app(shell_image_or_skip!());
+    // A /dev/shm of its own: in the usual one a program may be run where runc is 1.2 or newer.
+    let mut app = manifest::mounting(app(shell_image_or_skip!()), "sealed", "/dev/shm");
+    app["volumeMounts"][0]["readOnly"] = true.into();
     app["securityContext"]["readOnlyRootFilesystem"] = true.into();
-    let pod = namespace.start(&manifest::pod("x", &[app]));
+    let pod = namespace.start(&manifest::with_volume(manifest::pod("x", &[app]), "sealed"));
     let refused = inside(&pod, ["threaddump"]).run().ended_with(5).explains();
     let _ = refused.says("Read-only file system").says("no place to run a program from");
     nothing_is_left(&pod);
