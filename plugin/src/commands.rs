@@ -93,7 +93,8 @@ pub(crate) struct Shared {
 impl Shared {
     /// The failure with the command line in it that goes another way, as this user has to give it.
     fn exact(&self, mut failure: Failure) -> Failure {
-        failure.remedy = line::with_via_exec(&failure.remedy, &self.flags, &self.words);
+        let remedy = line::with_via_exec(&failure.remedy, &self.flags, &self.words, inside::is_carried());
+        failure.remedy = line::with_cluster(&remedy, &self.flags);
         failure
     }
 }

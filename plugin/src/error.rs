@@ -74,6 +74,11 @@ impl Failure {
         self.id.exit()
     }
 
+    /// Whether so long a remedy is shown to its end.
+    pub(crate) fn shows_whole(remedy: &str) -> bool {
+        !brief(REMEDY, remedy.trim(), REMEDY_ROWS).0.ends_with('…')
+    }
+
     /// A command line that makes no sense.
     pub(crate) fn usage(cause: impl Into<String>) -> Failure {
         Failure::new(Id::Usage, cause)
@@ -99,6 +104,7 @@ pub(crate) const ENDED: &str = "what it held in memory is gone with it; `kubectl
 
 impl From<jattach_protocol::Failure> for Failure {
     fn from(failure: jattach_protocol::Failure) -> Failure {
+        let failure = failure.into_parts();
         let remedy = match failure.code {
             // The injector sees a process, and knows nothing of its pod.
             Code::TargetEnded if failure.remedy.is_empty() => ENDED.to_owned(),

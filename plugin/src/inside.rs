@@ -7,12 +7,17 @@
 mod carried;
 mod shell;
 
+use std::future::ready;
+
+use futures::FutureExt;
+
 use crate::catalogue::Id;
 use crate::client::Cluster;
 use crate::debugger;
 use crate::error::{Exit, Failure};
 use crate::session::{self, Session, Streams};
 use crate::target::Target;
+pub(crate) use carried::any as is_carried;
 use shell::Shell;
 
 /// Makes room for the injector, checks it, and becomes it.
@@ -32,7 +37,17 @@ pub(crate) async fn open(cluster: &Cluster, target: &Target) -> std::result::Res
     let program = carried::program(&place.machine).ok_or_else(|| unknown_machine(target, &place.machine))?;
     tracing::info!(directory = %place.directory, machine = %place.machine, bytes = program.bytes().len(), "writing the injector");
     shell.write(&program).await?;
-    Session::begin(shell.run().await?, &target.container).await.map_err(|error| not_run(target, error))
+    begin(shell.run().await?, &target.container).await
+}
+
+/// Begins the conversation with what the shell has become.
+async fn begin(mut streams: Streams, container: &str) -> std::result::Result<Session, session::Error> {
+    let end = std::mem::replace(&mut streams.status, ready(None).boxed()).shared();
+    streams.status = end.clone().boxed();
+    let begun = Session::begin(streams, container).await;
+    // A connection that was cut tells of no end.
+    let has_ended = end.peek().is_some_and(Option::is_some);
+    begun.map_err(|error| if has_ended { not_run(container, error) } else { error })
 }
 
 /// The script, with what makes its names this container's: a /tmp may be another container's as well.
@@ -65,11 +80,11 @@ fn unknown_machine(target: &Target, machine: &str) -> Failure {
 }
 
 /// What ends a program that was whole before its first word stood in the way of running it.
-fn not_run(target: &Target, error: session::Error) -> session::Error {
+fn not_run(container: &str, error: session::Error) -> session::Error {
     match error {
         session::Error::Transfer(failure) if failure.exit() == Exit::Transfer => {
             let evidence = format!("{}: {}", failure.cause, failure.evidence);
-            refused(&target.container, "its node does not let it run").evidence(evidence).remedy(
+            refused(container, "its node does not let it run").evidence(evidence).remedy(
                 "a security module or a policy against new programs may forbid it; where a debug container is possible, leave \
                  --via=exec out",
             ).into()
@@ -78,6 +93,9 @@ fn not_run(target: &Target, error: session::Error) -> session::Error {
     }
 }
 
+#[cfg(test)]
+#[path = "inside/begin_tests.rs"]
+mod begin_tests;
 #[cfg(all(test, target_os = "linux"))]
 #[path = "inside/enter_tests.rs"]
 mod enter_tests;

@@ -1,4 +1,5 @@
-//! Command lines for a person to copy, in a shell's words.
+//! Command lines for a person to copy, in the words of a POSIX shell, whatever the shell is that the plugin was started from. Flags
+//! stand before what is to be done: a line that is cut must do nothing elsewhere.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,6 +9,9 @@ use crate::target::COMMAND_VIA_EXEC;
 
 /// How a message says that somebody ends an injector who does not know the pod as its user does.
 const ANY_CLEAN: &str = "kubectl jattach TARGET clean";
+
+/// What is said of `--via=exec` where it cannot be typed with this plugin.
+const NOT_CARRIED: &str = "(--via=exec takes a plugin that carries the injector, and this build carries none)";
 
 /// The flags that say which pod is meant, and who asks.
 const WHERE: [&str; 8] = ["namespace", "kubeconfig", "context", "cluster", "user", "as", "as-group", "request-timeout"];
@@ -45,9 +49,28 @@ pub(super) fn with_clean(text: &str, flags: &[OsString], pod: &str) -> String {
     text.replace(ANY_CLEAN, &line(pod, "clean", flags, |name| WHERE.contains(&name)))
 }
 
+/// `text` with the flags in its command lines that lead to this user's cluster. Lines for who grants a right are left as they
+/// are: that is somebody else, who has other ways to it.
+pub(super) fn with_cluster(text: &str, flags: &[OsString]) -> String {
+    let flags = flags.iter().map(|flag| flag.to_string_lossy());
+    let flags = flags.filter(|flag| name_of(flag) != "namespace" && WHERE.contains(&name_of(flag)));
+    let flags: String = flags.map(|flag| format!("{} ", quoted(&flag))).collect();
+    let with = |line: &str| {
+        let line = line.replace(&format!("{NAME} -n "), &format!("{NAME} {flags}-n "));
+        let is_grant = line.starts_with("kubectl -n ") && line.contains(" create role");
+        if is_grant { line } else { line.replace("kubectl -n ", &format!("kubectl {flags}-n ")) }
+    };
+    text.split('\n').map(with).collect::<Vec<_>>().join("\n")
+}
+
 /// `text` with the command line in it that goes without an ephemeral container, for this command. doctor's remedies are for
-/// any command.
-pub(super) fn with_via_exec(text: &str, flags: &[OsString], words: &[OsString]) -> String {
+/// any command. A plugin without an injector to bring along is said to be one.
+pub(super) fn with_via_exec(text: &str, flags: &[OsString], words: &[OsString], is_carried: bool) -> String {
+    let text = &if text.contains(COMMAND_VIA_EXEC) && !is_carried {
+        format!("{text}\n{NOT_CARRIED}")
+    } else {
+        text.to_owned()
+    };
     let of_container = |name: &str| OF_CONTAINER.contains(&name);
     let Some((before, after)) = text.split_once(COMMAND_VIA_EXEC) else { return text.to_owned() };
     let Some((before, pod)) =
@@ -76,7 +99,7 @@ fn name_of(flag: &str) -> &str {
 
 /// The one that has a signal make the JVM print its threads.
 pub(super) fn via_log(flags: &[OsString], pod: &str) -> String {
-    let same_jvm = |name: &str| WHERE.contains(&name) || matches!(name, "container" | "pid");
+    let same_jvm = |name: &str| WHERE.contains(&name) || matches!(name, "container" | "pid" | "via");
     line(pod, "threaddump --via-log", flags, same_jvm)
 }
 
@@ -84,20 +107,15 @@ pub(super) fn via_log(flags: &[OsString], pod: &str) -> String {
 pub(super) fn kubectl(words: &[String], flags: &[OsString], namespace: &str) -> String {
     let namespace = format!("--namespace={namespace}");
     let flags = flags.iter().map(|flag| flag.to_string_lossy().into_owned());
-    let flags = flags.filter(|flag| name(flag) != "namespace" && WHERE.contains(&name(flag)));
-    let words = words.iter().cloned().chain([namespace]).chain(flags);
+    let flags = flags.filter(|flag| name_of(flag) != "namespace" && WHERE.contains(&name_of(flag)));
+    let words = flags.chain([namespace]).chain(words.iter().cloned());
     ["kubectl".to_owned()].into_iter().chain(words.map(|word| quoted(&word))).collect::<Vec<_>>().join(" ")
-}
-
-/// The name of a flag as it stands on a command line.
-fn name(flag: &str) -> &str {
-    flag.trim_start_matches('-').split('=').next().unwrap_or_default()
 }
 
 fn line(pod: &str, command: &str, flags: &[OsString], wanted: impl Fn(&str) -> bool) -> String {
     let flags = flags.iter().map(|flag| flag.to_string_lossy());
-    let flags = flags.filter(|flag| wanted(name_of(flag)));
-    let words = [format!("{NAME} pod/{pod} {command}")].into_iter().chain(flags.map(|flag| quoted(&flag)));
+    let flags = flags.filter(|flag| wanted(name_of(flag))).map(|flag| quoted(&flag));
+    let words = [NAME.to_owned()].into_iter().chain(flags).chain([format!("pod/{pod} {command}")]);
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -122,7 +140,7 @@ mod tests {
         let flags = ["--namespace=my shop", "--gzip", "--no-resume", "--all-pods", "--parallel=2"].map(OsString::from);
         assert_eq!(
             dump(&flags, "x", Path::new("it's.hprof")),
-            r#"kubectl jattach pod/x dumpheap --namespace='my shop' --gzip "it's.hprof""#
+            r#"kubectl jattach --namespace='my shop' --gzip pod/x dumpheap "it's.hprof""#
         );
         assert_eq!(dump(&[], "x", Path::new("-x")), "kubectl jattach pod/x dumpheap ./-x");
     }
@@ -132,7 +150,7 @@ mod tests {
         let flags = ["--namespace=my shop", "--gzip", "--context=prod", "--wait", "--as=ada"].map(OsString::from);
         assert_eq!(
             with_clean("give it up: `kubectl jattach TARGET clean`", &flags, "x"),
-            "give it up: `kubectl jattach pod/x clean --namespace='my shop' --context=prod --as=ada`"
+            "give it up: `kubectl jattach --namespace='my shop' --context=prod --as=ada pod/x clean`"
         );
         assert_eq!(with_clean("wait", &flags, "x"), "wait");
     }
@@ -142,13 +160,31 @@ mod tests {
         let flags = ["--namespace=shop", "--gzip", "--context=prod", "--container=app", "--pid=7"].map(OsString::from);
         assert_eq!(
             via_log(&flags, "x"),
-            "kubectl jattach pod/x threaddump --via-log --namespace=shop --context=prod --container=app --pid=7"
+            "kubectl jattach --namespace=shop --context=prod --container=app --pid=7 pod/x threaddump --via-log"
         );
         let words = ["patch", "deployment", "x", "-p", "{\"a b\":1}"].map(str::to_owned);
         assert_eq!(
             kubectl(&words, &flags, "shop"),
-            r#"kubectl patch deployment x -p '{"a b":1}' --namespace=shop --context=prod"#
+            r#"kubectl --context=prod --namespace=shop patch deployment x -p '{"a b":1}'"#
         );
+    }
+
+    #[test]
+    fn lines_that_know_the_pod_alone_are_led_to_the_same_cluster() {
+        let flags = ["--namespace=shop", "--context=prod east", "--as=ada", "--gzip"].map(OsString::from);
+        let with = |text| with_cluster(text, &flags);
+        assert_eq!(
+            with("kubectl -n shop logs x -c app --previous says why"),
+            "kubectl --context='prod east' --as=ada -n shop logs x -c app --previous says why"
+        );
+        assert_eq!(
+            with("show it, with: kubectl jattach -n shop pod/x ps --dry-run=client"),
+            "show it, with: kubectl jattach --context='prod east' --as=ada -n shop pod/x ps --dry-run=client"
+        );
+        let granting = "grant it:\nkubectl -n shop create rolebinding r --role=r --user=ada";
+        assert_eq!(with(granting), granting);
+        let plain = "kubectl -n shop describe pod x says why";
+        assert_eq!(with_cluster(plain, &["--namespace=shop".into()]), plain);
     }
 
     #[test]
@@ -156,13 +192,15 @@ mod tests {
         let words = |line: &str| -> Vec<OsString> { line.split_whitespace().map(OsString::from).collect() };
         let text = format!("or where it has a shell: {}", crate::target::via_exec("shop", "x"));
         let flags = words("--namespace=shop --image=r.example/i --profile=general --custom=f --locks --all-pods");
-        let exact = |command: &str| with_via_exec(&text, &flags, &words(command));
+        let exact = |command: &str| with_via_exec(&text, &flags, &words(command), true);
         let front = "or where it has a shell: kubectl jattach --namespace=shop --locks --via=exec pod/x";
         assert_eq!(exact("threaddump"), format!("{front} threaddump"));
         assert_eq!(exact("jcmd VM.log -x what=gc*"), format!("{front} jcmd VM.log -x 'what=gc*'"));
         assert_eq!(exact("dumpheap -"), format!("{front} dumpheap -"));
         assert_eq!(exact("dumpheap -x.hprof"), format!("{front} dumpheap -- -x.hprof"));
         assert_eq!(exact("doctor"), text);
-        assert_eq!(with_via_exec("wait", &flags, &words("ps")), "wait");
+        assert_eq!(with_via_exec("wait", &flags, &words("ps"), false), "wait");
+        let without = with_via_exec(&text, &flags, &words("ps"), false);
+        assert_eq!(without, format!("{front} ps\n{NOT_CARRIED}"));
     }
 }

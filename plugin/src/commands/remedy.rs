@@ -13,12 +13,8 @@ use super::{Context, line};
 use crate::client::Cluster;
 use crate::client::explain::Call;
 use crate::error::Failure;
-use crate::options::{Action, Profile};
+use crate::options::{Action, Injector, Profile};
 use crate::target::{Target, spec_of};
-
-/// How many rows of 80 columns a failure shows of its remedy (`error.rs`); each begins with four blanks.
-const ROWS: usize = 10;
-const COLUMNS: usize = 76;
 
 /// The label that the Deployment controller gives each of its ReplicaSets' pods, and ends the ReplicaSet's name with.
 const HASH: &str = "pod-template-hash";
@@ -27,54 +23,68 @@ const HASH: &str = "pod-template-hash";
 pub(super) async fn of_tmp(context: &Context, action: &Action, failure: Failure) -> Failure {
     let Context { cluster, target, options, .. } = context;
     let change = change(cluster, target).await;
-    let asked = Asked { action, profile: options.injector.profile, flags: &options.flags };
+    let Injector { profile, via, .. } = options.injector;
+    let asked = Asked { action, is_shelter_left: profile != Profile::Sysadmin && via.is_none(), flags: &options.flags };
     failure.remedy(text(&asked, target.pod_name(), cluster.namespace(), change))
+}
+
+/// The failure of doctor's check, which names other ways elsewhere, with what gives the pods a /tmp: a line to copy, if that takes
+/// so many characters at the most.
+pub(super) async fn for_good(context: &Context, failure: Failure, most: usize) -> Failure {
+    let Context { cluster, target, options, .. } = context;
+    let (line, in_words) = change(cluster, target).await.told(&options.flags, cluster.namespace());
+    failure.remedy(if line.chars().count() > most { in_words } else { line })
 }
 
 /// What the user has asked for.
 struct Asked<'a> {
     action: &'a Action,
-    profile: Profile,
+    /// Whether --profile=sysadmin can be asked for yet.
+    is_shelter_left: bool,
     flags: &'a [OsString],
 }
 
+/// The lines, as many of them as a failure shows: one to be copied must not be cut. What is left out first `explain` tells, too;
+/// then the patch gives way to words.
 fn text(asked: &Asked<'_>, pod: &str, namespace: &str, change: Change) -> String {
-    let Asked { action, profile, flags } = *asked;
-    let mut lines = vec![match action {
-        Action::ThreadDump { .. } => "the same from the pod's log, by a signal:".to_owned(),
-        _ => "the threads at least, by a signal, from the pod's log:".to_owned(),
-    }];
-    lines.push(line::via_log(flags, pod));
-    let privileged = "this command: add --profile=sysadmin, for a privileged container that mounts a tmpfs over an empty /tmp \
+    let Asked { action, is_shelter_left, flags } = *asked;
+    let threads = match action {
+        Action::ThreadDump { .. } => "the same from the pod's log, by a signal:",
+        _ => "the threads at least, by a signal, from the pod's log:",
+    };
+    let threads = format!("{threads}\n{}", line::via_log(flags, pod));
+    let privileged = "\nthis command: add --profile=sysadmin, for a privileged container that mounts a tmpfs over an empty /tmp \
                       for as long as it takes";
-    if profile != Profile::Sysadmin {
-        lines.push(privileged.to_owned());
-    }
-    match change {
-        Change::Patch { effect, words } => {
-            lines.push(effect.to_owned());
-            lines.push(line::kubectl(&words, flags, namespace));
-        }
-        Change::Words(words) => lines.push(words),
-    }
-    if rows(&lines) > ROWS {
-        // A line to be copied must not be cut; this one `explain` tells, too.
-        lines.retain(|line| line != privileged);
-    }
-    lines.join("\n")
-}
-
-fn rows(lines: &[String]) -> usize {
-    lines.iter().map(|line| line.chars().count().div_ceil(COLUMNS)).sum()
+    let privileged = if is_shelter_left { privileged } else { "" };
+    let (for_good, in_words) = change.told(flags, namespace);
+    let texts = [
+        format!("{threads}{privileged}\n{for_good}"),
+        format!("{threads}\n{for_good}"),
+        format!("{threads}{privileged}\n{in_words}"),
+    ];
+    let fits = texts.iter().find(|text| Failure::shows_whole(text));
+    fits.unwrap_or(&texts[2]).clone()
 }
 
 /// How the pods get a /tmp that can be written to.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
-    /// The words of a kubectl command, and what it brings about.
-    Patch { effect: &'static str, words: Vec<String> },
+    /// The words of a kubectl command, what it brings about, and what it does.
+    Patch { effect: &'static str, words: Vec<String>, in_words: String },
     /// There is no such command, and why.
     Words(String),
+}
+
+impl Change {
+    /// With a line to copy, if there is one; and without.
+    fn told(self, flags: &[OsString], namespace: &str) -> (String, String) {
+        match self {
+            Change::Patch { effect, words, in_words } => {
+                (format!("{effect}\n{}", line::kubectl(&words, flags, namespace)), in_words)
+            }
+            Change::Words(words) => (words.clone(), words),
+        }
+    }
 }
 
 /// Where a pod comes from.
@@ -114,8 +124,9 @@ fn patch(origin: Origin, pod: &Pod, container: &str) -> Change {
         }
         Origin::Other(words) => return Change::Words(words),
     };
+    let in_words = format!("{} an emptyDir at /tmp in the template of {kind}/{name}", effect.trim_end_matches(':'));
     let words = ["patch", kind, &name, "--type=strategic", "-p", &patch.to_string()].map(str::to_owned).to_vec();
-    Change::Patch { effect, words }
+    Change::Patch { effect, words, in_words }
 }
 
 /// What is merged into a pod template: lists of volumes and containers by name, mounts by path.

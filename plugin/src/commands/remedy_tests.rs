@@ -84,20 +84,35 @@ fn the_template_keeps_the_volumes_and_lists_that_it_has() {
 #[test]
 fn what_keeps_the_evidence_comes_first_and_no_line_to_copy_is_cut() {
     let pod_of_api = pod(&json!(null), &plain());
-    let text_with = |name: &str, flags: &[OsString]| {
+    let text_with = |name: &str, flags: &[&str]| {
+        let flags: Vec<OsString> = flags.iter().map(OsString::from).collect();
         let origin = Origin::Template { kind: "deployment", name: name.to_owned() };
         let action = Action::Properties;
-        let asked = Asked { action: &action, profile: Profile::Auto, flags };
-        text(&asked, name, "shop", patch(origin, &pod_of_api, "app"))
-    };
-    let short = text_with("api", &["--namespace=shop".into(), "--gzip".into()]);
-    let places =
-        ["threaddump --via-log", "--profile=sysadmin", "kubectl patch deployment api"].map(|part| short.find(part));
-    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{short}");
-    let long = text_with(&"a".repeat(63), &["--kubeconfig=/home/somebody/.kube/clusters/production.yaml".into()]);
-    assert!(!long.contains("--profile"), "{long}");
-    for text in [short, long] {
+        let is_shelter_left = !flags.iter().any(|flag| flag == "--via=exec");
+        let asked = Asked { action: &action, is_shelter_left, flags: &flags };
+        let text = text(&asked, name, "payments-production", patch(origin, &pod_of_api, "app"));
         let shown = Failure::new(crate::catalogue::Id::TmpNotWritable, "x").remedy(text.clone()).to_string();
         assert!(!shown.contains('…'), "{shown}");
-    }
+        text
+    };
+    let short = text_with("api", &["--namespace=shop", "--gzip"]);
+    let parts =
+        ["threaddump --via-log", "--profile=sysadmin", "kubectl --namespace=payments-production patch deployment api"];
+    let places = parts.map(|part| short.find(part));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{short}");
+    // The other way is not left for a container that it does without.
+    let inside = text_with("api", &["--via=exec"]);
+    assert!(inside.contains("kubectl jattach --via=exec pod/api threaddump --via-log"), "{inside}");
+    assert!(!inside.contains("--profile") && inside.contains("patch deployment"), "{inside}");
+    let config = "--kubeconfig=/home/jane.doe/.kube/configs/production.yaml";
+    let long = text_with(&"a".repeat(63), &[config]);
+    assert!(!long.contains("--profile") && long.contains("patch deployment"), "{long}");
+    // As clusters are called that a cloud has named.
+    let context = "--context=arn:aws:eks:eu-central-1:123456789012:cluster/payments-production";
+    let flags = ["--namespace=payments-production", config, context];
+    assert!(text_with("payments-api", &flags).contains("patch deployment payments-api"));
+    let account = "--as=system:serviceaccount:payments-production:on-call";
+    let longest = text_with("payments-api", &[&flags[..], &[account]].concat());
+    assert!(!longest.contains("patch") && longest.contains("an emptyDir at /tmp in the template of"), "{longest}");
+    assert!(longest.contains(context) && longest.contains("restarts the pods"), "{longest}");
 }

@@ -1,17 +1,19 @@
 //! `threaddump --via-log`: for a JVM that cannot be attached to. A signal has it print its threads to its own standard output,
 //! and that is the container's log, from which they are read.
 
+use std::future::pending;
 use std::io::Write;
 use std::time::Duration;
 
 use jattach_protocol::Message;
 use jattach_protocol::message::Operation;
-use tokio::time::Instant;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, sleep_until};
 
 use super::Context;
 use crate::catalogue::Id;
 use crate::client::log::Source;
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::render::stdout;
 use crate::session::{Error, Session};
 
@@ -26,56 +28,80 @@ pub(super) async fn run(context: &Context, session: &mut Session) -> std::result
     let mut log = source.after(mark, &context.cluster);
     session.request(context.request(Operation::PrintThreads));
     let mut out = context.out.jvm();
+    let asked = async {
+        asked(context, session).await?;
+        context.notes.say(&format!(
+            "From the log of {}: lines that the application writes meanwhile stand in between.",
+            source.container
+        ));
+        Ok(())
+    };
+    // A reader that has gone is no reason to leave in the middle.
+    let show = |shown: &[u8]| stdout::heard(out.write_all(shown)).map(drop);
+    let end = follow(async || log.next().await, asked, show, &source).await?;
+    stdout::heard(out.finish().map(drop))?;
+    match end {
+        Part::Before | Part::Threads | Part::Over => {}
+        Part::Locks => context
+            .notes
+            .say("The JVM's heap did not follow: -XX:-PrintHeapAtSIGBREAK leaves it out. All threads are there."),
+        Part::Heap | Part::Metaspace => context.notes.say(
+            "The end of the JVM's heap did not come within 10 s: some of it may be missing. All threads are there.",
+        ),
+    }
+    Ok(())
+}
+
+/// Shows the dump as its lines come, once `asked` has had it made; where in it the lines have ended, with all threads shown.
+///
+/// # Errors
+/// Those of [`run`].
+async fn follow(
+    mut next: impl AsyncFnMut() -> Result<Option<Vec<u8>>>,
+    asked: impl Future<Output = std::result::Result<(), Error>>,
+    mut show: impl FnMut(&[u8]) -> Result<()>,
+    source: &Source,
+) -> std::result::Result<Part, Error> {
     let mut dump = Dump::default();
-    let mut deadline = None;
-    let mut asked = std::pin::pin!(asked(context, session));
-    let left_out = loop {
+    let mut deadline: Option<Instant> = None;
+    let mut asked = std::pin::pin!(asked);
+    loop {
+        // A log that always has a line leaves a timer, and the session, no turn by itself.
+        consume_budget().await;
         let limit = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
             }
         };
         tokio::select! {
             biased;
-            line = log.next() => {
-                let line = line?.ok_or_else(log_ended)?;
-                let before = dump.part;
-                let shown = dump.take(line);
-                // A reader that has gone is no reason to leave in the middle.
-                stdout::heard(out.write_all(&shown))?;
-                if dump.part == Part::Over && deadline.is_some() {
-                    break false;
-                }
-                if dump.part != before && deadline.is_some() {
-                    deadline = Some(dump.part.deadline());
-                }
-            }
+            () = limit => return match dump.part {
+                Part::Before => Err(nothing(source).into()),
+                Part::Threads => Err(cut_off().into()),
+                part => Ok(part),
+            },
             answer = &mut asked, if deadline.is_none() => {
                 answer?;
-                context.notes.say(&format!(
-                    "From the log of {}: lines that the application writes meanwhile stand in between.",
-                    source.container
-                ));
                 if dump.part == Part::Over {
-                    break false;
+                    return Ok(dump.part);
                 }
                 deadline = Some(dump.part.deadline());
             }
-            () = limit => match dump.part {
-                Part::Before => return Err(nothing(&source).into()),
-                Part::Threads => return Err(cut_off().into()),
-                _ => break true,
-            },
+            line = next() => {
+                let line = line?.ok_or_else(log_ended)?;
+                let (before, begun) = (dump.part, Instant::now());
+                show(&dump.take(line))?;
+                match &mut deadline {
+                    Some(_) if dump.part == Part::Over => return Ok(dump.part),
+                    Some(deadline) if dump.part != before => *deadline = dump.part.deadline(),
+                    // Who reads it in a pager takes his time, and the JVM has none of that.
+                    Some(deadline) => *deadline += begun.elapsed(),
+                    None => {}
+                }
+            }
         }
-    };
-    stdout::heard(out.finish().map(drop))?;
-    if left_out {
-        context
-            .notes
-            .say("The JVM's heap did not follow: -XX:-PrintHeapAtSIGBREAK leaves it out. All threads are there.");
     }
-    Ok(())
 }
 
 /// Until the JVM is signalled.
@@ -178,6 +204,8 @@ fn log_ended() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn shown(log: &str) -> (String, Part) {
@@ -195,6 +223,64 @@ mod tests {
         used 129K, committed 320K\n  class space    used 3K, committed 128K\n\n";
     /// JDK 17 with -XX:-UseCompressedClassPointers.
     const SHORT: &str = "Heap\n garbage-first heap   total 65536K\n Metaspace       used 3690K, committed 3776K\n\n";
+
+    fn source() -> Source {
+        Source { pod: "x".to_owned(), container: "app".to_owned() }
+    }
+
+    /// Time goes on by so much, whatever else there is to do.
+    fn pass(seconds: u64) {
+        let passing = std::pin::pin!(tokio::time::advance(Duration::from_secs(seconds)));
+        // It has done so once it has been asked.
+        assert!(passing.now_or_never().is_none());
+    }
+
+    /// What becomes of a log with these lines before an application that writes without a pause, a line each second.
+    async fn followed(log: &str) -> (std::result::Result<Part, Error>, usize) {
+        let mut lines = log.split_inclusive('\n');
+        let mut noise = 0;
+        let next = async || match lines.next() {
+            Some(line) => Ok(Some(line.as_bytes().to_vec())),
+            None => {
+                noise += 1;
+                assert!(noise < 1000, "it is followed for ever");
+                pass(1);
+                Ok(Some(b"GET / 200\n".to_vec()))
+            }
+        };
+        let end = follow(next, async { Ok(()) }, |_| Ok(()), &source()).await;
+        (end, noise)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_never_pauses_does_not_keep_the_limits_from_their_turn() {
+        let failed = |end: std::result::Result<Part, Error>| Failure::from(end.expect_err("no dump")).id;
+        for (log, id) in [(BEFORE, Id::NoAnswer), (&THREADS[..60], Id::Transfer)] {
+            assert_eq!(failed(followed(log).await.0), id, "{log}");
+        }
+        for (log, part) in [
+            (THREADS.to_owned(), Part::Locks),
+            (format!("{THREADS}Heap\n garbage-first heap\n"), Part::Heap),
+            (format!("{THREADS}{}", SHORT.trim_end()), Part::Metaspace),
+        ] {
+            let (end, noise) = followed(&log).await;
+            assert_eq!(end.expect("all threads"), part, "{log}");
+            assert!(noise > 1, "nothing was waited for");
+        }
+        assert_eq!(followed(&format!("{THREADS}{SHORT}")).await.0.expect("a dump"), Part::Over);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_slowly_does_not_run_out_of_the_jvms_time() {
+        let log = format!("{THREADS}{SHORT}");
+        let mut lines = log.split_inclusive('\n').map(|line| line.as_bytes().to_vec());
+        let next = async || Ok(lines.next());
+        let show = |_: &[u8]| {
+            pass(100);
+            Ok(())
+        };
+        assert_eq!(follow(next, async { Ok(()) }, show, &source()).await.expect("a dump"), Part::Over);
+    }
 
     #[test]
     fn a_dump_is_shown_from_its_date_to_the_empty_line_after_its_heap() {

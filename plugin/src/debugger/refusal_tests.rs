@@ -101,6 +101,7 @@ refusals! {
     who_may_only_create_exec: exec_refusal "rbac-exec-create-only" Refused;
     who_may_only_get_exec: exec_refusal "rbac-exec-get-only" Refused;
     a_policy_that_forbids_this_exec: exec_in_target_refusal "exec-policy-denied" Refused;
+    a_container_that_has_gone_before_the_exec_in_it: exec_in_target_refusal "exec-no-such-container" Target;
     whom_the_server_does_not_know: exec_refusal "unauthorized" Refused;
     a_pod_that_has_gone_before_the_exec: exec_refusal "exec-no-such-pod" Target;
     a_container_that_the_pod_never_had: exec_refusal "exec-no-such-container" Injector;
@@ -113,6 +114,11 @@ refusals! {
 fn a_server_that_knows_no_such_resource() {
     let call = Call::new("patch", "pods/ephemeralcontainers", "x");
     check("no-such-resource", &refused(&recording("no-such-resource")).explain(&call, &place("shop")), Exit::Other);
+}
+
+#[test]
+fn a_target_that_has_ended_before_the_exec_in_it() {
+    check("meanwhile", &exec_in_target_refusal("exec-container-exited"), Exit::Target);
 }
 
 /// The answer was another API's: any server that is not there is answered for so.

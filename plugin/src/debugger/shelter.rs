@@ -330,6 +330,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whatever_it_says_on_stderr_is_taken_from_it_and_the_beginning_kept() {
+        let (errors, mut theirs) = tokio::io::simplex(64);
+        let words = tokio::spawn(last_words(errors));
+        let said = "x".repeat(100_000);
+        timeout(LIMIT, theirs.write_all(said.as_bytes())).await.expect("somebody reads").expect("a pipe");
+        theirs.shutdown().await.expect("a pipe");
+        assert_eq!(words.await.expect("no panic").len() as u64, MAX_SAID);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_other_side_hears_us_until_it_is_told_that_all_is_done() {
         let (mut theirs, ours) = tokio::io::simplex(64);
         let (done, told) = oneshot::channel();

@@ -29,7 +29,7 @@ impl Program {
 }
 
 /// Whether there are any.
-pub(super) fn any() -> bool {
+pub(crate) fn any() -> bool {
     !INJECTORS.is_empty()
 }
 

@@ -153,12 +153,11 @@ impl<'c> Shell<'c> {
         let status = self.ended.as_ref().and_then(Option::as_ref);
         let message = status.and_then(|status| status.message.as_deref()).unwrap_or_default();
         let evidence = format!("{message} {}", self.streams.errors());
-        // The runtimes' words; kubelet and API server only pass them on.
-        if message.contains("executable file not found") || message.contains("no such file or directory") {
+        if lacks_shell(message) {
             return refused(self.container, "its image has no shell").evidence(evidence).remedy(WITHOUT);
         }
         match status {
-            Some(_) => refused(self.container, "its shell gave up")
+            Some(_) => refused(self.container, "its shell did not start, or gave up")
                 .evidence(evidence)
                 .remedy("its filesystem may be full or read-only; the application has not been touched"),
             None => broken("it ended without a status: the connection was cut"),
@@ -170,6 +169,15 @@ impl<'c> Shell<'c> {
             .evidence(format!("it said {said:?}"))
             .remedy("look at what `sh` is in its image: `kubectl exec` runs it, too")
     }
+}
+
+/// Whether a runtime has not found the shell. The words are the runtimes' (runc's, crun's, gVisor's), which kubelet and API server
+/// only pass on; what else is not there may be the working directory.
+fn lacks_shell(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let is_named = ["\"sh\"", "`sh`", "'sh'"].iter().any(|name| message.contains(name));
+    (message.contains("executable file") && message.contains("not found"))
+        || (is_named && message.contains("no such file or directory"))
 }
 
 /// What there is to do for a container without the means.

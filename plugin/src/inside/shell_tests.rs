@@ -32,6 +32,19 @@ async fn what_the_container_lacks_is_named() {
         ("lacks sha256sum\n", "", Some("exit code 1"), "its image has no sha256sum"),
         ("nowhere\n", "mkdir: /tmp: Read-only file system", Some("exit code 1"), "/tmp: Read-only file system"),
         ("", "", Some(r#"exec: "sh": executable file not found in $PATH"#), "its image has no shell"),
+        (
+            "",
+            "",
+            Some("crun: executable file `sh` not found in $PATH: No such file or directory"),
+            "its image has no shell",
+        ),
+        ("", "", Some(r#"error finding executable "sh" in PATH: no such file or directory"#), "its image has no shell"),
+        (
+            "",
+            "",
+            Some(r#"chdir to cwd ("/gone") set in config.json failed: no such file or directory"#),
+            "its shell did not start, or gave up",
+        ),
         ("", "sh: out of memory", Some("exit code 2"), "sh: out of memory"),
     ] {
         let failure = last_said(output, errors, status).await.place().await.expect_err("no place");

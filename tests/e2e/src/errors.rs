@@ -24,6 +24,7 @@ static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "TIME"),
         (r"/tmp/\.tmp[0-9A-Za-z]{6}", "DIRECTORY"),
         (r"--kubeconfig=[^ `]+", "--kubeconfig=FILE"),
+        (r" --context=[^ `]+", ""),
         (r"\.jattach-in-[0-9a-f-]+", ".jattach-in-xxxxx"),
         (r"within frame [0-9]+", "within frame N"),
         (r"certificate is only valid for .+", "certificate is only valid for NAMES"),

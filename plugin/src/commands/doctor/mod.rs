@@ -12,7 +12,7 @@ mod report;
 mod seen;
 mod speed;
 
-use super::{Answer, Context, Shared, Turn};
+use super::{Answer, Context, Shared, Turn, remedy};
 use crate::client::Cluster;
 use crate::debugger;
 use crate::error::{Exit, Failure};
@@ -95,6 +95,7 @@ async fn examine(
         };
         admission(&context, &way, &mut report).await;
         of_pod(&context, &mut report);
+        report.add(Check::Tmp, tmp(&context).await);
         within(&context, &mut report).await;
     }
     report.skip_the_rest("because of --dry-run");
@@ -202,11 +203,18 @@ fn of_pod(context: &Context, report: &mut Report) {
     let target = &context.target;
     report.add(Check::StaticPod, pod::static_pod(target, context.options.injector.via.is_some()));
     report.add(Check::NodeOs, pod::node_os(target));
-    report.add(Check::Tmp, pod::tmp(target));
     report.add(Check::FreeHere, pod::free_here(fs4::available_space("."), target));
     report.add(Check::Storage, pod::storage(target));
     report.add(Check::Memory, pod::memory(target, None));
     report.add(Check::Probes, pod::probes(target));
+}
+
+/// What the pod's spec says of /tmp, and the line that would change it.
+async fn tmp(context: &Context) -> Verdict {
+    match pod::tmp(&context.target) {
+        Verdict::Fail(failure) => Verdict::Fail(remedy::for_good(context, failure, report::REMEDY).await),
+        verdict => verdict,
+    }
 }
 
 /// What takes an injector.

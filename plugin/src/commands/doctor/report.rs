@@ -77,7 +77,7 @@ const ROWS: usize = 24;
 /// The most characters of a cause and of its remedy, so that several of them leave room on the screen for the other checks;
 /// evidence has the rest of its line. The document has all of them whole, and so has the refusal of the command itself.
 const CAUSE: usize = 130;
-const REMEDY: usize = 600;
+pub(super) const REMEDY: usize = 600;
 /// The most lines of a remedy, which may be of the injector's words.
 const REMEDY_LINES: usize = 10;
 const INDENT: &str = "      ";

@@ -45,7 +45,8 @@ fn the_patch_that_is_printed_gives_the_pods_to_come_a_tmp() {
         let pod = namespace.pod_of(&format!("app={name}"));
         pod.wait_for_line("app", "ready");
         let ran = pod.jattach(["inspectheap"]).ended_with(6).explains();
-        let line = ran.stderr.lines().map(str::trim).find(|line| line.starts_with("kubectl patch "));
+        let is_patch = |line: &&str| line.starts_with("kubectl ") && line.contains(" patch ");
+        let line = ran.stderr.lines().map(str::trim).find(is_patch);
         let line = line.unwrap_or_else(|| panic!("no line to copy\n{ran}"));
         // As its user would, but for the rollout, which is not of this test.
         let script = format!("kubectl() {{ \"$JATTACH_KUBECTL\" \"$@\"; }}; {line} --dry-run=client -o json");
