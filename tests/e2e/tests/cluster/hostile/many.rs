@@ -63,6 +63,17 @@ fn jobs_without_end_are_told_of_once_and_nobody_speaks_in_anothers_name() {
 }
 
 #[test]
+fn a_limit_on_time_loses_no_answer_and_the_worst_failure_is_the_exit_code() {
+    let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
+    let modes = [("a", Mode::Heartbeats), ("b", Mode::Early), ("c", Mode::Kind)];
+    start(&namespace, &modes);
+    let ran = on_all(&site, &namespace, &modes, &["threaddump", "--timeout=12s"]).run().ended_with(8);
+    let ran = ran.says("error[JAT-018]: not done within 12 s").says("1 of 3 pods done, 1 failed, 1 broken off");
+    let ran = ran.prints(&format!("==> pod/a <==\n{BEGUN}\n==> pod/b <==\nearly\n")).says("its answer is not whole");
+    assert_eq!(failures(&ran.stderr), [("a", "1"), ("c", "8")], "{ran}");
+}
+
+#[test]
 fn a_list_that_is_broken_off_has_what_there_is() {
     let site = Site::new(hostile_image_or_skip!());
     let modes = [("a", Mode::Heartbeats), ("b", Mode::Names), ("c", Mode::Heartbeats)];
