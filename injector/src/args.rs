@@ -1,9 +1,7 @@
 //! The command line.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-use lexopt::Arg;
 
 /// What the program is asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,38 +26,29 @@ pub(crate) enum Invocation {
 
 /// Reads the command line, without the program's name. None: it makes no sense, and the usage says what would.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Invocation> {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let first = parser.raw_args().ok()?.next_if(is_negative_number);
-    match first.map_or_else(|| parser.next().ok()?, |number| Some(Arg::Value(number)))? {
-        Arg::Long("version") | Arg::Short('V') => Some(Invocation::Version),
-        Arg::Long("help") | Arg::Short('h') => Some(Invocation::Help),
-        Arg::Value(word) => {
-            // Everything behind the first word is the JVM's or the subcommand's own.
-            let rest: Vec<OsString> = parser.raw_args().ok()?.collect();
-            match (word.to_str(), rest.as_slice()) {
-                (Some("hold"), []) => Some(Invocation::Hold),
-                (Some("session"), []) => Some(Invocation::Session),
-                (Some("inside"), []) => Some(Invocation::Inside),
-                (Some("shelter"), [who]) => Some(Invocation::Shelter { who: who.to_str()?.to_owned(), mounts: false }),
-                (Some("shelter"), [who, mount]) if mount == "mount" => {
-                    Some(Invocation::Shelter { who: who.to_str()?.to_owned(), mounts: true })
-                }
-                (Some("list"), []) => Some(Invocation::List { json: false }),
-                (Some("list"), [flag]) if flag == "--json" => Some(Invocation::List { json: true }),
-                (Some("list" | "hold" | "session" | "inside" | "shelter"), _) | (_, []) => None,
-                _ => {
-                    let mut words = rest.into_iter().map(OsStringExt::into_vec);
-                    Some(Invocation::DropIn { pid: word, command: words.next()?, arguments: words.collect() })
-                }
-            }
+    let mut words = arguments.into_iter();
+    let first = words.next()?;
+    // Everything behind the first word is the JVM's or the subcommand's own.
+    let rest: Vec<OsString> = words.collect();
+    let shelter = |who: &OsString, mounts| Some(Invocation::Shelter { who: who.to_str()?.to_owned(), mounts });
+    match (first.as_bytes(), rest.as_slice()) {
+        (b"--version" | b"-V", _) => Some(Invocation::Version),
+        (b"--help" | b"-h", _) => Some(Invocation::Help),
+        (b"hold", []) => Some(Invocation::Hold),
+        (b"session", []) => Some(Invocation::Session),
+        (b"inside", []) => Some(Invocation::Inside),
+        (b"shelter", [who]) => shelter(who, false),
+        (b"shelter", [who, mount]) if mount == "mount" => shelter(who, true),
+        (b"list", []) => Some(Invocation::List { json: false }),
+        (b"list", [flag]) if flag == "--json" => Some(Invocation::List { json: true }),
+        (b"list" | b"hold" | b"session" | b"inside" | b"shelter", _) | (_, []) => None,
+        // "-1" is a pid that makes no sense, not a flag.
+        ([b'-', letter, ..], _) if !letter.is_ascii_digit() => None,
+        _ => {
+            let mut words = rest.into_iter().map(OsStringExt::into_vec);
+            Some(Invocation::DropIn { pid: first, command: words.next()?, arguments: words.collect() })
         }
-        _ => None,
     }
-}
-
-/// "-1" is a pid that makes no sense, not a flag.
-fn is_negative_number(word: &OsStr) -> bool {
-    matches!(word.as_bytes(), [b'-', b'0'..=b'9', ..])
 }
 
 #[cfg(test)]
@@ -87,7 +76,16 @@ mod tests {
         assert_eq!(parsed(&["7"]), None);
         assert_eq!(parsed(&[]), None);
         assert_eq!(parsed(&["--unknown"]), None);
+        assert_eq!(parsed(&["--unknown", "threaddump"]), None);
+        assert!(matches!(parsed(&["-1", "threaddump"]), Some(Invocation::DropIn { .. })), "a pid, if a wrong one");
         assert_eq!(parsed(&["list", "--unknown"]), None);
+    }
+
+    #[test]
+    fn help_and_version_are_flags_of_either_length() {
+        for (flags, meant) in [(["--help", "-h"], Invocation::Help), (["--version", "-V"], Invocation::Version)] {
+            assert!(flags.iter().all(|flag| parsed(&[flag]).as_ref() == Some(&meant)), "{flags:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A refusal: what went wrong, how we know, what helps. The injector makes them, the plugin prints them.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// What kind of failure it is, as it travels in a failure message. The numbers are part of the protocol: never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,8 +103,14 @@ impl Code {
 }
 
 /// A failure as a person reads it: cause, evidence, remedy, in that order.
+///
+/// In a box, because most of what can be called can fail: the injector would be larger by all the code that hands three texts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure(Box<Parts>);
+
+/// What there is in a [`Failure`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
     /// What kind it is.
     pub code: Code,
     /// One sentence: what went wrong.
@@ -132,7 +139,13 @@ impl Failure {
     /// A failure with a cause alone.
     #[inline(never)]
     pub fn new(code: Code, cause: impl Into<String>) -> Failure {
-        Failure { code, cause: cause.into(), evidence: String::new(), remedy: String::new(), identity: None }
+        let cause = cause.into();
+        Failure(Box::new(Parts { code, cause, evidence: String::new(), remedy: String::new(), identity: None }))
+    }
+
+    /// Its parts, to be taken one by one.
+    pub fn into_parts(self) -> Parts {
+        *self.0
     }
 
     /// The same with its evidence.
@@ -156,6 +169,20 @@ impl Failure {
     pub fn identity(mut self, identity: Identity) -> Failure {
         self.identity = Some(identity);
         self
+    }
+}
+
+impl Deref for Failure {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
     }
 }
 

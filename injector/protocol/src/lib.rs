@@ -5,6 +5,7 @@
 pub mod failure;
 pub mod frame;
 pub mod hprof;
+pub mod label;
 pub mod message;
 pub mod wire;
 

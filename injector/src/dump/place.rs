@@ -371,7 +371,9 @@ mod tests {
 
     #[test]
     fn a_dump_is_refused_in_memory_on_a_full_disk_and_under_a_small_limit() {
-        let cause = |place: &Place, expected, limit| place.check(expected, expected, limit).expect_err("refused").cause;
+        let cause = |place: &Place, expected, limit| {
+            place.check(expected, expected, limit).expect_err("refused").into_parts().cause
+        };
         assert!(cause(&Place::at("/dev/shm".as_ref()), 1, 0).contains("the pod's memory"));
         let disk = Place::at("/var".as_ref());
         assert!(cause(&disk, u64::MAX, 0).contains("20 %"));

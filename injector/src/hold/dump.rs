@@ -1,7 +1,7 @@
 //! Heap dumps as jobs: one is not its client's, and outlives it. What a client does not fetch waits for the next one.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jattach_protocol::message::{DumpHeap, End, Phase, Progress, Resume, STREAMS};
@@ -9,9 +9,13 @@ use jattach_protocol::{Code, Failure, Message};
 
 use super::desk::Desk;
 use super::peer::{Gone, Peer};
-use super::serve::{Job, Last, no_thread};
+use super::serve::{Job, Last};
+use super::start_thread_for_job;
 use crate::dump::artefact::{Artefact, Attached, Client, spooler};
 use crate::dump::{self, Order, send};
+use crate::sys::describe;
+
+const ANOTHER: &str = "run the command again: it begins another one";
 
 /// For how long a dump is kept at the most that nobody but the run that has asked for it can go on with: time enough to see
 /// that the connection was cut, and to try all its attempts at another one.
@@ -24,9 +28,8 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
     job.peer.progress(job.id, attaching)?;
     let survey = dump::survey(&job.peer, &job.target, &wanted.limits)?;
     let client = Client::new(&job.peer, job.id, patience(wanted, ttl));
-    let artefact = Artefact::new(job.started(), &wanted.limits, client).map_err(|errno| {
-        Failure::new(Code::Other, "the injector has no descriptor left").evidence(errno.to_string())
-    })?;
+    let artefact = Artefact::new(job.started(), &wanted.limits, client)
+        .map_err(|errno| Failure::new(Code::Other, "the injector has no descriptor left").evidence(describe(errno)))?;
     let artefact = Arc::new(artefact);
     desk.dumps(&artefact);
     // It was not told yet which dump this is: nobody can come back for it.
@@ -59,9 +62,8 @@ pub(super) fn run(job: &Job, desk: &Desk, wanted: &DumpHeap, ttl: u32) -> Result
 /// Starts the thread that moves blocks into the spool, and the one that sends, whose end is waited for.
 fn threads(artefact: &Arc<Artefact>) -> Result<JoinHandle<()>, Failure> {
     let [moved, sent] = [0; 2].map(|_| Arc::clone(artefact));
-    let builder = thread::Builder::new;
-    builder().spawn(move || spooler::run(&moved)).map_err(|error| no_thread(&error))?;
-    builder().spawn(move || send::send(&sent)).map_err(|error| no_thread(&error))
+    start_thread_for_job(Box::new(move || spooler::run(&moved)))?;
+    start_thread_for_job(Box::new(move || send::send(&sent)))
 }
 
 /// Has a client go on with a dump that it has begun to fetch.
@@ -82,7 +84,10 @@ pub(super) fn resume(
     }
     let result = dump.result().map_err(|failure| match failure.code {
         // Nobody came for it, or somebody said so.
-        Code::Cancelled => Failure { cause: failure.cause, evidence: failure.evidence, ..gone(resume.job) },
+        Code::Cancelled => {
+            let said = failure.into_parts();
+            Failure::new(Code::Gone, said.cause).evidence(said.evidence).remedy(ANOTHER)
+        }
         _ => failure,
     })?;
     let mut last = last(client, Ok(result));
@@ -95,7 +100,7 @@ pub(super) fn resume(
 pub(super) fn gone(job: u64) -> Failure {
     Failure::new(Code::Gone, "the injector has no such heap dump any more")
         .evidence(format!("nobody came for job {job} within its --ttl, or it was given up"))
-        .remedy("run the command again: it begins another one")
+        .remedy(ANOTHER)
 }
 
 /// For how long a dump waits for a client that is lost.

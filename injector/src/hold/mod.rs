@@ -145,6 +145,15 @@ fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().spawn(work)
 }
 
+/// The same for a request, which fails with it.
+fn start_thread_for_job(work: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>, Failure> {
+    start_thread(work).map_err(|error| {
+        Failure::new(Code::Other, "the injector cannot start a thread")
+            .evidence(error.to_string())
+            .remedy("the pod has reached its limit of processes")
+    })
+}
+
 /// Listens to a client until it goes.
 fn listen(desk: &Desk, socket: UnixStream) {
     if let Ok(peer) = Peer::new(socket) {

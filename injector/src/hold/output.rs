@@ -2,8 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jattach_protocol::message::End;
@@ -13,6 +12,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::backlog::Backlog;
 use super::peer::Peer;
+use super::start_thread_for_job;
 use crate::jvm::command::Command;
 use crate::jvm::{self, Limits, Reply, failure};
 use crate::process::Target;
@@ -52,15 +52,17 @@ pub(super) fn attach(peer: &Arc<Peer>, id: u32, target: &Target<'_>, command: &C
 fn pass_on(text: Text<'_>, id: u32, beginning: &[u8], whole: &dyn Fn() -> Result<(), Failure>) -> Result<End, Failure> {
     let backlog = Arc::new(Backlog::default());
     let (its_backlog, its_peer) = (Arc::clone(&backlog), Arc::clone(text.peer));
-    let send = move || {
-        let result = send(&its_peer, id, &its_backlog);
+    let sent = Arc::new(OnceLock::new());
+    let its_sent = Arc::clone(&sent);
+    let sending = start_thread_for_job(Box::new(move || {
+        let _ = its_sent.set(send(&its_peer, id, &its_backlog));
         its_backlog.close(None);
-        result
-    };
-    let sending = thread::Builder::new().spawn(send).map_err(|error| super::serve::no_thread(&error))?;
+    }))?;
     let read = backlog.put(beginning).and_then(|()| text.read_all(&backlog)).and_then(|()| whole());
     backlog.close(read.err());
-    sending.join().unwrap_or_else(|_| Err(Failure::new(Code::Other, "the thread that sends the answer has died")))
+    let _ = sending.join();
+    let died = || Err(Failure::new(Code::Other, "the thread that sends the answer has died"));
+    Arc::into_inner(sent).and_then(OnceLock::into_inner).unwrap_or_else(died)
 }
 
 fn send(peer: &Peer, id: u32, backlog: &Backlog) -> Result<End, Failure> {
@@ -184,6 +186,7 @@ fn jvm_failed(command: &Command, code: i32, text: &[u8]) -> Failure {
 mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
+    use std::thread;
 
     use jattach_protocol::frame::Decoder;
 

@@ -13,6 +13,7 @@ use jattach_protocol::{Code, Failure, Message};
 use nix::poll::PollFlags;
 
 use crate::SOFTWARE;
+use crate::sys::describe;
 use crate::sys::wait::{Bell, Wanted, wait, within};
 
 const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
@@ -106,7 +107,7 @@ impl Peer {
         self.send(0, &Message::Hello(hello))?;
         loop {
             let [readable] = wait([Wanted::read(self.socket.as_fd())], Some(beat.min(silent)))
-                .map_err(|errno| Failure::new(Code::Other, format!("poll: {errno}")))?;
+                .map_err(|errno| Failure::new(Code::Other, format!("poll: {}", describe(errno))))?;
             let now = Instant::now();
             if now >= beat {
                 self.beat();

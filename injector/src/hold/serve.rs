@@ -1,7 +1,6 @@
 //! Carrying out requests: which process is meant, as whom, and what is done with it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use jattach_protocol::message::{End, Jvm, Operation, Request, Started};
 use jattach_protocol::{Code, Failure, Identity, Message};
@@ -14,6 +13,7 @@ use super::find;
 use super::inbox::Inbox;
 use super::output;
 use super::peer::Peer;
+use super::start_thread_for_job;
 use super::upload;
 use crate::dump::place::Place;
 use crate::jvm::command::Command;
@@ -69,19 +69,12 @@ pub(super) fn start(desk: &Arc<Desk>, pinned: &mut Option<Pinned>, order: Order,
             let last = job.run(&its_desk, request, &blocks);
             conclude(&its_desk, &blocks, &last);
         };
-        thread::Builder::new().spawn(run).map_err(|error| no_thread(&error))
+        start_thread_for_job(Box::new(run))
     });
     if let Err(failure) = started {
         let (peer, blocks) = witness;
         conclude(desk, &blocks, &Last::failure(peer, id, failure));
     }
-}
-
-/// Why a thread cannot be started: the pod's limit on processes is reached.
-pub(super) fn no_thread(error: &std::io::Error) -> Failure {
-    Failure::new(Code::Other, "the injector cannot start a thread")
-        .evidence(error.to_string())
-        .remedy("the pod has reached its limit of processes")
 }
 
 /// The process that a request means, held for as long as it takes.

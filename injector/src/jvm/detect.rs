@@ -44,7 +44,7 @@ pub(crate) fn detect(target: &Target<'_>) -> Option<Jvm> {
         main: text(main),
         obstacle: failure.as_ref().map(one_line).unwrap_or_default(),
         code: failure.as_ref().map_or(0, |failure| failure.code as u16),
-        remedy: failure.map(|failure| failure.remedy).unwrap_or_default(),
+        remedy: failure.map(|failure| failure.into_parts().remedy).unwrap_or_default(),
     })
 }
 

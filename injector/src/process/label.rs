@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use jattach_protocol::label::module;
 use nix::fcntl::OFlag;
 
 use super::read_limited;
@@ -41,13 +42,7 @@ impl Label {
 
     /// Which security module writes labels like this.
     pub(crate) fn module(&self) -> &'static str {
-        if self.0.is_empty() {
-            "no security module"
-        } else if self.0.iter().filter(|byte| **byte == b':').count() >= 3 {
-            "SELinux"
-        } else {
-            "AppArmor"
-        }
+        module(&self.0).unwrap_or("no security module")
     }
 }
 
@@ -65,9 +60,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_tells_its_module() {
+    fn a_label_tells_its_module_without_what_ends_it() {
         assert_eq!(Label::of(b"cri-containerd.apparmor.d (enforce)\n".to_vec()).module(), "AppArmor");
-        assert_eq!(Label::of(b"unconfined\n".to_vec()).module(), "AppArmor");
         assert_eq!(Label::of(b"system_u:system_r:container_t:s0:c1,c2\0".to_vec()).module(), "SELinux");
         assert_eq!(Label::of(Vec::new()).module(), "no security module");
     }

@@ -420,7 +420,8 @@ fn read_failure(from: &mut Reader<'_>) -> Result<Failure, Error> {
         [] => None,
         _ => Some(Identity { uid: from.u32()?, gid: from.u32()?, capabilities: from.u64()? }),
     };
-    Ok(Failure { code, cause, evidence, remedy, identity })
+    let failure = Failure::new(code, cause).evidence(evidence).remedy(remedy);
+    Ok(identity.into_iter().fold(failure, Failure::identity))
 }
 
 fn read_jvm(from: &mut Reader<'_>) -> Result<Jvm, Error> {

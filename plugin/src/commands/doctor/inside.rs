@@ -147,7 +147,7 @@ async fn examine(context: &Context, session: &mut Session, jvms: &[Jvm]) -> Resu
             Ok(Message::End(_)) => return Ok(examined),
             // Else it might go on for ever.
             Ok(_) => return Err(speed::wrong("more came than a look has to tell").into()),
-            Err(session::Error::Injector(failure)) => return Ok(Err(failure.cause)),
+            Err(session::Error::Injector(failure)) => return Ok(Err(failure.into_parts().cause)),
             Err(error) => return Err(error),
         }
     }
