@@ -131,6 +131,12 @@ pub(crate) fn build(workspace: &Workspace, extent: Extent) -> Result<Built> {
     Ok(built)
 }
 
+/// How long one test program may take, in seconds: several times what the longest does on two cores. What hangs is to be
+/// told of, beside all else.
+const LIMIT: &str = "2400";
+/// What timeout(1) ends with then.
+const TIMED_OUT: i32 = 124;
+
 /// Runs test programs through `runner` (see [`crate::tools::root`]) with these variables and words, each in its
 /// package's folder. All are run, then those that failed are named.
 pub(crate) fn run_tests(
@@ -148,10 +154,12 @@ pub(crate) fn run_tests(
         let mut command = Command::new(runner);
         command.current_dir(&test.folder).stdin(Stdio::null());
         command.args(cargo.iter().chain(variables).map(|(name, value)| assignment(name, value)));
-        command.arg(&test.path).args(words);
+        // In the foreground: Ctrl-C reaches the tests as well.
+        command.args(["timeout", "--foreground", "--kill-after=30", LIMIT]).arg(&test.path).args(words);
         let status = command.status().with_context(|| format!("failed to start {}", test.path.display()))?;
         if !status.success() {
-            failed.push(format!("{} {}", test.package, test.name));
+            let why = if status.code() == Some(TIMED_OUT) { " (ended: it hangs)" } else { "" };
+            failed.push(format!("{} {}{why}", test.package, test.name));
         }
     }
     if !failed.is_empty() {
