@@ -166,12 +166,8 @@ fn a_used_up_quota_is_named() {
 
 #[test]
 fn a_static_pod_says_so_also_when_only_the_server_knows() {
-    let mut recording = recording("ephemeral-patch-bad-name");
-    recording["response"]["body"]["message"] =
-        "Pod \"root\" is invalid: spec.ephemeralContainers: Forbidden: static pods do not support ephemeral containers"
-            .into();
-    recording["response"]["body"]["details"]["causes"] = serde_json::json!([]);
-    let target = target_named("fx", "root");
+    let recording = recording("ephemeral-patch-static-pod");
+    let target = target_named("fx", "static-realnode");
     let failure = create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"));
     assert_eq!(failure.exit(), Exit::Target);
     assert!(failure.cause.contains("static pod"), "{failure}");

@@ -144,10 +144,11 @@ pub(super) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> 
 pub(super) fn choose(pods: Vec<Pod>, what: &str, namespace: &str, notes: &Notes) -> Result<Pod> {
     let all = pods.len();
     let seen: Vec<String> = pods.iter().map(describe).collect();
+    let all_ended = all > 0 && pods.iter().all(has_ended);
     let mut running: Vec<Pod> = pods.into_iter().filter(is_running).collect();
     running.sort_by_key(|pod| (is_ready(pod), pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
     let Some(pod) = running.pop() else {
-        return Err(none_running(what, namespace, &seen));
+        return Err(if all_ended { over(what, &seen) } else { none_running(what, namespace, &seen) });
     };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     if is_ready(&pod) && all == 1 {
@@ -170,6 +171,13 @@ pub(super) fn none_running(what: &str, namespace: &str, seen: &[String]) -> Fail
         .remedy("kubectl describe pod NAME says what keeps one from running")
 }
 
+/// A job says so itself, but only after its pods have.
+fn over(what: &str, seen: &[String]) -> Failure {
+    no_target(format!("the pods of {what} have ended: they run no JVM any more"))
+        .evidence(seen.join("\n"))
+        .remedy("name one that runs, or start it again; kubectl logs POD says what these have done")
+}
+
 /// `pod/x Pending`, and what else keeps it from being chosen.
 fn describe(pod: &Pod) -> String {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -181,6 +189,11 @@ fn describe(pod: &Pod) -> String {
 fn is_running(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -268,6 +281,20 @@ mod tests {
         assert_eq!(failure.evidence, "pod/a Pending");
         let failure = choose(Vec::new(), "deployment/api", "shop", &Notes::silent()).unwrap_err();
         assert!(failure.cause.contains("no pods in namespace \"shop\""));
+    }
+
+    #[test]
+    fn pods_that_have_all_ended_are_not_said_to_be_kept_from_running() {
+        let failed = || pod("b", "2026-01-02T00:00:00Z", "Failed", false);
+        let ended = vec![pod("a", "2026-01-01T00:00:00Z", "Succeeded", false), failed()];
+        let failure = choose(ended, "job/ends", "shop", &Notes::silent()).unwrap_err();
+        assert!(
+            failure.cause.contains("have ended") && failure.evidence == "pod/a Succeeded\npod/b Failed",
+            "{failure}"
+        );
+        let waits = vec![failed(), pod("c", "2026-01-01T00:00:00Z", "Pending", false)];
+        let failure = choose(waits, "job/ends", "shop", &Notes::silent()).unwrap_err();
+        assert!(failure.remedy.contains("keeps one from running"), "{failure}");
     }
 
     #[test]

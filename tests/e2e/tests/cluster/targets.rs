@@ -77,7 +77,8 @@ fn a_running_job_is_a_target_and_a_finished_one_is_not() {
 
     let brief = manifest::restricted(manifest::java("app", &["-version"]));
     namespace.create(&manifest::workload("Job", "ends", &brief));
-    namespace.pod_of("job-name=ends").wait_for("jsonpath={.status.phase}=Succeeded");
+    // Its pod has ended before it has.
+    namespace.kubectl(["wait", "--timeout=100s", "--for=condition=Complete", "job/ends"]);
     let _ = namespace.jattach(["job/ends", "ps"]).ended_with(3).is_error("JAT-170.job-ended");
 }
 

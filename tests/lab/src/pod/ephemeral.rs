@@ -24,7 +24,8 @@ const FORBIDDEN: &[&str] = &[
 pub fn validate(old: &Value, new: &Value) -> Vec<Cause> {
     // https://github.com/kubernetes/kubernetes/issues/113935
     if old["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string() {
-        return vec![Cause::forbidden("", "static pods do not support ephemeral containers")];
+        // The error's path is of no field; so it is printed (tests/recordings/ephemeral-patch-static-pod.json).
+        return vec![Cause::forbidden("[]", "static pods do not support ephemeral containers")];
     }
     let mut causes = Vec::new();
     let containers = meta::items(&new["spec"], "ephemeralContainers");

@@ -77,6 +77,10 @@ fn recorded_pod(namespace: &str, name: &str) -> Value {
                 "command": ["/bin/sh", "-c", "sleep 100000"],
             }]);
         }
+        // As a kubelet marks what it has read from a file.
+        ("fx", "static-realnode") => {
+            pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "d41d8cd98f00b204e9800998ecf8427e"});
+        }
         _ => panic!("no pod {namespace}/{name} was recorded"),
     }
     pod

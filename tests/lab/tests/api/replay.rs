@@ -40,6 +40,7 @@ const OTHER_PATCHES: &[&str] = &[
     "ephemeral-patch-psa-restricted-ok",
     "ephemeral-patch-psa-baseline-sysptrace-denied",
     "ephemeral-patch-bad-image",
+    "ephemeral-patch-static-pod",
 ];
 const EXECS: &[&str] = &[
     "exec-ok",
@@ -143,7 +144,8 @@ async fn an_ephemeral_container_lives_as_recorded() {
 
 #[tokio::test]
 async fn patches_of_every_kind_are_answered_as_recorded() {
-    in_cluster(&["fx/user", "fx/shell", "fx-baseline/user", "fx-restricted/user"], async |cluster| {
+    let pods = ["fx/user", "fx/shell", "fx/static-realnode", "fx-baseline/user", "fx-restricted/user"];
+    in_cluster(&pods, async |cluster| {
         for name in OTHER_PATCHES {
             replay(&cluster, name, &As::Admin).await;
         }
