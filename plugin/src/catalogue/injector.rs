@@ -95,8 +95,8 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
              which cannot be made to wait.",
         ),
         Id::Transfer => (
-            "The connection was cut, or a block, a length or a checksum is not what the other side has sent. What is not whole \
-             is never taken for a whole answer.",
+            "The connection was cut, or a block, a length or a checksum is not what the other side has sent; with --all-pods, an \
+             answer is longer than may wait for its turn (64 MiB). What is not whole is never taken for a whole answer.",
             "How far it came, and what did not fit.",
             "Run the same command again: a heap dump into a file goes on where it stopped. If it stays so, try another way to the \
              API server than the proxy in between.",
@@ -107,7 +107,8 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "Take the image of this plugin's version (`kubectl jattach version` names it): leave --image out.",
         ),
         Id::Interrupted => (
-            "Ctrl-C, or somebody else ended the injector or its job.",
+            "Ctrl-C or SIGTERM, or somebody else ended the injector or its job. With --all-pods what is there of the answers is \
+             printed all the same, and the summary names the pods that were not done; Ctrl-C a second time ends that, too.",
             "Who or what did, where it is known.",
             "Run the command again. A heap dump into a file goes on where it stopped.",
         ),

@@ -1,5 +1,6 @@
 //! What is to be thought of a look at the JVM and at the room around it: pure functions. All of it is the target's own word.
 
+use jattach_protocol::label;
 use jattach_protocol::message::{DUMP_WINDOW, Examined};
 
 use super::pod;
@@ -94,9 +95,9 @@ pub(super) fn labels(examined: &Examined, is_let_in: bool) -> Verdict {
     }
 }
 
-/// Which security module writes labels like this; SELinux's have four parts.
+/// Which security module writes labels like this, of which there is one.
 fn module(label: &str) -> &'static str {
-    if label.matches(':').count() >= 3 { "SELinux" } else { "AppArmor" }
+    label::module(label.as_bytes()).unwrap_or_default()
 }
 
 #[cfg(test)]
