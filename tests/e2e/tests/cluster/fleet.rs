@@ -126,6 +126,9 @@ fn on_a_terminal_each_pod_under_way_has_its_line_and_answers_stand_whole() {
     {
         assert!(text.contains(shown), "{shown:?} is not shown: {ran}");
     }
+    // A list begins where a line of progress was taken away.
+    let list = on_all(&namespace, ["ps"]).on_a_terminal().expect("there was one").run().succeeded();
+    assert!(list.text().contains("\u{1b}[2KPOD   PID "), "{list}");
     // No line of progress is within an answer.
     let answers = text.split("==> pod/").skip(1).map(|answer| answer.split("JNI global ref").next().unwrap_or(answer));
     for answer in answers {
