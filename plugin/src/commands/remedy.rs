@@ -33,7 +33,9 @@ pub(super) async fn of_tmp(context: &Context, action: &Action, failure: Failure)
 pub(super) async fn for_good(context: &Context, failure: Failure, most: usize) -> Failure {
     let Context { cluster, target, options, .. } = context;
     let (line, in_words) = change(cluster, target).await.told(&options.flags, cluster.namespace());
-    failure.remedy(if line.chars().count() > most { in_words } else { line })
+    let remedy = if line.chars().count() > most { in_words } else { line };
+    // Its checks have to fit a screen.
+    failure.remedy(remedy.trim_start_matches("for good: "))
 }
 
 /// What the user has asked for.
@@ -151,11 +153,7 @@ fn mount_at_tmp<'p>(pod: &'p Pod, container: &str) -> Option<&'p VolumeMount> {
 
 async fn origin(cluster: &Cluster, pod: &Pod) -> Origin {
     let Some(owner) = controller(&pod.metadata) else {
-        return Origin::Other(
-            "for good: nothing made this pod that could make it anew, and its volumes cannot be changed: replace it by one \
-             with an emptyDir at /tmp; what is in memory is lost"
-                .to_owned(),
-        );
+        return Origin::Other("for good: an emptyDir at /tmp, in another pod: nothing makes this one anew".to_owned());
     };
     let name = owner.name.clone();
     match owner.kind.as_str() {

@@ -91,11 +91,12 @@ fn who_may_not_read_the_log_is_told_so_before_the_jvm_is_signalled() {
 fn a_jvm_whose_output_leads_elsewhere_is_named_after_a_while() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let java = "java -Xmx96m -XX:+UseSerialGC -cp /app App > /dev/null & sleep 1; echo started; wait";
+    let java = "java -Xmx96m -XX:+UseSerialGC -cp /app App > /dev/null & \
+                until java -Xmx16m -cp /app Ask > /dev/null 2>&1; do :; done; echo answers; wait";
     let container = manifest::restricted(manifest::container("app", image, &["sh", "-c", java]));
     namespace.create(&manifest::pod("x", &[container]));
     let pod = namespace.pod("x");
-    pod.wait_for_line("app", "started");
+    pod.wait_for_line("app", "answers");
     jvm::answers(&pod, "app");
     let _ = pod.jattach(["threaddump", "--via-log"]).ended_with(6).explains().says("the log does not show them");
     jvm::answers(&pod, "app");

@@ -1,6 +1,7 @@
 //! `--profile=sysadmin` for a JVM without a /tmp: a tmpfs for the time of a command, and nothing of it afterwards.
 
-use jattach_e2e::{Namespace, Pod, Running, dump, jvm, manifest, shell_image_or_skip};
+use jattach_e2e::run::Signal;
+use jattach_e2e::{Fault, Kubeconfig, Namespace, Pod, Proxy, Running, dump, jvm, manifest, shell_image_or_skip};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -94,12 +95,23 @@ fn a_dry_run_shows_the_privileged_container_and_the_server_is_asked_for_it_too()
 fn a_client_that_is_killed_takes_the_tmpfs_with_it() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let pod = namespace.start(&manifest::pod("x", &[sealed(image)]));
+    let mut app = manifest::jvm_with("app", &["--heap-mb", "48", "--content", "random"]);
+    app["image"] = image.into();
+    app["securityContext"] = json!({"readOnlyRootFilesystem": true});
+    let pod = namespace.start(&manifest::pod("x", &[app]));
     let before = mounts(&pod);
+    // A dump takes seconds through it.
+    let (proxy, directory) = (Proxy::start().with(Fault::Rate(8 << 20)), tempdir().expect("a directory"));
+    let config = Kubeconfig::admin().through(&proxy.url()).write(directory.path());
     let seen = when_mounted(&pod, "echo seen");
-    let client = pod.plugin(["inspectheap", "--profile=sysadmin"]).start();
+    let dump = ["dumpheap", "x.hprof", "--yes", "--profile=sysadmin"];
+    let client = pod.plugin_by(&config, dump).directory(directory.path()).start();
     let _ = seen.wait().succeeded();
-    client.kill();
+    proxy.wait_until_passed(8 << 20);
+    assert!(mounts(&pod).contains("jattach-"), "it was taken away before");
+    client.signal(Signal::KILL);
+    let ran = client.wait();
+    assert_eq!(ran.code(), None, "it had ended by itself\n{ran}");
     let gone = ["sh", "-c", "while grep -q jattach- /proc/1/mounts; do :; done"];
     let _ = pod.exec("app", gone).succeeded();
     assert_eq!(mounts(&pod), before);
