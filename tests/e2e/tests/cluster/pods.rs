@@ -1,6 +1,6 @@
 //! Pods that no injector can be put into, and containers that go while they are asked.
 
-use jattach_e2e::{Namespace, jvm, manifest, shell_image_or_skip, skip};
+use jattach_e2e::{Namespace, cluster, jvm, manifest, shell_image_or_skip, skip};
 use serde_json::{Value, json};
 
 #[test]
@@ -83,6 +83,27 @@ fn a_node_without_exec_is_named_and_not_taken_for_a_pod_that_is_not_there() {
             .says("serves no exec")
             .says(answer)
             .says("replica on another node");
+    }
+}
+
+#[test]
+fn a_pod_that_sees_the_nodes_processes_and_one_with_users_of_its_own_are_served() {
+    let namespace = Namespace::new();
+    let handlers = "jsonpath={.items[*].status.runtimeHandlers[*].features.userNamespaces}";
+    let maps_users = cluster().kubectl().args(["get", "nodes", "-o", handlers]).run().text().contains("true");
+    for (field, value, can) in [("hostPID", true, true), ("hostUsers", false, maps_users)] {
+        let mut pod = manifest::pod(&field.to_lowercase(), &[manifest::restricted(manifest::jvm("app"))]);
+        pod["spec"][field] = value.into();
+        let create = namespace.kubectl_program().args(["create", "--validate=false", "-f", "-"]);
+        if !can || create.stdin(pod.to_string()).run().code() != Some(0) {
+            return skip(&format!("this cluster takes no pod with {field}: {value}"));
+        }
+        let pod = namespace.started(&pod);
+        let _ = pod.jattach(["threaddump"]).succeeded().prints("Full thread dump");
+        // Other pods' JVMs may run on that node.
+        let listed = pod.jattach(["ps", "-o", "json"]).succeeded().json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed:#}");
+        jvm::answers(&pod, "app");
     }
 }
 
