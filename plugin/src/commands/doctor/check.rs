@@ -28,9 +28,9 @@ checks! {
     ApiServer "API server";
     Permissions "permissions";
     Target "target";
-    Admission "admission";
     StaticPod "static pod";
     NodeOs "node OS";
+    Admission "admission";
     Injector "injector";
     Identity "uid and gid";
     Capabilities "capabilities";
@@ -53,7 +53,8 @@ impl Check {
         match self {
             ApiServer => &[],
             Permissions | Target => &[ApiServer],
-            Admission => &[Permissions, Target],
+            // It would say the same of a static pod.
+            Admission => &[Permissions, Target, StaticPod],
             StaticPod | NodeOs | Tmp | FreeHere | Storage | Memory | Probes => &[Target],
             // None is started where no command could use it: its container could not be taken away again.
             Injector => &[Permissions, Target, Admission, StaticPod, NodeOs],
@@ -82,5 +83,16 @@ mod tests {
             check.needs().iter().for_each(|need| depth(*need, left - 1));
         }
         Check::ALL.into_iter().for_each(|check| depth(check, Check::ALL.len()));
+    }
+
+    #[test]
+    fn the_server_is_not_asked_for_what_the_pods_own_kind_refuses() {
+        use super::super::report::{Report, Verdict};
+        let mut report = Report::default();
+        for passed in [ApiServer, Permissions, Target] {
+            report.add(passed, Verdict::Ok(String::new()));
+        }
+        report.add(StaticPod, crate::error::Failure::new(crate::catalogue::Id::StaticPod, "a static pod"));
+        assert!(!report.allows(Admission) && report.allows(NodeOs));
     }
 }

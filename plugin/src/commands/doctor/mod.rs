@@ -93,8 +93,9 @@ async fn examine(
             Some(missing) => permissions_there(&context, wish, missing, exec, &mut report).await,
             None => Way::Added,
         };
-        admission(&context, &way, &mut report).await;
+        // What needs no more than the pod comes first: it may spare a question.
         of_pod(&context, &mut report);
+        admission(&context, &way, &mut report).await;
         report.add(Check::Tmp, tmp(&context).await);
         within(&context, &mut report).await;
     }

@@ -269,7 +269,10 @@ fail  target           a cause (JAT-173)
         };
         assert_eq!(failed("short").lines().count(), Check::ALL.len() + 1);
         let text = failed(&"long ".repeat(100));
-        assert!(text.contains("\nskip  injector, uid and gid, capabilities, labels  not asked for\n"), "{text}");
+        assert!(
+            text.contains("\nskip  admission, injector, uid and gid, capabilities, labels  not asked for\n"),
+            "{text}"
+        );
         for check in Check::ALL {
             assert!(text.contains(check.name()), "{}\n{text}", check.name());
         }
