@@ -94,6 +94,8 @@ fn forbidden() -> Vec<(Value, &'static str)> {
         (context(json!({"runAsUser": 0, "runAsNonRoot": false})), "root only where its target may be"),
         (context(json!({"seLinuxOptions": {"type": "spc_t"}})), "no security profile that its target has not"),
         (context(json!({"seccompProfile": {"type": "Unconfined"}})), "no security profile that its target has not"),
+        (context(json!({"seccompProfile": null})), "no security profile that its target has not"),
+        (json!({"workingDir": "/proc/self/fd/7"}), "no working directory"),
         (context(json!({"appArmorProfile": {"type": "Unconfined"}})), "no security profile that its target has not"),
     ]
 }
@@ -114,7 +116,11 @@ fn as_the_target_alone(namespace: &Namespace, user: &str) {
         "allowPrivilegeEscalation": false,
     });
     let root = with("root", &own);
-    let _ = add(&root, user, &json!({"securityContext": own})).run().succeeded();
+    let mut quiet = own.clone();
+    quiet.as_object_mut().expect("an object").remove("seccompProfile");
+    for context in [&own, &quiet] {
+        let _ = add(&root, user, &json!({"securityContext": context})).run().succeeded();
+    }
     for (name, value) in [
         ("capabilities", json!({"add": ["SYS_PTRACE"]})),
         ("capabilities", json!({"add": ["SYS_PTRACE", "SYS_ADMIN"], "drop": ["NET_RAW"]})),
@@ -166,14 +172,18 @@ fn who_holds_the_role_may_add_the_injector_and_talk_to_it_and_nothing_else() {
         .says("error[JAT-106]")
         .says("the image has to be");
 
+    // The injector that is there serves her.
+    let _ = namespace.plugin().args(["--as", &jane.user(), "pod/x", "ps"]).run().succeeded();
+
     let injector = pod.ephemeral_containers()[0]["name"].as_str().expect("a name").to_owned();
     let exec = |container: &str, program: &str| {
         let words = ["exec", "x", "-c", container, "--as", &jane.user(), "--", program, "list"];
         namespace.kubectl_program().args(words).run()
     };
-    let _ = exec(&injector, "/injector").succeeded();
-    let ran = exec(&injector, "/bin/sh").says("only the injector may be run");
-    assert_ne!(ran.code(), Some(0));
+    for program in ["/injector", "/bin/sh"] {
+        let ran = exec(&injector, program).says("only a session of the injector may be run");
+        assert_ne!(ran.code(), Some(0));
+    }
     let ran = exec("app", "java").says("only an injector may be talked to");
     assert_ne!(ran.code(), Some(0));
 
