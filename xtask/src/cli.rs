@@ -25,7 +25,9 @@ pub(crate) enum Command {
     Image(Image),
     /// Run all checks and tests, installing by apt what they need.
     Test(Test),
-    /// Run the end-to-end tests: in the lab, or with --kubeconfig in a cluster.
+    /// Check what is not code: the workflows, and what the dependencies are allowed to be.
+    Check(Check),
+    /// Run the end-to-end tests: in the lab, with --kubeconfig in a cluster, or with --kind in one of its own.
     E2e(E2e),
     /// Break heap dumps in every way, at many random moments, and check what is left each time.
     Soak(Soak),
@@ -89,9 +91,31 @@ pub(crate) struct Test {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// Only this; without it, all.
+    #[arg(value_enum, value_name = "WHAT")]
+    pub(crate) what: Vec<Checked>,
+    /// What cannot be checked on this machine is a failure.
+    #[arg(long)]
+    pub(crate) no_skips: bool,
+}
+
+/// What can be checked by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Checked {
+    /// By actionlint and shellcheck.
+    Workflows,
+    /// By cargo-deny: bans, licences, sources, advisories.
+    Dependencies,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct E2e {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
+    /// A cluster of kind with this Kubernetes version, 1.37 say; needs docker and kind. It is deleted in the end.
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["kubeconfig", "jdk"])]
+    pub(crate) kind: Option<String>,
     /// The version of the lab's JVMs: 8, 11, 17, 21, 25, 26 or 28; fetched from Debian where it is not installed.
     #[arg(long, value_name = "N", conflicts_with = "kubeconfig")]
     pub(crate) jdk: Option<u32>,

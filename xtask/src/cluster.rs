@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use crate::cli::ClusterArguments;
 use crate::dev_build::Built;
 use crate::images::jvm::JvmImages;
+use crate::kind::Kind;
 use crate::lab::Lab;
 use crate::tools::{kubectl, slurp};
 use crate::workspace::Workspace;
@@ -62,8 +63,18 @@ impl Cluster {
 
     /// A lab, whose images are in target/images.
     pub(crate) fn of_lab(workspace: &Workspace, lab: &Lab, images: &JvmImages) -> Cluster {
+        Cluster { is_lab: true, ..Cluster::with_images(workspace, lab.kubeconfig(), images) }
+    }
+
+    /// A cluster of kind, whose node has the images.
+    pub(crate) fn of_kind(workspace: &Workspace, kind: &Kind, images: &JvmImages) -> Cluster {
+        Cluster::with_images(workspace, kind.kubeconfig(), images)
+    }
+
+    /// One that has been brought what is in target/images.
+    fn with_images(workspace: &Workspace, kubeconfig: &Path, images: &JvmImages) -> Cluster {
         Cluster {
-            kubeconfig: lab.kubeconfig().to_path_buf(),
+            kubeconfig: kubeconfig.to_path_buf(),
             context: None,
             injector_image: workspace.injector_image(),
             jvm_image: images.plain.reference.clone(),
@@ -71,7 +82,7 @@ impl Cluster {
             jvm_user_image: Some(images.user.reference.clone()),
             hostile_image: None,
             pull_policy: "IfNotPresent".to_owned(),
-            is_lab: true,
+            is_lab: false,
             may_skip: true,
         }
     }

@@ -9,6 +9,7 @@ mod commands;
 mod dev_build;
 mod elf;
 mod images;
+mod kind;
 #[cfg(test)]
 mod krew;
 mod lab;

@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: the end-to-end tests against any cluster; without one, against the lab.
+//! `cargo xtask e2e`: the end-to-end tests against any cluster, against one of kind, or against the lab.
 
 use anyhow::Result;
 
@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::dev_build::{self, ALL_FEATURES, Built, Extent};
 use crate::images::jvm::JvmImages;
 use crate::images::{hostile, injector, jvm};
+use crate::kind::{Kind, Node};
 use crate::lab::Lab;
 use crate::static_build;
 use crate::tools::java::Java;
@@ -20,6 +21,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
         let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
         return run_tests(workspace, &built, &cluster, &arguments.filter, yes);
     }
+    let node = arguments.kind.as_deref().map(Node::of).transpose()?;
     let jdk = super::install(workspace, &[], yes)?;
     let binary = static_build::build(workspace, Arch::host(), None, yes)?;
     injector::write(workspace, Arch::host(), &binary)?;
@@ -28,7 +30,30 @@ pub(crate) fn run(workspace: &Workspace, arguments: &E2e, yes: bool) -> Result<(
         None => jvm::write(workspace, &jdk, yes)?,
     };
     let built = dev_build::build(workspace, Extent::Tests(ALL_FEATURES))?;
-    in_lab(workspace, &built, &images, &arguments.filter, yes)
+    match node {
+        Some(node) => in_kind(workspace, &built, &images, node, &arguments.filter, yes),
+        None => in_lab(workspace, &built, &images, &arguments.filter, yes),
+    }
+}
+
+/// Runs them in a cluster of kind, whose node is brought the images of target/images.
+fn in_kind(
+    workspace: &Workspace,
+    built: &Built,
+    images: &JvmImages,
+    node: Node,
+    filter: &[String],
+    yes: bool,
+) -> Result<()> {
+    let hostile = hostile::write(workspace, built.program("hostile")?)?;
+    let folder = workspace.images();
+    let ours = ["injector.tar", "hostile.tar"].map(|name| folder.join(name));
+    let jvms = [&images.plain, &images.shell, &images.user].map(|image| image.path.clone());
+    let kind = Kind::start(workspace, node, &[&ours[..], &jvms].concat())?;
+    let mut cluster = Cluster::of_kind(workspace, &kind, images);
+    cluster.hostile_image = Some(hostile);
+    let result = run_tests(workspace, built, &cluster, filter, yes);
+    kind.after(result)
 }
 
 /// A lab that differs from the usual one.

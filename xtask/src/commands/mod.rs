@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod check;
 mod demo;
 mod e2e;
 mod image;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes),
         Command::Image(arguments) => image::run(&workspace, arguments, cli.yes),
+        Command::Check(arguments) => check::run(&workspace, arguments, cli.yes),
         Command::Test(arguments) => test::run(&workspace, arguments, cli.yes),
         Command::Bench(arguments) => bench::run(&workspace, arguments, cli.yes),
         Command::Demo => demo::run(&workspace, cli.yes),

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use xshell::cmd;
 
-use super::e2e;
+use super::{check, e2e};
 use crate::arch::Arch;
 use crate::cli::Test;
 use crate::dev_build::{self, ALL_FEATURES, Built, Extent, TestProgram};
@@ -60,6 +60,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Test, yes: bool) -> Result<
 fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, yes: bool) -> Result<()> {
     let jdk = steps.step("install what is missing", || install(workspace, yes))?;
     lints(workspace, steps)?;
+    check::dependencies(workspace, steps)?;
     // First: the plugin carries it.
     let static_injector = steps.step("build the static injector", || {
         let binary = static_build::build(workspace, Arch::host(), None, yes)?;

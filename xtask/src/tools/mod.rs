@@ -1,6 +1,8 @@
 //! What the build and the tests need and the machine may lack: found, or installed, or explained.
 
+pub(crate) mod actionlint;
 pub(crate) mod apt;
+pub(crate) mod cargo_tool;
 pub(crate) mod java;
 pub(crate) mod jdk;
 pub(crate) mod jdk_root;
