@@ -97,6 +97,14 @@ impl Shared {
         failure.remedy = line::with_cluster(&remedy, &self.flags);
         failure
     }
+
+    /// The same of an error, if it is a failure.
+    fn exact_of_any(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast() {
+            Ok(failure) => self.exact(failure).into(),
+            Err(error) => error,
+        }
+    }
 }
 
 /// Does what the options say, within the limit for the whole command.
@@ -116,15 +124,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             let cluster = stop.unless(Cluster::connect(&connection)).await?;
             let shared = Shared { injector, output, flags, words };
             let work = on_target(cluster, &wish, &action, shared.clone(), partings.clone());
-            stop.unless(work).await.map_err(|error| match error.downcast() {
-                Ok(failure) => shared.exact(failure).into(),
-                Err(error) => error,
-            })
+            stop.unless(work).await.map_err(|error| shared.exact_of_any(error))
         }
         Command::OnAll(wish, action, fleet) => {
             let cluster = stop.unless(Cluster::connect(&connection)).await?;
             let shared = Shared { injector, output, flags, words };
-            fleet::run(cluster, &wish, &action, fleet, shared, partings.clone(), &mut stop).await
+            let done = fleet::run(cluster, &wish, &action, fleet, shared.clone(), partings.clone(), &mut stop).await;
+            done.map_err(|error| shared.exact_of_any(error))
         }
     };
     partings.say_bye().await;

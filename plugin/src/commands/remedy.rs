@@ -156,17 +156,17 @@ async fn origin(cluster: &Cluster, pod: &Pod) -> Origin {
         return Origin::Other("for good: an emptyDir at /tmp, in another pod: nothing makes this one anew".to_owned());
     };
     let name = owner.name.clone();
-    match owner.kind.as_str() {
-        "ReplicaSet" => {
+    match kind(owner) {
+        ("apps", "ReplicaSet") => {
             let call = Call::get("replicasets.apps", &name);
             match cluster.attempt(&call, cluster.api::<ReplicaSet>().get(&name)).await {
                 Ok(set) => of_replica_set(&name, controller(&set.metadata)),
                 Err(_) => of_unseen_replica_set(pod, &name),
             }
         }
-        "StatefulSet" => Origin::Template { kind: "statefulset", name },
-        "DaemonSet" => Origin::Template { kind: "daemonset", name },
-        "Job" => {
+        ("apps", "StatefulSet") => Origin::Template { kind: "statefulset", name },
+        ("apps", "DaemonSet") => Origin::Template { kind: "daemonset", name },
+        ("batch", "Job") => {
             let call = Call::get("jobs.batch", &name);
             let job = cluster.attempt(&call, cluster.api::<Job>().get(&name)).await;
             of_job(&name, job.ok().as_ref().and_then(|job| controller(&job.metadata)))
@@ -175,13 +175,20 @@ async fn origin(cluster: &Cluster, pod: &Pod) -> Origin {
     }
 }
 
+/// An owner's API group and kind: others than Kubernetes have a StatefulSet and a Job, too.
+fn kind(owner: &OwnerReference) -> (&str, &str) {
+    (owner.api_version.split_once('/').map_or("", |(group, _)| group), &owner.kind)
+}
+
 fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
 fn of_replica_set(name: &str, owner: Option<&OwnerReference>) -> Origin {
     match owner {
-        Some(owner) if owner.kind == "Deployment" => Origin::Template { kind: "deployment", name: owner.name.clone() },
+        Some(owner) if kind(owner) == ("apps", "Deployment") => {
+            Origin::Template { kind: "deployment", name: owner.name.clone() }
+        }
         Some(owner) => of_another(owner),
         None => Origin::Template { kind: "replicaset", name: name.to_owned() },
     }
@@ -201,7 +208,7 @@ fn of_unseen_replica_set(pod: &Pod, name: &str) -> Origin {
 
 fn of_job(name: &str, owner: Option<&OwnerReference>) -> Origin {
     match owner {
-        Some(owner) if owner.kind == "CronJob" => Origin::CronJob(owner.name.clone()),
+        Some(owner) if kind(owner) == ("batch", "CronJob") => Origin::CronJob(owner.name.clone()),
         _ => Origin::Other(format!(
             "for good: the template of job/{name} cannot be changed: make another job, with an emptyDir at /tmp"
         )),

@@ -8,9 +8,10 @@ fn pod(owner: &Value, spec: &Value) -> Pod {
 }
 
 fn owned_by(kind: &str, name: &str) -> Value {
+    let group = if kind == "Job" { "batch/v1" } else { "apps/v1" };
     json!([
         {"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "1"},
-        {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "2", "controller": true},
+        {"apiVersion": group, "kind": kind, "name": name, "uid": "2", "controller": true},
     ])
 }
 
@@ -60,10 +61,24 @@ async fn what_cannot_be_patched_is_said() {
     assert!(words.contains("volume scratch is mounted at /tmp"), "{words}");
 }
 
+fn owner(api_version: &str, kind: &str, name: &str) -> OwnerReference {
+    let [api_version, kind, name] = [api_version, kind, name].map(str::to_owned);
+    OwnerReference { api_version, kind, name, ..OwnerReference::default() }
+}
+
+#[test]
+fn a_workload_that_is_not_kubernetes_own_is_named_and_not_patched() {
+    let words = "for good: an emptyDir at /tmp in the pod template of Deployment/api; it restarts the pods, and what is in memory is lost";
+    let others = owner("apps.kruise.io/v1alpha1", "Deployment", "api");
+    assert_eq!(of_replica_set("api-1", Some(&others)), Origin::Other(words.to_owned()));
+    let jobs = owner("batch.volcano.sh/v1alpha1", "CronJob", "nightly");
+    assert!(matches!(of_job("nightly-1", Some(&jobs)), Origin::Other(_)));
+}
+
 #[test]
 fn a_replica_set_and_a_job_have_owners_of_their_own() {
-    let deployment = OwnerReference { kind: "Deployment".into(), name: "api".into(), ..OwnerReference::default() };
-    let cron = OwnerReference { kind: "CronJob".into(), name: "nightly".into(), ..OwnerReference::default() };
+    let deployment = owner("apps/v1", "Deployment", "api");
+    let cron = owner("batch/v1", "CronJob", "nightly");
     let template = |kind, name: &str| Origin::Template { kind, name: name.to_owned() };
     assert_eq!(of_replica_set("api-1", Some(&deployment)), template("deployment", "api"));
     assert_eq!(of_replica_set("alone", None), template("replicaset", "alone"));

@@ -36,7 +36,8 @@ pub(super) struct Speed {
     pub(super) is_cut: bool,
 }
 
-/// Has bytes come for as long as it takes to know, while none come for another pod's doctor. The session is good for nothing more where that was cut.
+/// Has bytes come for as long as it takes to know, while none come for another pod's doctor. The session is good for nothing
+/// more where that was cut.
 ///
 /// # Errors
 /// Those of the conversation; 8 where something else came than was asked for.

@@ -84,9 +84,10 @@ impl Tally {
         self.stopped = Some(why);
     }
 
-    /// Whether no pod is under way, or to come.
+    /// Whether no pod is under way, and none will be.
     pub(super) fn is_over(&self) -> bool {
-        self.count(|state| matches!(state, State::ToCome | State::UnderWay)) == 0
+        let will_be = |state: &State| matches!(state, State::ToCome) && self.stopped.is_none();
+        self.count(|state| matches!(state, State::UnderWay) || will_be(state)) == 0
     }
 
     /// The exit code of them all: the worst.
@@ -257,12 +258,14 @@ mod tests {
         let mut tally = Tally::new(&board, &names("abcd"), false);
         ["a", "b", "c"].into_iter().for_each(|pod| tally.begin(pod));
         tally.end("b", End::Done, true);
+        assert!(!tally.is_over());
         for reason in reasons {
             tally.stop(reason);
         }
+        assert!(!tally.is_over());
         tally.end("a", End::BrokenOff, true);
         tally.end("c", End::BrokenOff, false);
-        assert!(!tally.is_over());
+        assert!(tally.is_over(), "what is left is to be printed");
         tally.printed(1);
         let exit = tally.exit();
         drop(tally);
