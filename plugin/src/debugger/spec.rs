@@ -102,6 +102,52 @@ fn default_pull_policy(image: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize as _;
+    use serde_yaml::Value;
+
+    /// The documents of a file in deploy/.
+    fn deployed(name: &str) -> Vec<Value> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
+        let text = std::fs::read_to_string(path).expect("a file of the repository");
+        serde_yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).expect("YAML")).collect()
+    }
+
+    /// The texts of all expressions in it.
+    fn expressions(value: &Value) -> Vec<String> {
+        match value {
+            Value::Mapping(entries) => {
+                let own =
+                    entries.iter().filter(|(name, _)| *name == "expression").filter_map(|(_, text)| text.as_str());
+                own.map(str::to_owned).chain(entries.iter().flat_map(|(_, inner)| expressions(inner))).collect()
+            }
+            Value::Sequence(items) => items.iter().flat_map(expressions).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_published_policies_let_through_what_is_added_and_run_here() {
+        let policies = deployed("policy.yaml");
+        let [container, _, exec, _] = policies.as_slice() else { panic!("{} documents", policies.len()) };
+        let (container, exec) = (expressions(container), expressions(exec));
+        let words = |words: [&str; 2]| format!("== ['{}', '{}']", words[0], words[1]);
+        assert!(container.iter().any(|expression| expression.contains(&words(HOLD))), "{container:?}");
+        assert!(exec.iter().any(|expression| expression.contains(&words(SESSION))), "{exec:?}");
+        let (image, _) = env!("JATTACH_IMAGE").rsplit_once(':').expect("a tag");
+        assert!(container.contains(&format!("'{image}'")), "{container:?}");
+        let named = format!(".matches('^{PREFIX}[a-z0-9]{{{RANDOM}}}$')");
+        assert!(exec.iter().any(|expression| expression.ends_with(&named)), "{exec:?}");
+        // What marks the Role's holders is what both policies ask for.
+        let role = deployed("role.yaml");
+        let rules = role[0]["rules"].as_sequence().expect("rules");
+        let mark = rules.iter().find(|rule| rule["resources"][0] == "injectors").expect("the mark");
+        let [group, verb] = ["apiGroups", "verbs"].map(|name| mark[name][0].as_str().expect("a word"));
+        let asked =
+            format!("authorizer.group('{group}').resource('injectors').namespace(request.namespace).check('{verb}')");
+        for expressions in [&container, &exec] {
+            assert!(expressions.iter().any(|expression| expression.contains(&asked)), "{expressions:?}");
+        }
+    }
 
     #[test]
     fn a_new_name_is_ours_and_another_each_time() {
