@@ -8,6 +8,8 @@ mod cluster;
 mod commands;
 mod dev_build;
 mod elf;
+#[cfg(test)]
+mod github;
 mod images;
 mod kind;
 #[cfg(test)]

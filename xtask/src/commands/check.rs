@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 
 const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2", optimized: false };
 const WORKFLOWS: &str = "workflows, by actionlint and shellcheck";
+const SCRIPT: &str = "the script of CI, by shellcheck";
 const DEPENDENCIES: &str = "bans, licences and sources of the dependencies";
 const ADVISORIES: &str = "advisories against the dependencies";
 
@@ -34,7 +35,7 @@ pub(crate) fn dependencies(workspace: &Workspace, steps: &mut Steps) -> Result<(
     let sh = workspace.shell()?;
     steps.step(DEPENDENCIES, || {
         let program = CARGO_DENY.ensure(workspace)?;
-        cmd!(sh, "{program} --locked check --hide-inclusion-graph bans licenses sources")
+        cmd!(sh, "{program} --locked check --hide-inclusion-graph --deny unmatched-skip bans licenses sources")
             .run()
             .context("deny.toml does not allow it")
     })?;
@@ -52,26 +53,26 @@ fn advisories(workspace: &Workspace, steps: &mut Steps, no_skips: bool) -> Resul
     }
     steps.step(ADVISORIES, || {
         fetched.context("RustSec's database cannot be fetched")?;
-        cmd!(sh, "{program} --locked check --disable-fetch advisories").run().context("a dependency is not safe")
+        cmd!(sh, "{program} --locked check advisories").run().context("a dependency is not safe")
     })?;
     Ok(())
 }
 
 fn workflows(workspace: &Workspace, steps: &mut Steps, no_skips: bool, yes: bool) -> Result<()> {
-    let tools = actionlint::actionlint(workspace, yes)
-        .and_then(|actionlint| Ok((actionlint, actionlint::shellcheck(workspace, yes)?)));
-    if let (Err(error), false) = (&tools, no_skips) {
+    let sh = workspace.shell()?;
+    let shellcheck = actionlint::shellcheck(workspace, yes)?;
+    steps.step(SCRIPT, || cmd!(sh, "{shellcheck} .ci/run").run().context("it is not right"))?;
+    let actionlint = actionlint::actionlint(workspace, yes);
+    if let (Err(error), false) = (&actionlint, no_skips) {
         steps.skip(WORKFLOWS, &format!("{error:#}"));
         return Ok(());
     }
-    let sh = workspace.shell()?;
     let folder = workspace.root().join(".github/workflows");
     let files = sh.read_dir(&folder).context("failed to list the workflows")?;
     steps.step(WORKFLOWS, || {
-        let (actionlint, shellcheck) = tools?;
+        let actionlint = actionlint?;
         ensure!(!files.is_empty(), "there is no workflow in {}", folder.display());
-        cmd!(sh, "{actionlint} -shellcheck {shellcheck} {files...}").run().context("a workflow is not right")?;
-        cmd!(sh, "{shellcheck} .ci/run").run().context("a script is not right")
+        cmd!(sh, "{actionlint} -shellcheck {shellcheck} {files...}").run().context("a workflow is not right")
     })?;
     Ok(())
 }
