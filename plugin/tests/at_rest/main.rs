@@ -1,6 +1,8 @@
-//! `verify` and `inspect`, as a person or a script runs them on a file. No cluster, no JVM: the dumps are made here.
+//! What needs no cluster and no JVM, as a person or a script runs it: `explain`, and `verify` and `inspect` on files that are
+//! made here.
 
 mod dump;
+mod explain;
 mod hostile;
 mod inspect;
 mod packed;
