@@ -6,6 +6,7 @@
 //! JATTACH_KUBECTL a kubectl, which is a program in Go, JATTACH_NGINX an nginx, and JATTACH_RECORD a file for the results.
 #![cfg(feature = "root")]
 
+mod arguments;
 mod container;
 mod harness;
 mod jvms;

@@ -62,6 +62,10 @@ fn states() -> Vec<(&'static str, Expected, Look)> {
             std::fs::write(fake.path("proc/exe"), native_image::fixture(&[".svm_heap"])).expect("written");
             maps(fake, PROGRAM)
         }),
+        ("native image, listening", Connected, |fake| {
+            std::fs::write(fake.path("proc/exe"), native_image::fixture(&[".svm_heap"])).expect("written");
+            maps(fake, PROGRAM).or(Some(listen(&fake.path(SOCKET))))
+        }),
         ("zombie", Refused("has ended"), |fake| status(fake, &[("State", "Z (zombie)")])),
         ("Go", Refused(none), |fake| status(fake, &[("SigCgt", "ffffffffffc1feff")]).or(maps(fake, PROGRAM))),
         ("nginx", Refused(none), |fake| maps(fake, PROGRAM)),
@@ -108,6 +112,18 @@ fn a_process_is_signalled_in_no_state_but_those_of_a_willing_jvm() {
         }
         assert_eq!(refusal.is_some(), matches!(expected, Refused(_)), "{name}: {told}");
         assert!(!fake.path(TRIGGER).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_native_image_that_is_refused_is_told_what_works_and_what_does_not() {
+    let fake = Fake::jvm();
+    std::fs::write(fake.path("proc/exe"), native_image::fixture(&[".svm_heap"])).expect("written");
+    maps(&fake, PROGRAM);
+    let target = Target::open(&fake, PID).expect("opened");
+    let refusal = connect(&target, Limits::default()).err().expect("it does not listen");
+    for words in ["--enable-monitoring=jcmd", "takes `jcmd`", "threaddump, dumpheap and agents are a JVM's"] {
+        assert!(refusal.remedy.contains(words), "{refusal}");
     }
 }
 
