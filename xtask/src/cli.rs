@@ -85,7 +85,7 @@ pub(crate) struct Test {
     /// Go on after a failed step.
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Heap dumps of every JVM version that Debian has, not only of those that differ most.
+    /// Every JVM version that Debian has, in every state and with its heap dumps, not only those that differ most.
     #[arg(long, conflicts_with = "fast")]
     pub(crate) all_jdks: bool,
 }

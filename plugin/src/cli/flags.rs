@@ -91,8 +91,8 @@ pub(crate) struct InjectorFlags {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) custom: Option<PathBuf>,
     /// Do without a debug container: exec puts the injector into the target's own container, for as long as the command takes.
-    /// It needs a shell there and a /tmp to run it from, and no rights but get pods and pods/exec. A heap dump then has no room to wait in
-    /// but memory, and is not resumed
+    /// It takes a shell and a few tools there, a directory to run from, and for a pod named by its own name no rights but get pods
+    /// and pods/exec. A heap dump then has no room to wait in but memory, and is not resumed
     #[arg(long, global = true, value_name = "WAY", hide_possible_values = true)]
     pub(crate) via: Option<Via>,
 }
