@@ -153,7 +153,9 @@ fn mount_at_tmp<'p>(pod: &'p Pod, container: &str) -> Option<&'p VolumeMount> {
 
 async fn origin(cluster: &Cluster, pod: &Pod) -> Origin {
     let Some(owner) = controller(&pod.metadata) else {
-        return Origin::Other("for good: an emptyDir at /tmp, in another pod: nothing makes this one anew".to_owned());
+        return Origin::Other(
+            "for good: this pod has no controller: make it again, with an emptyDir at /tmp".to_owned(),
+        );
     };
     let name = owner.name.clone();
     match kind(owner) {

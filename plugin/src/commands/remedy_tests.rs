@@ -47,7 +47,7 @@ async fn the_patch_is_for_what_the_pods_are_made_from() {
 #[tokio::test]
 async fn what_cannot_be_patched_is_said() {
     for (owner, expected) in [
-        (json!(null), "an emptyDir at /tmp, in another pod"),
+        (json!(null), "this pod has no controller"),
         (owned_by("Job", "report"), "the template of job/report cannot be changed"),
         (owned_by("ReplicaSet", "odd"), "get replicasets.apps"),
         (owned_by("Rollout", "api"), "in the pod template of Rollout/api"),

@@ -74,7 +74,13 @@ fn webhook_denial(webhook: &str, target: &Target) -> Failure {
 fn invalid(status: &Status, target: &Target) -> Failure {
     let pod = target.pod_name();
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    let causes: Vec<String> = causes.map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    let causes: Vec<String> = causes
+        .map(|cause| match cause.field.as_str() {
+            // So it stands in the answer for the whole object.
+            "" | "[]" => cause.message.clone(),
+            field => format!("{field}: {}", cause.message),
+        })
+        .collect();
     let evidence = if causes.is_empty() { answer(status) } else { causes.join("\n") };
     if status.message.contains("static pods") {
         return Failure::new(Id::StaticPod, format!("pod/{pod} is a static pod, which takes no ephemeral containers"))

@@ -182,7 +182,7 @@ fn lacks_shell(message: &str) -> bool {
 
 /// What there is to do for a container without the means.
 const WITHOUT: &str = "where the pod takes a debug container, leave --via=exec out: that needs nothing in the image. Else run \
-                       the injector on the node (injector PID threaddump)";
+                       the injector on the node (`injector list`, `injector PID threaddump`)";
 
 fn broken(why: &str) -> Failure {
     Failure::new(Id::Transfer, "the stream to the target's container broke before the injector was there")

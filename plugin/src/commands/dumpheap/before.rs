@@ -145,13 +145,14 @@ impl Outlook {
             0 => String::new(),
             limit => format!(", ephemeral storage limited to {}", size(limit)),
         };
+        let waits = match spool {
+            0 => "nothing waits in the pod, the JVM does".to_owned(),
+            spool => format!("up to {} waits in the pod ({} free there{limit})", size(spool), size(free)),
+        };
         format!(
-            "Heap in use: {heap}; a dump of up to {}, a pause of about {} ({probes}); up to {} waits in the pod ({} free \
-             there{limit}){room}.",
+            "Heap in use: {heap}; a dump of up to {}, a pause of about {} ({probes}); {waits}{room}.",
             size(expected),
-            seconds(self.pause),
-            size(spool),
-            size(free)
+            seconds(self.pause)
         )
     }
 

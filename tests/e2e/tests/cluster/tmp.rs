@@ -64,7 +64,7 @@ fn the_patch_that_is_printed_gives_the_pods_to_come_a_tmp() {
 fn a_pod_that_nothing_can_make_anew_is_said_to_be_one() {
     let namespace = Namespace::new();
     let pod = namespace.start(&manifest::pod("x", &[sealed()]));
-    let _ = pod.jattach(["properties"]).ended_with(6).explains().says("nothing makes this one anew");
+    let _ = pod.jattach(["properties"]).ended_with(6).explains().says("this pod has no controller");
     namespace.create(&manifest::workload("Job", "report", &sealed()));
     let pod = namespace.pod_of("app=report");
     pod.wait_for_line("app", "ready");
