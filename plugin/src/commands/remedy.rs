@@ -153,9 +153,7 @@ fn mount_at_tmp<'p>(pod: &'p Pod, container: &str) -> Option<&'p VolumeMount> {
 
 async fn origin(cluster: &Cluster, pod: &Pod) -> Origin {
     let Some(owner) = controller(&pod.metadata) else {
-        return Origin::Other(
-            "for good: this pod has no controller: make it again, with an emptyDir at /tmp".to_owned(),
-        );
+        return Origin::Other("for good: this pod has no controller: remake it with an emptyDir at /tmp".to_owned());
     };
     let name = owner.name.clone();
     match kind(owner) {
