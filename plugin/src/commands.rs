@@ -291,6 +291,10 @@ async fn explained(context: &Context, debugger: &Debugger, action: &Action, erro
     if failure.id == Id::TmpNotWritable {
         return remedy::of_tmp(context, action, failure).await;
     }
+    // The injector sees a container, and knows nothing of the pod's others.
+    if failure.id == Id::NoJvm && context.target.pid.is_none() {
+        return failure.remedy(ps::where_else(&context.target));
+    }
     if failure.id == Id::WrongIdentity && debugger.basis == Basis::Asked {
         let Target { pod, container, .. } = &context.target;
         return failure.remedy(debugger::instead_of_chosen(pod, container, identity));

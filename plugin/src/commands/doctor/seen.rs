@@ -8,8 +8,9 @@ use super::inside::{Look, Seen, Unmeasured};
 use super::report::{Report, Verdict};
 use super::{examined, pod, speed};
 use crate::catalogue::Id;
+use crate::commands::ps;
 use crate::error::Failure;
-use crate::target::{Target, candidates};
+use crate::target::Target;
 
 /// Adds what follows from it.
 pub(super) fn judge(seen: &Seen, target: &Target, image: &str, report: &mut Report) {
@@ -105,10 +106,7 @@ fn jvm(meant: &[&Jvm], target: &Target) -> Verdict {
                 .remedy("leave --pid out to see the JVMs of the container")
                 .into()
         }
-        [] => Failure::new(Id::NoJvm, format!("no JVM runs in container \"{}\"", target.container))
-            .evidence(candidates(&target.pod))
-            .remedy("name the container that runs it with -c")
-            .into(),
+        [] => ps::none(target).into(),
         [jvm] if jvm.kind.is_empty() => {
             Verdict::warn(described(jvm), format!("\"{}\" below tells why", Check::Attachable.name()))
         }

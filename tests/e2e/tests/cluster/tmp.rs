@@ -18,7 +18,7 @@ fn without_a_writable_tmp_the_jvm_is_refused_before_it_is_signalled() {
     let pod = namespace.start(&manifest::pod("x", &[sealed()]));
     let ran = pod.jattach(["threaddump"]).ended_with(6).explains().says("threaddump --via-log");
     assert!(ran.bytes().is_empty(), "{ran}");
-    let _ = pod.jattach(["ps"]).succeeded().prints("no: the target's /tmp is not writable");
+    let _ = pod.jattach(["ps"]).succeeded().prints("no (JAT-023)\n\npid 1: the target's /tmp is not writable");
     jvm::answers(&pod, "app");
     // A signal without a listener would have had the JVM print its threads to its own output.
     let log = namespace.kubectl(["logs", "x"]).text();
