@@ -108,7 +108,7 @@ impl Walk {
             return;
         }
         let is_object = |value: &Value| value.is_object() || value.is_null();
-        if is_object(plain) && is_object(wanted) && !(plain.is_null() && wanted.is_null()) {
+        if is_object(plain) && is_object(wanted) {
             let (none, empty) = (Value::Null, Map::new());
             let (plain, wanted) = (plain.as_object().unwrap_or(&empty), wanted.as_object().unwrap_or(&empty));
             for name in plain.keys().chain(wanted.keys()).collect::<BTreeSet<_>>() {
