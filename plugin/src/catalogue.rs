@@ -7,6 +7,7 @@
 mod connection;
 mod id;
 mod injector;
+mod plugin;
 #[cfg(test)]
 pub(crate) mod seen;
 mod server;
@@ -43,6 +44,7 @@ impl Id {
             .or_else(|| server::entry(self))
             .or_else(|| connection::entry(self))
             .or_else(|| start::entry(self))
+            .or_else(|| plugin::entry(self))
             .unwrap_or(Entry { meaning: "", evidence: "", remedy: "" })
     }
 

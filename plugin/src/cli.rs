@@ -7,7 +7,7 @@ pub(crate) mod words;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use flags::{ConnectionFlags, InjectorFlags, OutputFlags, TargetFlags};
 
@@ -51,6 +51,10 @@ pub(crate) struct Raw {
     pub(crate) injector: InjectorFlags,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
+
+    /// Print the plugin's version and nothing else
+    #[arg(long, action = ArgAction::Version)]
+    version: (),
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -122,9 +126,47 @@ pub(crate) enum Command {
     /// Tell what an error's id means, and what helps; needs no cluster
     #[command(override_usage = "kubectl jattach explain [-o json|yaml] [JAT-nnn]")]
     Explain(Explain),
+    /// Tell which image the injector is started from, and how to bring it into a registry; needs no cluster
+    #[command(
+        override_usage = "kubectl jattach image [-o json|yaml]\n       kubectl jattach image save [--force] FILE",
+        args_conflicts_with_subcommands = true
+    )]
+    Image(Image),
     /// Print the versions of the plugin and of its injector image
     #[command(override_usage = "kubectl jattach version [-o json|yaml]")]
     Version,
+}
+
+impl Command {
+    /// Whether it is any matter to it which image the injector has.
+    pub(crate) fn takes_image(&self) -> bool {
+        !matches!(self, Command::Verify(_) | Command::Inspect(_) | Command::Explain(_))
+    }
+
+    /// Whether it prints what `-o` can put into a document.
+    pub(crate) fn prints_data(&self) -> bool {
+        match self {
+            Command::Ps
+            | Command::Doctor(_)
+            | Command::Verify(_)
+            | Command::Inspect(_)
+            | Command::Explain(_)
+            | Command::Image(Image { command: None })
+            | Command::Version => true,
+            Command::DumpHeap(_)
+            | Command::ThreadDump(_)
+            | Command::InspectHeap(_)
+            | Command::Jcmd(_)
+            | Command::Properties
+            | Command::AgentProperties
+            | Command::DataDump
+            | Command::SetFlag(_)
+            | Command::PrintFlag(_)
+            | Command::Load(_)
+            | Command::Image(_)
+            | Command::Clean => false,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -272,6 +314,29 @@ pub(crate) struct Explain {
     /// The id as an error shows it: JAT-012, or 12 (default: a list of all)
     #[arg(value_name = "JAT-nnn")]
     pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Image {
+    #[command(subcommand)]
+    pub(crate) command: Option<ImageCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Write the image that the plugin carries as an OCI archive, for skopeo, podman, docker and ctr
+    #[command(override_usage = "kubectl jattach image save [--force] FILE")]
+    Save(Save),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Save {
+    /// Where to: a new file, or - for stdout
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 fn positive(text: &str) -> Result<u32, &'static str> {

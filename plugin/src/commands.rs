@@ -7,6 +7,7 @@ mod dumpheap;
 mod explain;
 mod flags;
 mod fleet;
+mod image;
 mod inspect;
 mod inspectheap;
 mod jcmd;
@@ -116,7 +117,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let partings = Partings::default();
     let mut stop = Stop::new(timeout)?;
     let result = match command {
-        Command::Version => version::run(&injector.image, output.format),
+        Command::Version => version::run(&injector, output.format),
+        Command::Image { save } => image::run(&injector, save, output),
         Command::Explain { id } => explain::run(id, output.format),
         Command::Verify { dump } => stop.unless(verify::run(dump, output)).await,
         Command::Inspect { dump, top } => stop.unless(inspect::run(dump, top, output)).await,

@@ -17,7 +17,7 @@ use crate::debugger;
 use crate::error::{Exit, Failure};
 use crate::session::{self, Session, Streams};
 use crate::target::Target;
-pub(crate) use carried::any as is_carried;
+pub(crate) use carried::{all as carried, any as is_carried};
 use shell::Shell;
 
 /// Makes room for the injector, checks it, and becomes it.

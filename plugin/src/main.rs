@@ -5,6 +5,7 @@ mod census;
 mod cli;
 mod client;
 mod commands;
+mod config;
 mod debugger;
 mod error;
 mod hprof_file;
@@ -23,6 +24,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use catalogue::Id;
 use error::{Exit, Failure};
+use config::Config;
 use options::Parsed;
 
 fn main() -> ExitCode {
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    let options = match options::parse(std::env::args_os())? {
+    let options = match options::parse_with(std::env::args_os(), Config::load)? {
         Parsed::Run(options) => options,
         Parsed::Say(said) => return say(&said),
     };

@@ -10,19 +10,22 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy, Via};
 
 use crate::catalogue::Id;
+use crate::cli::flags::ConnectionFlags;
 use crate::cli::{self, Raw, words};
+use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::target::{Wish, name};
 pub(crate) use dumpheap::{Destination, DumpHeap};
 pub(crate) use fleet::Fleet;
 #[cfg(test)]
 pub(crate) use injector::Custom;
-pub(crate) use injector::Injector;
+pub(crate) use injector::{BUILT_IN, Injector, Source};
 
 /// A checked command line.
 #[derive(Debug)]
@@ -79,6 +82,10 @@ pub(crate) enum Command {
         dump: Input,
         top: usize,
     },
+    /// Which image it is, or where to save it.
+    Image {
+        save: Option<Save>,
+    },
     On(Wish, Action),
     /// All pods of a target.
     OnAll(Wish, Action, Fleet),
@@ -89,6 +96,15 @@ pub(crate) enum Command {
 pub(crate) enum Input {
     File(PathBuf),
     Stdin,
+}
+
+/// Where the image is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Save {
+    /// A file; `None` is standard output.
+    pub(crate) file: Option<PathBuf>,
+    /// Whether a file that is there is replaced.
+    pub(crate) force: bool,
 }
 
 /// What is done to a target.
@@ -148,18 +164,36 @@ pub(crate) enum Parsed {
     Say(clap::Error),
 }
 
-/// Reads a command line, the program's name first.
+/// The same with no configuration file.
+#[cfg(test)]
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
+    parse_with(args, || Ok(Config::default()))
+}
+
+/// Reads a command line, the program's name first. `config` reads the configuration file, for what needs one.
 ///
 /// # Errors
-/// A usage failure.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
+/// A usage failure, or that of the configuration file.
+pub(crate) fn parse_with(
+    args: impl IntoIterator<Item = OsString>,
+    config: impl FnOnce() -> Result<Config>,
+) -> Result<Parsed> {
     let definitions = Raw::command();
     let words = words::order(args, &definitions)?;
     let (flags, command) = (words.flags(), words.command());
-    let raw = definitions.try_get_matches_from(words.argv).and_then(|matches| Raw::from_arg_matches(&matches));
-    match raw {
-        Ok(raw) => {
-            let mut options = Options { flags, words: command, ..check(raw, words.target.as_deref())? };
+    let matched = definitions
+        .try_get_matches_from(words.argv)
+        .and_then(|matches| Ok((image_source(&matches), Raw::from_arg_matches(&matches)?)));
+    match matched {
+        Ok((source, mut raw)) => {
+            let config = if raw.command.takes_image() { config()? } else { Config::default() };
+            config.fill(&mut raw.connection, &mut raw.injector);
+            let source = source.unwrap_or_else(|| match config.names_image() {
+                true => Source::Config(config.path),
+                false => Source::BuiltIn,
+            });
+            let options = check(raw, source, words.target.as_deref(), &command)?;
+            let mut options = Options { flags, words: command, ..options };
             via::check(&mut options)?;
             Ok(Parsed::Run(Box::new(options)))
         }
@@ -167,43 +201,41 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> 
     }
 }
 
-fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
-    let connection = Connection {
-        kubeconfig: raw.connection.kubeconfig.filter(|file| !file.is_empty()).map(PathBuf::from),
-        context: set(raw.connection.context),
-        cluster: set(raw.connection.cluster),
-        user: set(raw.connection.user),
-        impersonate: set(raw.connection.impersonate),
-        impersonate_groups: raw.connection.impersonate_groups,
-        namespace: set(raw.target.namespace.clone()),
-        request_timeout: limit("--request-timeout", raw.connection.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
-    };
-    if let Some(namespace) = &connection.namespace {
-        name::check("namespace", namespace)?;
+/// Who names the image on the command line or beside it.
+fn image_source(matches: &ArgMatches) -> Option<Source> {
+    match matches.value_source("image")? {
+        ValueSource::CommandLine => Some(Source::Flag),
+        ValueSource::EnvVariable => Some(Source::Environment),
+        _ => None,
     }
-    let injector = Injector::check(raw.injector)?;
+}
+
+/// `words` are COMMAND and its arguments.
+fn check(raw: Raw, image_from: Source, target: Option<&str>, words: &[OsString]) -> Result<Options> {
+    let connection = connection(raw.connection, raw.target.namespace.clone())?;
+    let injector = Injector::check(raw.injector, image_from)?;
     let output =
         Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
     let timeout = limit("--timeout", raw.output.timeout, None)?;
     let is_aimed = target.is_some() || raw.selector.is_some();
+    let is_data =
+        raw.command.prints_data() || injector.dry_run.is_some() && !matches!(raw.command, cli::Command::Clean);
+    if output.format.is_some() && !is_data {
+        return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file").remedy(
+            "leave it out; -o json|yaml goes with ps, doctor, verify, inspect, explain, image, version and --dry-run",
+        ));
+    }
     let command = match kind(raw.command)? {
-        Kind::Here(Command::Verify { .. } | Command::Inspect { .. } | Command::Explain { .. }) if is_aimed => {
-            return Err(Failure::usage("verify, inspect and explain need no cluster, and take no TARGET")
-                .remedy(format!("{} verify FILE", cli::NAME)));
+        Kind::Here(_) if is_aimed => {
+            let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+            return Err(Failure::usage(format!("{name} needs no cluster, and takes no TARGET")).remedy(format!(
+                "{} {name}; {} help {name} shows what it takes",
+                cli::NAME,
+                cli::NAME
+            )));
         }
         Kind::Here(command) => command,
         Kind::There(action) => {
-            let is_data = match action {
-                Action::Ps | Action::Doctor { .. } => true,
-                Action::Clean => false,
-                _ => injector.dry_run.is_some(),
-            };
-            if output.format.is_some() && !is_data {
-                return Err(Failure::usage("-o has nothing to format: this command prints text, or writes a file")
-                    .remedy(
-                        "leave it out; -o json|yaml goes with ps, doctor, verify, inspect, explain, version and --dry-run",
-                    ));
-            }
             let wish = Wish::new(target, raw.selector, set(raw.target.container.clone()), raw.target.pid)?;
             match Fleet::check(&raw.target, &wish, &action)? {
                 Some(fleet) => Command::OnAll(wish, action, fleet),
@@ -212,6 +244,23 @@ fn check(raw: Raw, target: Option<&str>) -> Result<Options> {
         }
     };
     Ok(Options { command, connection, injector, output, timeout, flags: Vec::new(), words: Vec::new() })
+}
+
+fn connection(flags: ConnectionFlags, namespace: Option<String>) -> Result<Connection> {
+    let connection = Connection {
+        kubeconfig: flags.kubeconfig.filter(|file| !file.is_empty()).map(PathBuf::from),
+        context: set(flags.context),
+        cluster: set(flags.cluster),
+        user: set(flags.user),
+        impersonate: set(flags.impersonate),
+        impersonate_groups: flags.impersonate_groups,
+        namespace: set(namespace),
+        request_timeout: limit("--request-timeout", flags.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
+    };
+    if let Some(namespace) = &connection.namespace {
+        name::check("namespace", namespace)?;
+    }
+    Ok(connection)
 }
 
 /// Where a command does its work.
@@ -233,6 +282,13 @@ fn kind(command: cli::Command) -> Result<Kind> {
         cli::Command::Inspect(inspect) => {
             let top = usize::try_from(inspect.top).unwrap_or(usize::MAX);
             return Ok(Kind::Here(Command::Inspect { dump: input(inspect.file), top }));
+        }
+        cli::Command::Image(image) => {
+            let save = image.command.map(|cli::ImageCommand::Save(save)| Save {
+                file: Some(save.file).filter(|file| file.as_os_str() != "-"),
+                force: save.force,
+            });
+            return Ok(Kind::Here(Command::Image { save }));
         }
         cli::Command::Ps => Action::Ps,
         cli::Command::DumpHeap(dump) => Action::DumpHeap(DumpHeap::check(dump)?),
@@ -295,7 +351,8 @@ fn limit(flag: &str, text: Option<String>, default: Option<Duration>) -> Result<
     Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// A time span as kubectl takes it: seconds, or a number with a unit.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Duration::from_secs);
     }

@@ -198,7 +198,7 @@ fn a_dump_of_this_machine_takes_no_target() {
     assert!(matches!(options("verify -").command, Command::Verify { dump: Input::Stdin }));
     assert!(matches!(options("inspect ./-").command, Command::Inspect { dump: read, top: 20 } if read == dump("./-")));
     for line in ["pod/x verify x.hprof", "x inspect x.hprof", "-l app=x verify x.hprof"] {
-        assert!(cause(line).contains("take no TARGET"), "{line}: {}", cause(line));
+        assert!(cause(line).contains("takes no TARGET"), "{line}: {}", cause(line));
     }
     assert!(cause("verify").contains("<FILE>"), "{}", cause("verify"));
 }

@@ -1,8 +1,8 @@
 //! An OCI image layout in one tar, as `docker load`, `podman load`, `skopeo`, `ctr images import` and the lab read it.
 
-use std::io::{self, Write};
+use std::io;
 
-use flate2::{Compression, GzBuilder};
+use miniz_oxide::deflate::compress_to_vec;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -108,7 +108,7 @@ impl Blobs {
             contents.push(digest(&tar));
             layers.push(match image.format {
                 LayerFormat::Tar => self.add(LAYER, tar),
-                LayerFormat::Gzip => self.add(LAYER_GZIP, gzip(&tar)?),
+                LayerFormat::Gzip => self.add(LAYER_GZIP, gzip(&tar)),
             });
         }
         let config = json!({
@@ -143,11 +143,21 @@ fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Without a name and a time, which differ from run to run.
-fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
-    gzip.write_all(bytes)?;
-    gzip.finish()
+/// A gzip file (RFC 1952) of one member, without a name and a time, which differ from run to run.
+///
+/// It does not go through flate2: which library that calls is for the whole build to say, and each writes other bytes.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    /// Deflate, no flags, no time, compressed as far as it goes, on a system that is not told.
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0xff];
+    const BEST: u8 = 9;
+    /// The length is told modulo 2^32.
+    const MODULUS: u64 = 1 << 32;
+    let length = u32::try_from(bytes.len() as u64 % MODULUS).unwrap_or_default();
+    let mut gzip = HEADER.to_vec();
+    gzip.extend(compress_to_vec(bytes, BEST));
+    gzip.extend(crc32fast::hash(bytes).to_le_bytes());
+    gzip.extend(length.to_le_bytes());
+    gzip
 }
 
 #[cfg(test)]

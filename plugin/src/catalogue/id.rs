@@ -82,6 +82,7 @@ ids! {
     NoApiServer 137 Other "What answers is no API server";
     Unreachable 138 Other "The API server cannot be reached";
     Kubeconfig 139 Other "The kubeconfig cannot be used";
+    Config 140 Other "The plugin's configuration file cannot be used";
 
     ImagePull 151 Injector "The node cannot pull the injector's image";
     ImageNeverPull 152 Injector "The injector's image is not on the node, and must not be pulled";
@@ -110,4 +111,5 @@ ids! {
     CannotRead 192 Other "A file of this machine cannot be read";
     FileExists 193 Usage "The file exists";
     TooLongPause 194 Other "The pause may be too long for the pod's probes";
+    NotCarried 195 Other "The plugin carries no injector";
 }

@@ -60,10 +60,9 @@ pub(crate) struct ConnectionFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Injector")]
 pub(crate) struct InjectorFlags {
-    /// The injector's image
-    #[arg(long, global = true, value_name = "REFERENCE", env = "KUBECTL_JATTACH_IMAGE", hide_env_values = true,
-          default_value = env!("JATTACH_IMAGE"))]
-    pub(crate) image: String,
+    /// The injector's image (default: the configuration file's, or the one that belongs to the plugin: "image" prints it)
+    #[arg(long, global = true, value_name = "REFERENCE", env = "KUBECTL_JATTACH_IMAGE", hide_env_values = true)]
+    pub(crate) image: Option<String>,
     /// When the node pulls it: Always, IfNotPresent, Never (default: the server's choice)
     #[arg(long, global = true, value_name = "POLICY", hide_possible_values = true)]
     pub(crate) image_pull_policy: Option<PullPolicy>,

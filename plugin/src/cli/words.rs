@@ -23,7 +23,7 @@ pub(crate) const RESERVED: [&str; 7] = ["verify", "inspect", "explain", "complet
 pub(crate) struct Words {
     /// `pod/x`; `None` with a selector, for a command that needs none, or for help.
     pub(crate) target: Option<String>,
-    /// `NAME [--selector=S] COMMAND FLAGS -- ARGS`.
+    /// `NAME [--selector=S] COMMAND [SUBCOMMAND] FLAGS -- ARGS`.
     pub(crate) argv: Vec<OsString>,
 }
 
@@ -68,12 +68,15 @@ struct Flags {
 struct Known {
     name: String,
     needs_argument: bool,
+    /// Of its own.
+    commands: Vec<String>,
 }
 
 impl Flags {
     fn of(root: &clap::Command) -> Flags {
         let mut flags = Flags::default();
-        for command in std::iter::once(root).chain(root.get_subcommands()) {
+        let nested = root.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in std::iter::once(root).chain(root.get_subcommands()).chain(nested) {
             for flag in command.get_arguments() {
                 let Some(long) = flag.get_long() else { continue };
                 let next_word = flag.get_action().takes_values() && !flag.is_require_equals_set();
@@ -95,6 +98,10 @@ impl Flags {
         self.command(word).is_some()
     }
 
+    fn names(&self) -> String {
+        self.commands.iter().map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
     /// The commands but for the reserved words, as a person reads them.
     fn on_targets(&self) -> String {
         let names = self.commands.iter().map(|command| command.name.as_str());
@@ -105,7 +112,8 @@ impl Flags {
 impl Known {
     fn of(command: &clap::Command) -> Known {
         let needs_argument = command.get_positionals().any(clap::Arg::is_required_set);
-        Known { name: command.get_name().to_owned(), needs_argument }
+        let commands = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        Known { name: command.get_name().to_owned(), needs_argument, commands }
     }
 }
 
@@ -236,18 +244,18 @@ impl Scan {
 
     fn arrange(mut self) -> Result<Words> {
         if self.help {
-            let topic = self.plain.iter().find(|word| self.flags.is_command(word)).cloned();
-            return Ok(help(topic));
+            let at = self.plain.iter().position(|word| self.flags.is_command(word));
+            return Ok(at.map_or_else(|| help([]), |at| self.help_on(at)));
         }
         if self.version {
-            return Ok(self.without_target("version"));
+            return Ok(Words { target: None, argv: vec![NAME.into(), "--version".into()] });
         }
         if self.selector.is_none() {
             if let Some(words) = self.reserved()? {
                 return Ok(words);
             }
             if self.plain.is_empty() && self.given.is_empty() {
-                return Ok(help(None));
+                return Ok(help([]));
             }
         }
         let target = if self.selector.is_some() { None } else { Some(self.take_target()?) };
@@ -264,14 +272,14 @@ impl Scan {
         };
         match first {
             "help" => match self.plain.get(1) {
-                Some(topic) if !self.flags.is_command(topic) => Err(Failure::usage(format!(
-                    "no help on \"{}\"",
-                    topic.to_string_lossy()
-                ))
-                .remedy(format!("the commands are {}, verify, inspect, explain, version", self.flags.on_targets()))),
-                topic => Ok(Some(help(topic.cloned()))),
+                Some(topic) if !self.flags.is_command(topic) => {
+                    Err(Failure::usage(format!("no help on \"{}\"", topic.to_string_lossy()))
+                        .remedy(format!("the commands are {}", self.flags.names())))
+                }
+                Some(_) => Ok(Some(self.help_on(1))),
+                None => Ok(Some(help([]))),
             },
-            "version" | "verify" | "inspect" | "explain" => {
+            word if self.flags.is_command(OsStr::new(word)) => {
                 self.plain.remove(0);
                 Ok(Some(std::mem::take(self).without_target(first)))
             }
@@ -287,7 +295,7 @@ impl Scan {
         let target = self.plain.remove(0);
         target.into_string().map_err(|raw| {
             Failure::usage(format!("TARGET {} is no name", raw.to_string_lossy()))
-                .remedy(format!("{NAME} pod/x COMMAND; kubectl get pods lists the pods"))
+                .remedy(format!("{NAME} pod/x COMMAND, with the name as `kubectl get` lists it"))
         })
     }
 
@@ -300,7 +308,7 @@ impl Scan {
             (None, None) => {
                 Err(Failure::usage("no COMMAND").remedy(format!("one of {} after the target", self.flags.on_targets())))
             }
-            (Some(Known { name, needs_argument: true }), Some(word)) if !self.flags.is_command(word) => {
+            (Some(Known { name, needs_argument: true, .. }), Some(word)) if !self.flags.is_command(word) => {
                 Err(Failure::usage(format!("no TARGET before \"{name}\"")).remedy(format!("{NAME} TARGET {name} …")))
             }
             (Some(Known { name, .. }), Some(word)) if !self.flags.is_command(word) => {
@@ -320,14 +328,29 @@ impl Scan {
         }
     }
 
+    /// A command's own command, if the plain word at `at` is one.
+    fn nested(&self, command: &OsStr, at: usize) -> Option<&OsString> {
+        let Known { commands, .. } = self.flags.command(command)?;
+        self.plain.get(at).filter(|word| commands.iter().any(|command| *word == command.as_str()))
+    }
+
+    /// Help on the command that is the plain word at `at`, or on its own command after it.
+    fn help_on(&self, at: usize) -> Words {
+        let command = self.plain.get(at);
+        let nested = command.and_then(|command| self.nested(command, at + 1));
+        help(command.into_iter().chain(nested).cloned())
+    }
+
     fn without_target(self, command: &str) -> Words {
         self.words(None, command.into())
     }
 
-    fn words(self, target: Option<String>, command: OsString) -> Words {
+    fn words(mut self, target: Option<String>, command: OsString) -> Words {
         let mut argv: Vec<OsString> = vec![NAME.into()];
         argv.extend(self.selector.as_deref().map(|selector| flag("selector", Some(selector))));
+        let has_nested = self.nested(&command, 0).is_some();
         argv.push(command);
+        argv.extend(self.plain.drain(..usize::from(has_nested)));
         argv.extend(self.given);
         if !self.plain.is_empty() {
             argv.push("--".into());
@@ -337,7 +360,7 @@ impl Scan {
     }
 }
 
-fn help(topic: Option<OsString>) -> Words {
+fn help(topic: impl IntoIterator<Item = OsString>) -> Words {
     let argv = [NAME.into()].into_iter().chain(topic).chain(["-h".into()]).collect();
     Words { target: None, argv }
 }

@@ -99,10 +99,16 @@ orders! {
     help_flag_alone: "--help" => " | -h";
     help_for_nonsense: "help nonsense" => "no help on \"nonsense\"";
     version_command: "version -o json" => " | version --output=json";
-    version_flag: "--version" => " | version";
+    version_flag: "--version" => " | --version";
+    version_flag_with_others: "-n shop x ps --version" => " | --version";
     a_dump_of_this_machine: "verify x.hprof -o json" => " | verify --output=json -- x.hprof";
     a_dump_from_a_pipe: "inspect --top 3 -" => " | inspect --top=3 -- -";
-    a_reserved_word_of_a_later_version: "image x" => "\"image\" is no command of this version";
+    the_image: "image -o json" => " | image --output=json";
+    a_commands_own_command: "image save --force x.tar" => " | image save --force -- x.tar";
+    a_file_that_is_called_like_a_commands_own_command: "image save save" => " | image save -- save";
+    help_for_a_commands_own_command: "help image save" => " | image save -h";
+    help_flag_after_a_commands_own_command: "image save -h" => " | image save -h";
+    a_pod_that_is_called_like_a_commands_own_command: "x dumpheap save" => "x | dumpheap -- save";
     a_reserved_word_with_a_selector_is_left_to_clap: "-l a=b verify" => " | --selector=a=b verify";
 
     flags_without_a_target: "-n shop" => "no TARGET";

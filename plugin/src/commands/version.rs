@@ -2,25 +2,28 @@
 
 use serde::Serialize;
 
-use crate::options::OutputFormat;
+use crate::options::{Injector, OutputFormat};
 use crate::render::document::document;
 use crate::render::stdout::print;
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Version<'a> {
     plugin: &'a str,
     image: &'a str,
+    /// Who has named it.
+    image_from: String,
 }
 
 /// Prints the version.
 ///
 /// # Errors
 /// Those of standard output.
-pub(crate) fn run(image: &str, format: Option<OutputFormat>) -> anyhow::Result<()> {
-    let version = Version { plugin: env!("CARGO_PKG_VERSION"), image };
+pub(crate) fn run(injector: &Injector, format: Option<OutputFormat>) -> anyhow::Result<()> {
+    let (plugin, image, image_from) = (env!("CARGO_PKG_VERSION"), &injector.image, injector.image_from.to_string());
     let text = match format {
-        Some(format) => document(&version, format)?,
-        None => format!("kubectl jattach {}\ninjector image {}\n", version.plugin, version.image),
+        Some(format) => document(&Version { plugin, image, image_from }, format)?,
+        None => format!("kubectl jattach {plugin}\ninjector image {image} ({image_from})\n"),
     };
     Ok(print(&text, &mut std::io::stdout())?)
 }

@@ -66,6 +66,7 @@ pub(super) fn injector(image: &str) -> Injector {
     let ttl = std::time::Duration::from_secs(600);
     Injector {
         image: image.to_owned(),
+        image_from: crate::options::Source::Flag,
         pull_policy: None,
         dry_run: None,
         ttl,

@@ -33,6 +33,14 @@ pub(crate) fn any() -> bool {
     !INJECTORS.is_empty()
 }
 
+/// All of them: what `uname -m` says, and the program.
+///
+/// # Errors
+/// One that does not unpack, which is a mistake of this build.
+pub(crate) fn all() -> std::io::Result<Vec<(&'static str, Vec<u8>)>> {
+    INJECTORS.iter().map(|(machine, packed)| Ok((*machine, zstd::decode_all(*packed)?))).collect()
+}
+
 /// The one for such a processor.
 pub(super) fn program(machine: &str) -> Option<Program> {
     let (_, packed) = INJECTORS.iter().find(|(known, _)| *known == machine)?;

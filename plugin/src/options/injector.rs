@@ -1,8 +1,9 @@
 //! Which injector, how it behaves, and what its user gives it beside what its target has.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::EphemeralContainer;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{DryRun, Profile, PullPolicy, Via, limit};
 use crate::cli::flags::InjectorFlags;
+use crate::config::is_reference;
 use crate::error::{Failure, Result};
 use crate::render::document;
 
@@ -21,6 +23,8 @@ const MAX_CUSTOM: u64 = 2 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Injector {
     pub(crate) image: String,
+    /// Who has named that.
+    pub(crate) image_from: Source,
     pub(crate) pull_policy: Option<PullPolicy>,
     pub(crate) dry_run: Option<DryRun>,
     /// How long it stays after its last job.
@@ -34,15 +38,41 @@ pub(crate) struct Injector {
     pub(crate) via: Option<Via>,
 }
 
+/// Who names the image: what comes first here counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Flag,
+    Environment,
+    /// The configuration file at that path.
+    Config(PathBuf),
+    /// This build of the plugin.
+    BuiltIn,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Flag => f.write_str("--image"),
+            Source::Environment => f.write_str("KUBECTL_JATTACH_IMAGE"),
+            Source::Config(path) => path.display().fmt(f),
+            Source::BuiltIn => f.write_str("built in"),
+        }
+    }
+}
+
+/// The image that belongs to this build (`build.rs`): at a release with its digest.
+pub(crate) const BUILT_IN: &str = env!("JATTACH_IMAGE");
+
 impl Injector {
-    pub(super) fn check(flags: InjectorFlags) -> Result<Injector> {
+    pub(super) fn check(flags: InjectorFlags, image_from: Source) -> Result<Injector> {
         let ttl = limit("--ttl", flags.ttl, Some(DEFAULT_TTL))?.ok_or_else(|| {
             Failure::usage("--ttl 0 would leave the injector for good").remedy("give a limit: --ttl 1h")
         })?;
         let profile = flags.profile.unwrap_or_default();
         refuse_contradiction(profile, flags.run_as_user, flags.run_as_group)?;
         Ok(Injector {
-            image: image(flags.image)?,
+            image: flags.image.map_or_else(|| Ok(BUILT_IN.to_owned()), |image| reference(image, &image_from))?,
+            image_from,
             pull_policy: flags.image_pull_policy,
             dry_run: flags.dry_run,
             ttl,
@@ -85,10 +115,10 @@ fn refuse_contradiction(profile: Profile, user: Option<u32>, group: Option<u32>)
     Err(Failure::usage(format!("--profile and {flag} contradict each other")).evidence(evidence).remedy(remedy))
 }
 
-fn image(image: String) -> Result<String> {
-    if image.trim().is_empty() || image.chars().any(char::is_whitespace) {
+fn reference(image: String, from: &Source) -> Result<String> {
+    if !is_reference(&image) {
         return Err(Failure::usage(format!("\"{image}\" is no image reference"))
-            .evidence("from --image or KUBECTL_JATTACH_IMAGE")
+            .evidence(format!("from {from}"))
             .remedy("give it as REGISTRY/NAME:TAG"));
     }
     Ok(image)

@@ -4,6 +4,7 @@
 mod dump;
 mod explain;
 mod hostile;
+mod image;
 mod inspect;
 mod packed;
 mod run;
