@@ -1,5 +1,5 @@
-//! A JVM in PID and mount namespaces, with a /tmp of its own. It is not the first process in there: the kernel keeps signals
-//! without a handler from that one, and a wrong signal is to be seen.
+//! A JVM in PID and mount namespaces, with a /tmp of its own. It is not the first process in there, if that is not what a state
+//! is about: the kernel keeps signals without a handler from that one, and a wrong signal is to be seen.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,9 +19,9 @@ use crate::process::{mortal, send, stop};
 use crate::rest::{has_pending_sigquit, settle, status};
 
 /// $0 is the folder that becomes /tmp, $root the JVM's root, $java its java, $instead_of a program whose place that takes,
-/// $work the folder it works in, and $@ the program that is started, and its words. A root that is not the machine's is
-/// overlaid: as in a pod, and so that users can have names in it, without which no JVM publishes performance data. It may lie
-/// below /tmp, and is out of sight when that is covered.
+/// $work the folder it works in, $parent its [`Parent`], and $@ the program that is started, and its words. A root that is not
+/// the machine's is overlaid: as in a pod, and so that users can have names in it, without which no JVM publishes performance
+/// data. It may lie below /tmp, and is out of sight when that is covered.
 const SCRIPT: &str = r#"if [ "$root" != / ]; then
     mount -t tmpfs none /mnt && cd /mnt && mkdir upper work root &&
         mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" none root || exit
@@ -32,14 +33,35 @@ if [ "$root" != / ]; then
     root=/mnt/root
 fi
 if [ -n "$instead_of" ]; then mount --bind "$root$java" "$root$instead_of" || exit; fi
-sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd="$work" $user "$@"
-exit $?"#;
+set -- sh -c 'echo STARTED; exec "$@"' sh unshare --root="$root" --wd="$work" $user "$@"
+case $parent in
+None) exec "$@" ;;
+Shell) "$@"; exit ;;
+Background) exec 3<&0; "$@" <&3 3<&- & wait $!; exit ;;
+Init) exec setsid --fork --wait "$@" ;;
+esac
+exit 2"#;
+
+/// Who is the JVM's parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Parent {
+    /// Nobody in its namespaces: it is the first process there.
+    None,
+    /// The first process, a shell.
+    #[default]
+    Shell,
+    /// A shell that has it run in the background and waits, as a script that forwards signals does. That ignores SIGQUIT for it.
+    Background,
+    /// A process that only waits for it, as tini and dumb-init do, and has made it lead a session.
+    Init,
+}
 
 /// How a JVM is started.
 #[derive(Default)]
 pub(crate) struct Launch {
     /// Options of `unshare` that name its user.
     pub(crate) user: &'static str,
+    pub(crate) parent: Parent,
     /// What is executed, seen from inside; the path of `java` where there is none.
     pub(crate) program: Option<PathBuf>,
     /// A program that `java` takes the place of.
@@ -56,12 +78,24 @@ impl Launch {
     pub(crate) fn with(options: &[&'static str]) -> Launch {
         Launch { options: options.to_vec(), main: vec!["Fixture".into()], ..Launch::default() }
     }
+
+    /// The program and its words.
+    fn words(&self) -> Vec<OsString> {
+        let mut words = vec![self.program.clone().unwrap_or_else(java).into_os_string(), "-Xmx64m".into()];
+        let has_collector = self.options.iter().any(|option| option.ends_with("GC"));
+        words.extend((!has_collector).then(|| "-XX:+UseSerialGC".into()));
+        words.extend(self.options.iter().map(Into::into));
+        words.extend(["-cp", "/tmp"].map(Into::into));
+        words.extend(self.main.iter().cloned());
+        words
+    }
 }
 
 /// A JVM that is to say how it is; killed when dropped.
 pub(crate) struct Jvm {
-    pub(crate) tmp: TempDir,
-    unshare: Child,
+    pub(crate) tmp: Rc<TempDir>,
+    /// Who has started it, and ends as it does.
+    starter: Child,
     lines: BufReader<ChildStdout>,
     pid: u32,
     stopped: bool,
@@ -117,40 +151,48 @@ impl Jvm {
     }
 
     /// What will be its /tmp, with the fixtures in it.
-    pub(crate) fn folder() -> TempDir {
+    pub(crate) fn folder() -> Rc<TempDir> {
         let tmp = tempfile::Builder::new().prefix("jattach-").tempdir_in("/var/tmp").expect("a folder");
         for class in fs::read_dir(classes()).expect("the fixtures").flatten() {
             fs::copy(class.path(), tmp.path().join(class.file_name())).expect("a copy");
         }
-        tmp
+        Rc::new(tmp)
     }
 
-    /// Starts it in that folder and waits for nothing.
-    pub(crate) fn launch_in(tmp: TempDir, launch: &Launch) -> Jvm {
-        let java = java();
-        let mut unshare = mortal("unshare")
+    /// Starts it with that /tmp and waits for nothing.
+    pub(crate) fn launch_in(tmp: Rc<TempDir>, launch: &Launch) -> Jvm {
+        let mut unshare = mortal("unshare");
+        unshare
             .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", SCRIPT])
             .arg(tmp.path())
-            .arg(launch.program.as_ref().unwrap_or(&java))
-            .arg("-Xmx64m")
-            .args((!launch.options.iter().any(|option| option.ends_with("GC"))).then_some("-XX:+UseSerialGC"))
-            .args(&launch.options)
-            .args(["-cp", "/tmp"])
-            .args(&launch.main)
+            .args(launch.words())
             .env("root", root())
-            .env("java", &java)
+            .env("java", java())
             .env("instead_of", launch.instead_of.clone().unwrap_or_default())
             .env("work", launch.folder.as_deref().unwrap_or(Path::new("/tmp")))
             .env("user", launch.user)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare");
-        let lines = BufReader::new(unshare.stdout.take().expect("piped"));
-        let mut jvm = Jvm { tmp, unshare, lines, pid: 0, stopped: false, is_ready: false };
+            .env("parent", format!("{:?}", launch.parent));
+        let mut jvm = Jvm::spawn(tmp, &mut unshare);
         assert_eq!(jvm.line(), "STARTED\n");
-        jvm.pid = child_of(child_of(jvm.unshare.id()));
+        let first = child_of(jvm.starter.id());
+        jvm.pid = if launch.parent == Parent::None { first } else { child_of(first) };
         jvm
+    }
+
+    /// Starts one in the same container as this one, as an exec does, and waits until it says that it runs.
+    pub(crate) fn start_beside(&self, launch: &Launch) -> Jvm {
+        let mut nsenter = mortal("nsenter");
+        nsenter.arg(format!("--target={}", self.pid)).args(["--mount", "--pid", "--root", "--wd"]);
+        let mut jvm = Jvm::spawn(Rc::clone(&self.tmp), nsenter.args(launch.words()));
+        jvm.await_ready().expect("it runs");
+        jvm.pid = child_of(jvm.starter.id());
+        jvm
+    }
+
+    fn spawn(tmp: Rc<TempDir>, starter: &mut Command) -> Jvm {
+        let mut starter = starter.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("util-linux");
+        let lines = BufReader::new(starter.stdout.take().expect("piped"));
+        Jvm { tmp, starter, lines, pid: 0, stopped: false, is_ready: false }
     }
 
     /// Waits until it says that it runs. An error is what it says instead.
@@ -158,6 +200,13 @@ impl Jvm {
         let line = self.line();
         self.is_ready = line == "READY\n";
         if self.is_ready { Ok(()) } else { Err(line) }
+    }
+
+    /// What it says up to its end.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).expect("its output");
+        rest
     }
 
     fn line(&mut self) -> String {
@@ -202,13 +251,12 @@ impl Subject for Jvm {
             send(self.pid, Signal::SIGCONT);
         }
         settle(self.pid);
-        let mut input = self.unshare.stdin.take().expect("piped");
+        let mut input = self.starter.stdin.take().expect("piped");
         // A JVM that is dead takes nothing; it has an exit status, too.
         let _ = input.write_all(b"are you well?\n");
         drop(input);
-        let mut said = String::new();
-        self.lines.read_to_string(&mut said).expect("its output");
-        let status = self.unshare.wait().expect("its end");
+        let said = self.rest();
+        let status = self.starter.wait().expect("its end");
         let answer = if self.is_ready { "PONG are you well?\n" } else { "READY\nPONG are you well?\n" };
         match (status.success(), said == answer) {
             (true, true) => Health::Well,
@@ -220,8 +268,8 @@ impl Subject for Jvm {
 
 impl Drop for Jvm {
     fn drop(&mut self) {
-        let _ = self.unshare.kill();
-        let _ = self.unshare.wait();
+        let _ = self.starter.kill();
+        let _ = self.starter.wait();
     }
 }
 

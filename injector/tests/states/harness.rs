@@ -1,5 +1,6 @@
 //! States and rounds: a process is brought into a state, an injector is let loose on it, and then it is asked how it is.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
@@ -34,26 +35,46 @@ pub(crate) enum Health {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
     Attached,
-    /// With these words among the reasons.
+    /// With these words among the reasons, before it has connected.
     Refused(&'static str),
+    /// The same, by what a connection has shown.
+    RefusedConnected(&'static str),
 }
 
-/// How a state is called, and brought about. An error says why it cannot be had here.
+/// Why a state cannot be had here. Whatever else keeps one from it is a failure.
+#[derive(Debug)]
+pub(crate) enum Missing {
+    /// This build of the JVM cannot be in it.
+    Build(String),
+    /// The machine has not the room.
+    Room(String),
+    /// Nobody has named the program.
+    Program(String),
+}
+
+/// How a state is called, and brought about.
 pub(crate) struct State {
     pub(crate) name: &'static str,
     pub(crate) expected: Expected,
     pub(crate) start: Start,
+    /// What the injector is asked for, and what stands in the answer.
+    pub(crate) words: Vec<String>,
+    pub(crate) answer: String,
     /// It takes so much of the machine that it is tried a fifth as often.
     pub(crate) is_heavy: bool,
     /// What a try is refused with that comes while the state lasts, which is not for long: it has to be hit.
     pub(crate) passing: Option<&'static str>,
 }
 
-pub(crate) type Start = fn() -> Result<Box<dyn Subject>, String>;
+pub(crate) type Start = fn() -> Result<Box<dyn Subject>, Missing>;
+
+/// The injector to try, made for a pid and words.
+pub(crate) type Injector<'a> = &'a dyn Fn(u32, &[String]) -> Command;
 
 impl State {
     pub(crate) fn new(name: &'static str, expected: Expected, start: Start) -> State {
-        State { name, expected, start, is_heavy: false, passing: None }
+        let (words, answer) = (vec!["threaddump".to_owned()], "Full thread dump".to_owned());
+        State { name, expected, start, words, answer, is_heavy: false, passing: None }
     }
 }
 
@@ -74,27 +95,50 @@ pub(crate) struct Row {
     /// Processes that got a signal and lived.
     pub(crate) signals: u32,
     pub(crate) deaths: u32,
-    /// What was not as it should be, or why nothing was tried.
+    /// Why it was tried no more.
+    pub(crate) missing: Option<Missing>,
+    /// What was not as it should be.
     remarks: Vec<String>,
 }
 
 impl Row {
-    /// Whether every round went as expected. A state that cannot be had here has none.
+    /// Whether every round went as expected. Without any there is a reason.
     pub(crate) fn is_right(&self) -> bool {
         let as_expected = match self.expected {
             Expected::Attached => self.attached,
-            Expected::Refused(_) => self.refused,
+            Expected::Refused(_) | Expected::RefusedConnected(_) => self.refused,
         };
         let hit = self.hits > 0 || !self.is_to_be_hit || self.tried < ENOUGH;
-        as_expected == self.tried && hit && self.signals == 0 && self.deaths == 0
+        let tried = self.tried > 0 || self.missing.is_some();
+        tried && as_expected == self.tried && hit && self.signals == 0 && self.deaths == 0
+    }
+
+    /// A line: the state, what was expected, how often it was tried, whether all was right or why it was not tried, and how
+    /// many processes were harmed.
+    pub(crate) fn record(&self) -> String {
+        let verdict = match &self.missing {
+            _ if !self.is_right() => "wrong",
+            Some(missing) if self.tried == 0 => missing.name(),
+            _ => "right",
+        };
+        format!("{}\t{}\t{}\t{verdict}\t{}\n", self.name, self.expected.name(), self.tried, self.signals + self.deaths)
     }
 }
 
-impl Row {
-    /// A line: the state, what was expected, how often it was tried, whether all was right, and how many processes were harmed.
-    pub(crate) fn record(&self) -> String {
-        let right = if self.is_right() { "right" } else { "wrong" };
-        format!("{}\t{}\t{}\t{right}\t{}\n", self.name, self.expected.name(), self.tried, self.signals + self.deaths)
+impl Missing {
+    fn name(&self) -> &'static str {
+        match self {
+            Missing::Build(_) => "not in build",
+            Missing::Room(_) => "no room",
+            Missing::Program(_) => "no program",
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Missing::Build(reason) | Missing::Room(reason) | Missing::Program(reason)) = self;
+        write!(f, "{}: {reason}", self.name())
     }
 }
 
@@ -102,13 +146,13 @@ impl Expected {
     fn name(self) -> &'static str {
         match self {
             Expected::Attached => "attached",
-            Expected::Refused(_) => "refused",
+            Expected::Refused(_) | Expected::RefusedConnected(_) => "refused",
         }
     }
 }
 
 /// Tries a state, with a process of its own each time.
-pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command) -> Row {
+pub(crate) fn run(state: &State, rounds: u32, injector: Injector<'_>) -> Row {
     let mut row = Row {
         name: state.name,
         expected: state.expected,
@@ -119,13 +163,14 @@ pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command)
         is_to_be_hit: state.passing.is_some(),
         signals: 0,
         deaths: 0,
+        missing: None,
         remarks: Vec::new(),
     };
     for _ in 0..rounds {
         match (state.start)() {
-            Ok(subject) => round(&mut row, subject, state.passing, injector),
-            Err(why) => {
-                row.remarks.push(format!("not tried: {why}"));
+            Ok(subject) => round(&mut row, subject, state, injector),
+            Err(missing) => {
+                row.missing = Some(missing);
                 break;
             }
         }
@@ -136,25 +181,21 @@ pub(crate) fn run(state: &State, rounds: u32, injector: &dyn Fn(u32) -> Command)
     row
 }
 
-fn round(
-    row: &mut Row,
-    mut subject: Box<dyn Subject>,
-    passing: Option<&'static str>,
-    injector: &dyn Fn(u32) -> Command,
-) {
+fn round(row: &mut Row, mut subject: Box<dyn Subject>, state: &State, injector: Injector<'_>) {
     row.tried += 1;
     let outcome = loop {
         // Asked before the try: the one after it was there has to succeed.
         let may_be_early = subject.is_to_be_tried_again();
-        let outcome = inject(injector(subject.pid()), subject.as_mut());
-        row.hits += u32::from(passing.is_some_and(|words| outcome.is_refusal(words)));
+        let outcome = inject(injector(subject.pid(), &state.words), subject.as_mut());
+        row.hits += u32::from(state.passing.is_some_and(|words| outcome.is_refusal(words)));
         if !may_be_early || !outcome.is_refusal("") {
             break outcome;
         }
     };
     match row.expected {
-        Expected::Attached if outcome.is_thread_dump() => row.attached += 1,
+        Expected::Attached if outcome.is_answer(&state.answer) => row.attached += 1,
         Expected::Refused(words) if outcome.is_refusal(words) => row.refused += 1,
+        Expected::RefusedConnected(words) if outcome.is_late_refusal(words) => row.refused += 1,
         _ => row.remarks.push(outcome.summary()),
     }
     match subject.health() {
@@ -191,13 +232,20 @@ fn inject(mut command: Command, subject: &mut dyn Subject) -> Outcome {
     Outcome { code: rest.status.code(), stdout: text(&stdout), stderr: text(&rest.stderr) }
 }
 
+/// What it says first when it is.
+const CONNECTED: &str = "Connected to remote JVM\n";
+
 impl Outcome {
-    fn is_thread_dump(&self) -> bool {
-        self.code == Some(0) && self.stdout.contains("Full thread dump")
+    fn is_answer(&self, words: &str) -> bool {
+        self.code == Some(0) && self.stdout.contains(words)
     }
 
     fn is_refusal(&self, words: &str) -> bool {
         self.code == Some(1) && self.stdout.is_empty() && self.stderr.contains(words)
+    }
+
+    fn is_late_refusal(&self, words: &str) -> bool {
+        self.code == Some(1) && self.stdout == CONNECTED && self.stderr.contains(words)
     }
 
     fn summary(&self) -> String {
@@ -213,7 +261,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let counts = [row.tried, row.attached, row.refused, row.signals, row.deaths];
         let [tried, attached, refused, signals, deaths] = counts.map(|count| count.to_string());
         text += &line(row.name, &[row.expected.name().to_string(), tried, attached, refused, signals, deaths]);
-        for remark in &row.remarks {
+        let missing = row.missing.iter().map(ToString::to_string);
+        for remark in missing.chain(row.remarks.iter().cloned()) {
             text += &format!("    {remark}\n");
         }
     }

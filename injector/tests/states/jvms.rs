@@ -8,9 +8,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::container::{Jvm, Launch, java};
-use crate::harness::{Expected, Start, State, Subject};
-use crate::{injector, safepoint};
+use crate::container::{Jvm, Launch, Parent, java};
+use crate::harness::{Expected, Missing, Start, State, Subject};
+use crate::{injector, neighbours, safepoint};
 
 /// The states, by name.
 pub(crate) fn states() -> Vec<State> {
@@ -52,8 +52,20 @@ pub(crate) fn states() -> Vec<State> {
         attached("user without a name", || {
             started(&Launch { user: "--setuid 4242 --setgid 4242", ..Launch::with(&[]) })
         }),
+        attached("first process", || started(&Launch { parent: Parent::None, ..Launch::with(&[]) })),
+        attached("in a shell's background", || started(&Launch { parent: Parent::Background, ..Launch::with(&[]) })),
+        attached("child of an init", || started(&Launch { parent: Parent::Init, ..Launch::with(&[]) })),
+        State {
+            answer: neighbours::OWN.into(),
+            ..attached("two in one container", || Ok(Box::new(neighbours::in_one_container())))
+        },
+        State { answer: neighbours::OWN.into(), ..attached("shared /tmp", || Ok(Box::new(neighbours::in_one_tmp()))) },
+        refused("shared /tmp, other listens", "listens on the socket of process", || {
+            Ok(Box::new(neighbours::in_one_tmp().listening()))
+        }),
         attached("launcher not called java", launcher_of_another_name),
         attached("names in any bytes", || Ok(Box::new(names_in_any_bytes()))),
+        attached("Serial", || started(&Launch::with(&["-XX:+UseSerialGC"]))),
         attached("Parallel", || started(&Launch::with(&["-XX:+UseParallelGC"]))),
         attached("G1", || started(&Launch::with(&["-XX:+UseG1GC"]))),
         attached("Z", || rare_collector("-XX:+UseZGC")),
@@ -61,19 +73,19 @@ pub(crate) fn states() -> Vec<State> {
     ]
 }
 
-fn started(launch: &Launch) -> Result<Box<dyn Subject>, String> {
+pub(crate) fn started(launch: &Launch) -> Result<Box<dyn Subject>, Missing> {
     Ok(Box::new(Jvm::start(launch)))
 }
 
 /// A JVM that somebody has attached to before.
 pub(crate) fn listening() -> Jvm {
     let jvm = Jvm::start(&Launch::with(&[]));
-    let output = injector(jvm.pid()).output().expect("the injector");
+    let output = injector(jvm.pid(), &["threaddump"]).output().expect("the injector");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     jvm
 }
 
-fn burden(words: &[&str]) -> Launch {
+pub(crate) fn burden(words: &[&str]) -> Launch {
     let main = ["Burden"].iter().chain(words).map(OsString::from).collect();
     Launch { main, ..Launch::with(&[]) }
 }
@@ -81,27 +93,42 @@ fn burden(words: &[&str]) -> Launch {
 /// What 10,000 threads take of the machine at most, in KiB: a JVM's thread has some 100 KiB that it has touched.
 const ROOM: u64 = 2 << 20;
 
-fn ten_thousand_threads() -> Result<Box<dyn Subject>, String> {
+fn ten_thousand_threads() -> Result<Box<dyn Subject>, Missing> {
     let memory = fs::read_to_string("/proc/meminfo").expect("a kernel");
     let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")).expect("a kernel since 3.14");
     let available: u64 = available.trim().trim_end_matches(" kB").parse().expect("a number");
     if available < ROOM {
-        return Err(format!("{available} of {ROOM} KiB of memory are available"));
+        return Err(Missing::Room(format!("{available} of {ROOM} KiB of memory are available")));
     }
     let mut jvm = Jvm::launch(&burden(&["threads", "10000"]));
-    jvm.await_ready().map_err(|said| format!("the system gives it fewer: {said}"))?;
+    while let Err(said) = jvm.await_ready() {
+        // Before that, the JVM may warn of what the system has refused.
+        assert!(!said.is_empty(), "it ended");
+        if said.starts_with("FEWER ") {
+            return Err(Missing::Room(said.trim_end().to_owned()));
+        }
+    }
     Ok(Box::new(jvm))
 }
 
-/// With another one than all the others have, and than every build has.
-fn rare_collector(option: &'static str) -> Result<Box<dyn Subject>, String> {
-    let mut jvm = Jvm::launch(&Launch::with(&[option]));
-    jvm.await_ready().map_err(|_| "this build does not have it".to_string())?;
+/// With another one than all the others have, and than every build has. In old ones it is experimental.
+fn rare_collector(option: &'static str) -> Result<Box<dyn Subject>, Missing> {
+    let said_to_us = "-XX:+DisplayVMOutputToStdout";
+    let mut jvm = Jvm::launch(&Launch::with(&[said_to_us, "-XX:+UnlockExperimentalVMOptions", option]));
+    jvm.await_ready().map_err(|said| not_in_build(option, &(said + &jvm.rest())))?;
     Ok(Box::new(jvm))
+}
+
+/// What a JVM says that does not know the option, and one that was built without what it is for (JDK 12 and newer).
+fn not_in_build(option: &str, said: &str) -> Missing {
+    let name = option.trim_start_matches("-XX:+");
+    let known = [format!("Unrecognized VM option '{name}'"), format!("Option {option} not supported")];
+    assert!(known.iter().any(|words| said.contains(words)), "{option}: {said:?}");
+    Missing::Build(said.trim_end().to_owned())
 }
 
 /// Neither what is executed nor what it calls itself is java.
-fn launcher_of_another_name() -> Result<Box<dyn Subject>, String> {
+fn launcher_of_another_name() -> Result<Box<dyn Subject>, Missing> {
     let other = java().with_file_name("keytool");
     started(&Launch { program: Some(other.clone()), instead_of: Some(other), ..Launch::with(&[]) })
 }

@@ -3,25 +3,30 @@
 //!
 //! `cargo test -p jattach-injector --features root --test states`. JATTACH_ROUNDS is how often each state is tried (5), a heavy
 //! one a fifth of that; JATTACH_INJECTOR names another injector to test, JATTACH_JDK_ROOT another root filesystem with a JVM,
-//! JATTACH_KUBECTL a kubectl, which is a program in Go, JATTACH_NGINX an nginx, and JATTACH_RECORD a file for the results.
+//! JATTACH_KUBECTL a kubectl, which is a program in Go, JATTACH_NGINX an nginx, and JATTACH_RECORD a file for the results. What
+//! cannot be had here is not tried, and the table says why; with JATTACH_NO_SKIPS a program that is not named is a failure.
 #![cfg(feature = "root")]
 
 mod arguments;
 mod container;
 mod harness;
 mod jvms;
+mod neighbours;
 mod others;
 mod process;
 #[path = "../shared/rest.rs"]
 mod rest;
 mod safepoint;
+#[path = "../shared/skip.rs"]
+mod skip;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::Command;
 
-use harness::{Row, State, Subject, run, table};
+use harness::{Health, Missing, Row, State, Subject, run, table};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -32,13 +37,8 @@ fn rounds(state: &State) -> u32 {
     if state.is_heavy { rounds.div_ceil(5) } else { rounds }
 }
 
-/// The injector under test, asked for a thread dump.
-fn injector(pid: u32) -> Command {
-    injector_of(pid, &["threaddump"])
-}
-
-/// The same with these words.
-fn injector_of(pid: u32, words: &[&str]) -> Command {
+/// The injector under test, with these words.
+fn injector<W: AsRef<OsStr>>(pid: u32, words: &[W]) -> Command {
     let mut command = program();
     command.arg(pid.to_string()).args(words);
     command
@@ -50,19 +50,24 @@ fn program() -> Command {
 }
 
 /// An injector that signals first, and looks then. The last signal of several may find nobody any more.
-fn saboteur(pid: u32) -> Command {
+fn saboteur(pid: u32, words: &[String]) -> Command {
     let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGQUIT);
-    injector(pid)
+    injector(pid, words)
 }
 
 /// Tries each of these states, and prints what came of it, whether the test is red or not.
 fn assert_all_right(states: &[State]) {
-    let rows: Vec<Row> = states.iter().map(|state| run(state, rounds(state), &injector)).collect();
+    let rows: Vec<Row> = states.iter().map(|state| run(state, rounds(state), &injector::<String>)).collect();
     record(&rows);
     let table = table(&rows);
     stderr().write_all(format!("\n{table}\n").as_bytes()).expect("a terminal or a log");
-    assert!(rows.iter().any(|row| row.tried > 0), "nothing was tried");
     assert!(rows.iter().all(Row::is_right), "\n{table}");
+    for missing in rows.iter().filter_map(|row| row.missing.as_ref()) {
+        // What the JVM and the machine are nobody can change.
+        if let Missing::Program(reason) = missing {
+            skip::skip(reason);
+        }
+    }
 }
 
 /// Notes them in the file that JATTACH_RECORD names, for who runs this with several JVMs.
@@ -79,7 +84,7 @@ fn state<'s>(states: &'s [State], name: &str) -> &'s State {
 
 #[test]
 fn a_jvm_is_attached_to_or_refused_as_its_state_wants_and_lives() {
-    assert_all_right(&jvms::states());
+    assert_all_right(&[jvms::states(), arguments::states()].into_iter().flatten().collect::<Vec<_>>());
 }
 
 #[test]
@@ -114,10 +119,28 @@ fn a_wrong_signal_to_a_jvm_is_counted_as_a_death_or_as_a_signal() {
 }
 
 #[test]
+fn a_wrong_signal_to_the_neighbour_of_a_jvm_is_counted_too() {
+    for start in [neighbours::in_one_container, neighbours::in_one_tmp] {
+        let pair = start();
+        kill(Pid::from_raw(pair.neighbour.pid().cast_signed()), Signal::SIGQUIT).expect("it lives");
+        let health = Box::new(pair).health();
+        assert!(matches!(health, Health::Signalled(_)), "{health:?}");
+    }
+}
+
+#[test]
+fn a_state_that_was_not_tried_is_right_for_a_reason_only() {
+    let states = others::states();
+    assert!(!run(state(&states, "shell"), 0, &injector::<String>).is_right());
+    let missing = State { start: || Err(Missing::Room("none".to_owned())), ..others::states().remove(0) };
+    assert!(run(&missing, 5, &injector::<String>).is_right());
+}
+
+#[test]
 fn an_injector_that_does_nothing_is_found_out() {
     for name in ["normal", "starting"] {
         for lazy in ["true", "false"] {
-            let row = run(state(&jvms::states(), name), 1, &|_| Command::new(lazy));
+            let row = run(state(&jvms::states(), name), 1, &|_, _| Command::new(lazy));
             assert!((row.deaths, row.signals) == (0, 0) && !row.is_right(), "{}", table(&[row]));
         }
     }
@@ -137,5 +160,5 @@ fn the_list_shows_names_in_any_bytes_as_a_line_of_text() {
         assert!(line.contains("HotSpot") && line.contains(".jar"), "{line}");
         assert!(line.ends_with("  yes") || line.trim_end_matches(',').ends_with("\"attachable\": true}"), "{line}");
     }
-    assert!(matches!(jvm.health(), harness::Health::Well));
+    assert!(matches!(jvm.health(), Health::Well));
 }

@@ -1,5 +1,6 @@
 //! Programs that are no JVM: SIGQUIT ends most of them, and some tell of it.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
@@ -9,7 +10,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::harness::{Expected, Health, State, Subject};
+use crate::harness::{Expected, Health, Missing, State, Subject};
 use crate::process::{mortal, send, stop};
 use crate::rest::{has_pending_sigquit, serves, settle};
 
@@ -38,13 +39,13 @@ fn shell(script: &str) -> Program {
     Program::start(mortal("sh").args(["-c", script]))
 }
 
-fn called_java() -> Result<Box<dyn Subject>, String> {
+fn called_java() -> Result<Box<dyn Subject>, Missing> {
     let called_so = r#"exec -a /opt/jdk/bin/java sh -c "$0""#;
     Ok(Box::new(Program::start(mortal("bash").args(["-c", called_so, ECHO]))))
 }
 
 /// A shell whose executable says of itself that it is one: GraalVM is at hand nowhere.
-fn native_image() -> Result<Box<dyn Subject>, String> {
+fn native_image() -> Result<Box<dyn Subject>, Missing> {
     let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
     let path = folder.path().join("image");
     let shell = std::fs::canonicalize("/bin/sh").expect("a shell");
@@ -73,16 +74,21 @@ fn with_heap(mut executable: Vec<u8>) -> Vec<u8> {
     executable
 }
 
-fn stopped_shell() -> Result<Box<dyn Subject>, String> {
+fn stopped_shell() -> Result<Box<dyn Subject>, Missing> {
     let mut shell = shell(TELLTALE);
     stop(shell.pid());
     shell.stopped = true;
     Ok(Box::new(shell))
 }
 
+/// The program that this variable names.
+fn named(variable: &str) -> Result<OsString, Missing> {
+    std::env::var_os(variable).ok_or_else(|| Missing::Program(format!("{variable} names none")))
+}
+
 /// kubectl, linked statically, that serves on loopback.
-fn go() -> Result<Box<dyn Subject>, String> {
-    let kubectl = std::env::var_os("JATTACH_KUBECTL").ok_or("JATTACH_KUBECTL names no kubectl")?;
+fn go() -> Result<Box<dyn Subject>, Missing> {
+    let kubectl = named("JATTACH_KUBECTL")?;
     let mut command = mortal(kubectl);
     command.args(["proxy", "--port=0", "--kubeconfig=/dev/null"]);
     // Where it is to die it tells all its goroutines.
@@ -163,7 +169,7 @@ impl Drop for Program {
 /// A process that has ended, and whose parent, this one, has not looked after it.
 struct Zombie(Child);
 
-fn zombie() -> Result<Box<dyn Subject>, String> {
+fn zombie() -> Result<Box<dyn Subject>, Missing> {
     let child = Command::new("true").spawn().expect("started");
     let id = Id::Pid(Pid::from_raw(child.id().cast_signed()));
     waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("a child");
@@ -190,8 +196,8 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start() -> Result<Box<dyn Subject>, String> {
-        let nginx = std::env::var_os("JATTACH_NGINX").ok_or("JATTACH_NGINX names no nginx")?;
+    fn start() -> Result<Box<dyn Subject>, Missing> {
+        let nginx = named("JATTACH_NGINX")?;
         let folder = tempfile::tempdir().expect("a folder");
         let configuration = folder.path().join("nginx.conf");
         let path = folder.path().display();

@@ -13,8 +13,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::container::Jvm;
-use crate::harness::{Health, Subject};
-use crate::injector_of;
+use crate::harness::{Health, Missing, Subject};
+use crate::injector;
 use crate::jvms::listening;
 
 /// See the module.
@@ -31,11 +31,11 @@ struct Dump {
 }
 
 /// A JVM that stands still when this returns.
-pub(crate) fn start() -> Result<Box<dyn Subject>, String> {
+pub(crate) fn start() -> Result<Box<dyn Subject>, Missing> {
     let jvm = Box::new(listening());
-    let help = injector_of(jvm.pid(), &["jcmd", "help GC.heap_dump"]).output().expect("the injector");
+    let help = injector(jvm.pid(), &["jcmd", "help GC.heap_dump"]).output().expect("the injector");
     if !String::from_utf8_lossy(&help.stdout).contains("-overwrite") {
-        return Err("this JVM writes no heap dump into a FIFO".to_string());
+        return Err(Missing::Build("it writes no heap dump into a FIFO".to_owned()));
     }
     let fifos = ["x", "x.p0"].map(|name| {
         let path = jvm.tmp.path().join(name);
@@ -44,7 +44,7 @@ pub(crate) fn start() -> Result<Box<dyn Subject>, String> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).expect("opened")
     });
-    let mut command = injector_of(jvm.pid(), &["jcmd", "GC.heap_dump -overwrite /tmp/x"]);
+    let mut command = injector(jvm.pid(), &["jcmd", "GC.heap_dump -overwrite /tmp/x"]);
     let injector = command.stdout(Stdio::piped()).spawn().expect("the injector");
     let dump = Dump { injector, fifos };
     dump.await_data();
