@@ -92,11 +92,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The failure with the command line in it that goes another way, as this user has to give it.
+    /// The failure with the command lines in its remedy as this user has to give them.
     fn exact(&self, mut failure: Failure) -> Failure {
-        let remedy = line::with_via_exec(&failure.remedy, &self.flags, &self.words, inside::is_carried());
-        failure.remedy = line::with_cluster(&remedy, &self.flags);
+        failure.remedy = self.exact_lines(&failure.remedy);
         failure
+    }
+
+    /// A remedy's command lines, those that go another way among them.
+    fn exact_lines(&self, remedy: &str) -> String {
+        let remedy = line::with_via_exec(remedy, &self.flags, &self.words, inside::is_carried());
+        line::with_cluster(&remedy, &self.flags)
     }
 
     /// The same of an error, if it is a failure.
@@ -123,14 +128,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Verify { dump } => stop.unless(verify::run(dump, output)).await,
         Command::Inspect { dump, top } => stop.unless(inspect::run(dump, top, output)).await,
         Command::On(wish, action) => {
-            let cluster = stop.unless(Cluster::connect(&connection)).await?;
             let shared = Shared { injector, output, flags, words };
+            let cluster = stop.unless(Cluster::connect(&connection)).await.map_err(|failure| shared.exact(failure))?;
             let work = on_target(cluster, &wish, &action, shared.clone(), partings.clone());
             stop.unless(work).await.map_err(|error| shared.exact_of_any(error))
         }
         Command::OnAll(wish, action, fleet) => {
-            let cluster = stop.unless(Cluster::connect(&connection)).await?;
             let shared = Shared { injector, output, flags, words };
+            let cluster = stop.unless(Cluster::connect(&connection)).await.map_err(|failure| shared.exact(failure))?;
             let done = fleet::run(cluster, &wish, &action, fleet, shared.clone(), partings.clone(), &mut stop).await;
             done.map_err(|error| shared.exact_of_any(error))
         }
@@ -289,7 +294,7 @@ async fn explained(context: &Context, debugger: &Debugger, action: &Action, erro
     let what = if matches!(action, Action::DumpHeap(_)) { "the heap dump" } else { "the command" };
     let identity = session::fitting_identity(&error);
     let mut failure = postmortem::examine(context, debugger, what, error.into()).await;
-    failure.remedy = line::with_clean(&failure.remedy, &context.options.flags, context.target.pod_name());
+    failure.remedy = context.with_pod(&failure.remedy);
     if failure.id == Id::TmpNotWritable {
         return remedy::of_tmp(context, action, failure).await;
     }
@@ -374,6 +379,11 @@ impl Context {
             ttl: u32::try_from(self.options.injector.ttl.as_secs()).unwrap_or(u32::MAX),
             operation,
         }
+    }
+
+    /// The remedy with the command lines in it that its maker knew no pod for.
+    fn with_pod(&self, remedy: &str) -> String {
+        line::with_pod(remedy, &self.options.flags, self.cluster.namespace(), self.target.pod_name())
     }
 
     /// Says which job of the injector's comes first, in its words: once for each request, however often it is told.

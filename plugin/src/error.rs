@@ -99,8 +99,12 @@ impl Failure {
     }
 }
 
+/// How a message has a pod described that it does not know: the command's end puts it in.
+pub(crate) const DESCRIBE: &str = "kubectl describe pod TARGET";
+
 /// What there is to do about a target that has ended.
-pub(crate) const ENDED: &str = "what it held in memory is gone with it; `kubectl describe pod` tells why it ended";
+pub(crate) const ENDED: &str =
+    "what it held in memory is gone with it; `kubectl describe pod TARGET` tells why it ended";
 
 impl From<jattach_protocol::Failure> for Failure {
     fn from(failure: jattach_protocol::Failure) -> Failure {

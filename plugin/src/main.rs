@@ -10,6 +10,7 @@ mod debugger;
 mod error;
 mod hprof_file;
 mod inside;
+mod kubectl;
 mod log;
 mod options;
 mod receive;

@@ -27,7 +27,8 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "Update the cluster, or use --via=exec, which needs no ephemeral container.",
         ),
         Id::Quota => (
-            "A ResourceQuota of the namespace leaves no room for what was to be made.",
+            "A quota of the namespace leaves no room for the injector's container. Kubernetes' own ResourceQuota counts no \
+             ephemeral containers: another admission plugin of the cluster does.",
             "The quota, what was asked for, and what is used.",
             "`kubectl describe quota` shows it. Ask for more, or free some.",
         ),
@@ -37,9 +38,10 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "Show it to whoever runs the cluster. A policy that admits this tool alone is in deploy/ of the project.",
         ),
         Id::Webhook => (
-            "An admission webhook (Kyverno, Gatekeeper, one of the company's own) refuses the injector's container.",
-            "The webhook's name and its words.",
-            "Show it to whoever runs the cluster, with what `ps --dry-run=client -o yaml` prints: that is all there is to judge. \
+            "An admission webhook (Kyverno, Gatekeeper, one of the company's own) refuses the injector's container, or does not \
+             answer the API server, which admits nothing without it.",
+            "The webhook's name and its words, or why it could not be asked.",
+            "Try again if it did not answer. Show it to whoever runs the cluster, with what `ps --dry-run=client -o yaml` prints: that is all there is to judge. \
              An image from a registry that the rule allows goes with --image.",
         ),
         Id::PodSecurity => (

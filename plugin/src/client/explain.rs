@@ -13,6 +13,7 @@ use kube::core::Status;
 use super::Place;
 use crate::catalogue::Id;
 use crate::error::Failure;
+use crate::kubectl;
 
 pub(crate) use transport::no_client;
 
@@ -105,29 +106,45 @@ fn refusal(status: &Status, call: &Call, place: &Place) -> Failure {
     match status.code {
         401 => Failure::new(Id::NoLogin, "the API server does not accept these credentials")
             .evidence(format!("{server} answered 401 {}", status.message))
-            .remedy("log in again as for kubectl (kubectl auth whoami shows as whom), or choose another --user or --context"),
+            .remedy(format!(
+                "log in again as for kubectl ({} shows as whom), or choose another --user or --context",
+                kubectl::line("auth whoami")
+            )),
         403 => forbidden(status, call, namespace),
         404 if status.message.contains("could not find the requested resource") => {
             Failure::new(Id::NoSuchResource, format!("this cluster knows no {resource}"))
                 .evidence(format!("{server} answered 404 {}", status.message))
                 .remedy("Kubernetes 1.25 or newer is needed")
         }
-        404 => Failure::new(Id::NotFound, format!("{} \"{name}\" not found in namespace \"{namespace}\"", singular(resource)))
-            .evidence(format!("the API server says: {}", status.message))
-            .remedy("look for it in another namespace (-n) or cluster (--context)"),
+        404 => Failure::new(
+            Id::NotFound,
+            format!("{} \"{name}\" not found in namespace \"{namespace}\"", singular(resource)),
+        )
+        .evidence(format!("the API server says: {}", status.message))
+        .remedy("look for it in another namespace (-n) or cluster (--context)"),
         429 | 503 | 504 => Failure::new(Id::Overloaded, "the API server is overloaded or not ready")
             .evidence(answer(status))
             .remedy("try again in a while"),
         500.. => Failure::new(Id::ServerFailed, format!("the API server failed to {verb} {resource}"))
             .evidence(answer(status))
-            .remedy(format!(
-                "try again; if it stays so, kubectl -n {namespace} describe pod and the logs of the API server and of the \
-                 node's kubelet tell more"
-            )),
+            .remedy(if_it_stays(call, namespace)),
         _ => Failure::new(Id::ServerRefused, format!("the API server refuses to {verb} {resource}"))
             .evidence(answer(status))
-            .remedy("add -v=6 to see the request; kubectl version shows whether the server is 1.25 or newer"),
+            .remedy(format!(
+                "add -v=6 to see the request; {} shows whether the server is 1.25 or newer",
+                kubectl::line("version")
+            )),
     }
+}
+
+/// Where a failure of the server itself shows.
+fn if_it_stays(Call { verb, resource, name }: &Call, namespace: &str) -> String {
+    let logs = "the logs of the API server and of the node's kubelet tell more";
+    if *verb == "list" || singular(resource) != "pod" {
+        return format!("try again; if it stays so, {logs}");
+    }
+    let line = kubectl::line_in(namespace, format_args!("describe pod {name}"));
+    format!("try again; if it stays so, {line} and {logs}")
 }
 
 fn forbidden(status: &Status, call: &Call, namespace: &str) -> Failure {
@@ -138,7 +155,7 @@ fn forbidden(status: &Status, call: &Call, namespace: &str) -> Failure {
     if let Some((_, quota)) = message.split_once("exceeded quota: ") {
         return Failure::new(Id::Quota, format!("a quota of namespace \"{namespace}\" is used up"))
             .evidence(quota)
-            .remedy(format!("kubectl -n {namespace} describe quota; ask for more, or free some"));
+            .remedy(format!("{}; ask for more, or free some", kubectl::line_in(namespace, "describe quota")));
     }
     Failure::new(
         Id::AdmissionRule,

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use super::{credentials, proxy};
 use crate::catalogue::Id;
 use crate::error::{Failure, Result};
+use crate::kubectl;
 use crate::options::Connection;
 
 /// What makes a container one with a service account, for kubectl.
@@ -76,7 +77,10 @@ fn read(files: &[PathBuf]) -> Result<Option<Kubeconfig>> {
     for file in files.iter().filter(|file| file.exists()) {
         let cannot = |error: &KubeconfigError| {
             broken(format!("the kubeconfig {} cannot be read", file.display())).evidence(error.to_string()).remedy(
-                "correct it, or name another with --kubeconfig; kubectl config view shows what kubectl makes of it",
+                format!(
+                    "correct it, or name another with --kubeconfig; {} shows what kubectl makes of it",
+                    kubectl::line("config view")
+                ),
             )
         };
         let mut next = Kubeconfig::read_from(file).map_err(|error| cannot(&error))?;
@@ -204,7 +208,7 @@ impl Known {
         match error {
             KubeconfigError::CurrentContextNotSet => broken("the kubeconfig has no current context".to_owned())
                 .evidence(contexts())
-                .remedy("name one with --context, or set it: kubectl config use-context NAME"),
+                .remedy(format!("name one with --context, or set it: {}", kubectl::line("config use-context NAME"))),
             KubeconfigError::LoadContext(name) => broken(format!("the kubeconfig has no context \"{name}\""))
                 .evidence(contexts())
                 .remedy("name one of them with --context"),
@@ -213,10 +217,10 @@ impl Known {
                 .remedy("name one of them with --cluster"),
             KubeconfigError::MissingClusterUrl => broken("the kubeconfig's cluster has no server".to_owned())
                 .evidence(self.files.clone())
-                .remedy("kubectl config set-cluster NAME --server=https://…"),
+                .remedy(kubectl::line("config set-cluster NAME --server=https://…")),
             other => broken("the kubeconfig cannot be used".to_owned())
                 .evidence(format!("{}: {other}", self.files))
-                .remedy("correct it: kubectl config view --minify shows the part that counts"),
+                .remedy(format!("correct it: {} shows the part that counts", kubectl::line("config view --minify"))),
         }
     }
 }

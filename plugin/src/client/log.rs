@@ -13,6 +13,7 @@ use super::explain::{Call, CallError};
 use super::{Cluster, Place};
 use crate::catalogue::Id;
 use crate::error::{Failure, Result};
+use crate::kubectl;
 
 /// What is longer comes in pieces: a container's line need not end.
 const LONGEST_LINE: usize = 64 << 10;
@@ -22,6 +23,7 @@ const MARK_BYTES: i64 = 4 << 10;
 /// Whose log it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
+    pub(crate) namespace: String,
     pub(crate) pod: String,
     pub(crate) container: String,
 }
@@ -31,6 +33,12 @@ pub(crate) struct Source {
 pub(crate) struct Mark(Option<Timestamp>);
 
 impl Source {
+    /// What prints it, with these flags.
+    pub(crate) fn line(&self, flags: &str) -> String {
+        let Source { namespace, pod, container } = self;
+        kubectl::line_in(namespace, format_args!("logs {pod} -c {container}{flags}"))
+    }
+
     fn call(&self) -> Call {
         Call::get("pods/log", &self.pod)
     }

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::cli::NAME;
+use crate::error::DESCRIBE;
+use crate::kubectl::{self, quoted};
 use crate::target::COMMAND_VIA_EXEC;
 
 /// How a message says that somebody ends an injector who does not know the pod as its user does.
@@ -41,55 +43,46 @@ pub(super) fn dump(flags: &[OsString], pod: &str, path: &Path) -> String {
     line(pod, "dumpheap", flags, |name| !ONCE.contains(&name)) + " " + &quoted(&path.to_string_lossy())
 }
 
-/// `text` with the command line in it that ends the pod's injectors, as this user has to give it.
-pub(super) fn with_clean(text: &str, flags: &[OsString], pod: &str) -> String {
-    if !text.contains(ANY_CLEAN) {
-        return text.to_owned();
-    }
-    text.replace(ANY_CLEAN, &line(pod, "clean", flags, |name| WHERE.contains(&name)))
+/// `text` with the command lines in it that end the pod's injectors and that describe it, as this user has to give them: what
+/// came from the injector knows no pod.
+pub(super) fn with_pod(text: &str, flags: &[OsString], namespace: &str, pod: &str) -> String {
+    let clean = line(pod, "clean", flags, |name| WHERE.contains(&name));
+    let describe = kubectl::line_in(namespace, format_args!("describe pod {pod}"));
+    text.replace(ANY_CLEAN, &clean).replace(DESCRIBE, &describe)
 }
 
-/// `text` with the flags in its command lines that lead to this user's cluster. Lines for who grants a right are left as they
-/// are: that is somebody else, who has other ways to it.
+/// `text` with the flags in its command lines that lead to this user's cluster.
 pub(super) fn with_cluster(text: &str, flags: &[OsString]) -> String {
-    let flags = flags.iter().map(|flag| flag.to_string_lossy());
-    let flags = flags.filter(|flag| name_of(flag) != "namespace" && WHERE.contains(&name_of(flag)));
-    let flags: String = flags.map(|flag| format!("{} ", quoted(&flag))).collect();
-    let with = |line: &str| {
-        let line = line.replace(&format!("{NAME} -n "), &format!("{NAME} {flags}-n "));
-        let is_grant = line.starts_with("kubectl -n ") && line.contains(" create role");
-        if is_grant { line } else { line.replace("kubectl -n ", &format!("kubectl {flags}-n ")) }
-    };
-    text.split('\n').map(with).collect::<Vec<_>>().join("\n")
+    let flags: Vec<String> = to_cluster(flags).collect();
+    let ours: String = flags.iter().map(|flag| format!("{flag} ")).collect();
+    kubectl::with_flags(&text.replace(&format!("{NAME} -n "), &format!("{NAME} {ours}-n ")), &flags)
 }
 
 /// `text` with the command line in it that goes without an ephemeral container, for this command. doctor's remedies are for
 /// any command. A plugin without an injector to bring along is said to be one.
 pub(super) fn with_via_exec(text: &str, flags: &[OsString], words: &[OsString], is_carried: bool) -> String {
-    let text = &if text.contains(COMMAND_VIA_EXEC) && !is_carried {
-        format!("{text}\n{NOT_CARRIED}")
-    } else {
-        text.to_owned()
-    };
-    let of_container = |name: &str| OF_CONTAINER.contains(&name);
-    let Some((before, after)) = text.split_once(COMMAND_VIA_EXEC) else { return text.to_owned() };
-    let Some((before, pod)) =
-        before.rsplit_once(NAME).and_then(|(before, ours)| Some((before, ours.rsplit_once("pod/")?.1)))
-    else {
+    if !text.contains(COMMAND_VIA_EXEC) {
         return text.to_owned();
-    };
-    let Some((command, arguments)) = words.split_first().filter(|(command, _)| *command != "doctor") else {
-        return text.to_owned();
-    };
-    let flags = flags.iter().filter(|flag| !of_container(name_of(&flag.to_string_lossy()))).cloned();
-    let mut all: Vec<OsString> = flags.collect();
+    }
+    let exact = exact_via_exec(text, flags, words).unwrap_or_else(|| text.to_owned());
+    if is_carried { exact } else { format!("{exact}\n{NOT_CARRIED}") }
+}
+
+/// `None` where `text` has that line for no pod of ours, or is a remedy of doctor's.
+fn exact_via_exec(text: &str, flags: &[OsString], words: &[OsString]) -> Option<String> {
+    let (before, after) = text.split_once(COMMAND_VIA_EXEC)?;
+    let (before, ours) = before.rsplit_once(NAME)?;
+    let (_, pod) = ours.rsplit_once("pod/")?;
+    let (command, arguments) = words.split_first().filter(|(command, _)| *command != "doctor")?;
+    let goes_without_container = |flag: &&OsString| !OF_CONTAINER.contains(&name_of(&flag.to_string_lossy()));
+    let mut all: Vec<OsString> = flags.iter().filter(goes_without_container).cloned().collect();
     all.extend(["--via=exec".into(), format!("pod/{}", pod.trim_end()).into(), command.clone()]);
     // After jcmd every word is the JVM's.
     let is_flag = |word: &OsString| word.len() > 1 && word.to_string_lossy().starts_with('-');
     all.extend((command != "jcmd" && arguments.iter().any(is_flag)).then(|| "--".into()));
     all.extend(arguments.iter().cloned());
     let all: Vec<_> = all.iter().map(|word| quoted(&word.to_string_lossy())).collect();
-    format!("{before}{NAME} {}{after}", all.join(" "))
+    Some(format!("{before}{NAME} {}{after}", all.join(" ")))
 }
 
 /// The name of a flag that is given as one word.
@@ -105,11 +98,15 @@ pub(super) fn via_log(flags: &[OsString], pod: &str) -> String {
 
 /// One of kubectl's own, in that namespace of the same cluster.
 pub(super) fn kubectl(words: &[String], flags: &[OsString], namespace: &str) -> String {
-    let namespace = format!("--namespace={namespace}");
-    let flags = flags.iter().map(|flag| flag.to_string_lossy().into_owned());
+    let words = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    with_cluster(&kubectl::line_in(namespace, words), flags)
+}
+
+/// The flags that lead to this user's cluster, whatever the namespace in it, for a shell.
+fn to_cluster(flags: &[OsString]) -> impl Iterator<Item = String> {
+    let flags = flags.iter().map(|flag| flag.to_string_lossy());
     let flags = flags.filter(|flag| name_of(flag) != "namespace" && WHERE.contains(&name_of(flag)));
-    let words = flags.chain([namespace]).chain(words.iter().cloned());
-    ["kubectl".to_owned()].into_iter().chain(words.map(|word| quoted(&word))).collect::<Vec<_>>().join(" ")
+    flags.map(|flag| quoted(&flag))
 }
 
 fn line(pod: &str, command: &str, flags: &[OsString], wanted: impl Fn(&str) -> bool) -> String {
@@ -117,18 +114,6 @@ fn line(pod: &str, command: &str, flags: &[OsString], wanted: impl Fn(&str) -> b
     let flags = flags.filter(|flag| wanted(name_of(flag))).map(|flag| quoted(&flag));
     let words = [NAME.to_owned()].into_iter().chain(flags).chain([format!("pod/{pod} {command}")]);
     words.collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    // A flag's value needs quotes no more than the flag does: to shlex a `=` may begin an assignment.
-    if let Some((flag, value)) = word.split_once('=')
-        && flag.starts_with("--")
-        && !value.is_empty()
-    {
-        return format!("{}={}", quoted(flag), quoted(value));
-    }
-    // Only a NUL cannot be quoted, and no argument has one.
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -146,13 +131,16 @@ mod tests {
     }
 
     #[test]
-    fn the_line_that_ends_injectors_names_the_pod_and_keeps_the_flags_that_lead_to_it() {
+    fn lines_that_know_no_pod_are_given_it_and_keep_the_flags_that_lead_to_it() {
         let flags = ["--namespace=my shop", "--gzip", "--context=prod", "--wait", "--as=ada"].map(OsString::from);
+        let with = |text: &str| with_cluster(&with_pod(text, &flags, "shop", "x"), &flags);
         assert_eq!(
-            with_clean("give it up: `kubectl jattach TARGET clean`", &flags, "x"),
+            with("give it up: `kubectl jattach TARGET clean`"),
             "give it up: `kubectl jattach --namespace='my shop' --context=prod --as=ada pod/x clean`"
         );
-        assert_eq!(with_clean("wait", &flags, "x"), "wait");
+        let ended = with(crate::error::ENDED);
+        assert!(ended.contains("; `kubectl --context=prod --as=ada -n shop describe pod x` tells why"), "{ended}");
+        assert_eq!(with("wait"), "wait");
     }
 
     #[test]
@@ -165,7 +153,7 @@ mod tests {
         let words = ["patch", "deployment", "x", "-p", "{\"a b\":1}"].map(str::to_owned);
         assert_eq!(
             kubectl(&words, &flags, "shop"),
-            r#"kubectl --context=prod --namespace=shop patch deployment x -p '{"a b":1}'"#
+            r#"kubectl --context=prod -n shop patch deployment x -p '{"a b":1}'"#
         );
     }
 

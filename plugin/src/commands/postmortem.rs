@@ -10,6 +10,7 @@ use super::Context;
 use crate::catalogue::Id;
 use crate::debugger::Debugger;
 use crate::error::{ENDED, Exit, Failure};
+use crate::kubectl;
 use crate::target;
 
 /// The kubelet tells the API server of a container's end within about a second. Polled, because who may exec may not be
@@ -32,7 +33,8 @@ pub(super) async fn examine(context: &Context, debugger: &Debugger, what: &str, 
             // Of a pod that is gone there is nothing left to describe.
             Err(gone) if gone.exit() == Exit::Target => {
                 let pod = context.target.pod_name();
-                let events = format!("kubectl get events --field-selector involvedObject.name={pod}");
+                let of_pod = format_args!("get events --field-selector involvedObject.name={pod}");
+                let events = kubectl::line_in(context.cluster.namespace(), of_pod);
                 return ended(&failure, &gone.evidence)
                     .remedy(format!("what it held in memory is gone with it; `{events}` tells why it ended"));
             }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Context, LONGEST_JOB};
 use crate::catalogue::Id;
 use crate::error::Failure;
+use crate::kubectl;
 use crate::options::OutputFormat;
 use crate::receive;
 use crate::render::document::document;
@@ -116,7 +117,8 @@ pub(super) fn where_else(target: &Target) -> String {
         spec.containers.len() + inits > 1
     });
     let choice = if is_one_of_several { "name the container that runs one with -c; " } else { "" };
-    format!("{choice}`kubectl -n {namespace} describe pod {}` tells of one that has ended", target.pod_name())
+    let describe = kubectl::line_in(namespace, format_args!("describe pod {}", target.pod_name()));
+    format!("{choice}`{describe}` tells of one that has ended")
 }
 
 fn row<'a>(pod: Option<&'a str>, jvm: &'a Jvm) -> Row<'a> {

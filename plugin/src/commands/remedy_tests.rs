@@ -111,8 +111,7 @@ fn what_keeps_the_evidence_comes_first_and_no_line_to_copy_is_cut() {
         text
     };
     let short = text_with("api", &["--namespace=shop", "--gzip"]);
-    let parts =
-        ["threaddump --via-log", "--profile=sysadmin", "kubectl --namespace=payments-production patch deployment api"];
+    let parts = ["threaddump --via-log", "--profile=sysadmin", "kubectl -n payments-production patch deployment api"];
     let places = parts.map(|part| short.find(part));
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{short}");
     // The other way is not left for a container that it does without.
@@ -130,4 +129,27 @@ fn what_keeps_the_evidence_comes_first_and_no_line_to_copy_is_cut() {
     let longest = text_with("payments-api", &[&flags[..], &[account]].concat());
     assert!(!longest.contains("patch") && longest.contains("an emptyDir at /tmp in the template of"), "{longest}");
     assert!(longest.contains(context) && longest.contains("restarts the pods"), "{longest}");
+}
+
+#[test]
+fn in_doctor_the_same_comes_in_the_same_order_and_in_words_where_a_line_takes_too_much() {
+    let flags = ["--namespace=shop".into()];
+    let shown = |is_shelter_left, fits: bool| {
+        let asked = Asked { action: &Action::Doctor { fix_rbac: false }, is_shelter_left, flags: &flags };
+        let origin = Origin::Template { kind: "deployment", name: "api".to_owned() };
+        in_few_rows(&asked, "api-1", "shop", patch(origin, &pod(&json!(null), &plain()), "app"), |_| fits)
+    };
+    let whole = shown(true, true);
+    let lines: Vec<&str> = whole.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "the threads, by a signal: kubectl jattach --namespace=shop pod/api-1 threaddump --via-log",
+            "any command: --profile=sysadmin (a privileged container mounts a tmpfs)",
+            "for good, but it restarts the pods: what is in memory is lost:",
+        ]
+    );
+    assert!(lines[3].contains("patch deployment api") && lines.len() == 4, "{whole}");
+    assert!(shown(true, false).ends_with("is lost: an emptyDir at /tmp in the template of deployment/api"));
+    assert!(!shown(false, true).contains("--profile"));
 }

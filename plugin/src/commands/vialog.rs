@@ -23,7 +23,9 @@ use crate::session::{Error, Session};
 /// The injector's refusal, before any signal; the API server's of the log, also before; 6 if nothing comes, 8 if the end does
 /// not.
 pub(super) async fn run(context: &Context, session: &mut Session) -> std::result::Result<(), Error> {
-    let source = Source { pod: context.target.pod_name().to_owned(), container: context.target.container.clone() };
+    let namespace = context.target.namespace.clone();
+    let (pod, container) = (context.target.pod_name().to_owned(), context.target.container.clone());
+    let source = Source { namespace, pod, container };
     let mark = source.mark(&context.cluster).await?;
     let mut log = source.after(mark, &context.cluster);
     session.request(context.request(Operation::PrintThreads));
@@ -78,7 +80,7 @@ async fn follow(
             biased;
             () = limit => return match dump.part {
                 Part::Before => Err(nothing(source).into()),
-                Part::Threads => Err(cut_off().into()),
+                Part::Threads => Err(cut_off(source).into()),
                 part => Ok(part),
             },
             answer = &mut asked, if deadline.is_none() => {
@@ -89,7 +91,7 @@ async fn follow(
                 deadline = Some(dump.part.deadline());
             }
             line = next() => {
-                let line = line?.ok_or_else(log_ended)?;
+                let line = line?.ok_or_else(|| log_ended(source))?;
                 let (before, begun) = (dump.part, Instant::now());
                 show(&dump.take(line))?;
                 match &mut deadline {
@@ -181,25 +183,32 @@ fn is_date(text: &[u8]) -> bool {
 }
 
 fn nothing(source: &Source) -> Failure {
-    let Source { pod, container } = source;
+    let Source { pod, container, .. } = source;
     Failure::new(Id::NoAnswer, "the JVM was told to print its threads, and the log does not show them")
         .evidence(format!("no line of pod/{pod} {container} begins with \"Full thread dump\" within 10 s"))
-        .remedy(
+        .remedy(format!(
             "its standard output may lead elsewhere, to a file that a script names: look there. A JVM in a long pause prints \
-             them after it: kubectl logs",
-        )
+             them after it: {}",
+            source.line("")
+        ))
 }
 
-fn cut_off() -> Failure {
+fn cut_off(source: &Source) -> Failure {
     Failure::new(Id::Transfer, "the thread dump in the log has no end")
         .evidence("no line that begins with \"JNI global ref\" came within 120 s of its first line")
-        .remedy("what is printed above is what there is; kubectl logs shows whether more has come since")
+        .remedy(format!(
+            "what is printed above is what there is; {} shows whether more has come since",
+            source.line("")
+        ))
 }
 
-fn log_ended() -> Failure {
+fn log_ended(source: &Source) -> Failure {
     Failure::new(Id::Transfer, "the log ended before the thread dump did")
         .evidence("the API server closed the stream")
-        .remedy("run the command again; a container that has ended has printed what it had: kubectl logs --previous")
+        .remedy(format!(
+            "run the command again; a container that has ended has printed what it had: {}",
+            source.line(" --previous")
+        ))
 }
 
 #[cfg(test)]
@@ -225,7 +234,7 @@ mod tests {
     const SHORT: &str = "Heap\n garbage-first heap   total 65536K\n Metaspace       used 3690K, committed 3776K\n\n";
 
     fn source() -> Source {
-        Source { pod: "x".to_owned(), container: "app".to_owned() }
+        Source { namespace: "shop".to_owned(), pod: "x".to_owned(), container: "app".to_owned() }
     }
 
     /// Time goes on by so much, whatever else there is to do.

@@ -6,6 +6,7 @@ use super::wanted::Wanted;
 use crate::catalogue::Id;
 use crate::client::explain::{POLICY, answer, denying_policy};
 use crate::error::Failure;
+use crate::kubectl;
 use crate::target::{self, Target};
 
 /// What the names of the policies in deploy/policy.yaml begin with.
@@ -25,6 +26,9 @@ pub(super) fn explain(status: &Status, target: &Target, all: &[Wanted]) -> Optio
     if let Some((_, webhook)) = message.split_once("admission webhook ") {
         return Some(webhook_denial(webhook, target));
     }
+    if let Some((_, webhook)) = message.split_once("failed calling webhook ") {
+        return Some(webhook_silence(webhook));
+    }
     if status.code == 422 && !message.contains(POLICY) {
         return Some(invalid(status, target));
     }
@@ -43,9 +47,10 @@ fn pod_security(violation: &str, target: &Target, all: &[Wanted]) -> Failure {
         let remedy = format!("--profile, --run-as-user or --custom asks for more than {level} allows: leave it out");
         (Id::PodSecurity, remedy)
     } else if is_ours {
+        let labels = kubectl::line(format_args!("get namespace {namespace} --show-labels"));
         let remedy = format!(
             "the target itself asks for more than {level} allows: run in a namespace whose level fits it, or have \
-                 its label pod-security.kubernetes.io/enforce changed (kubectl get namespace {namespace} --show-labels)"
+                 its label pod-security.kubernetes.io/enforce changed ({labels})"
         );
         (Id::PodSecurity, remedy)
     } else {
@@ -58,16 +63,36 @@ fn pod_security(violation: &str, target: &Target, all: &[Wanted]) -> Failure {
         .remedy(remedy)
 }
 
-/// `"name" denied the request: why`.
+/// `"name" denied the request: why`, `"name" denied the request without explanation`, `"name" does not support dry run`.
 fn webhook_denial(webhook: &str, target: &Target) -> Failure {
-    let (name, why) = webhook.split_once(" denied the request: ").unwrap_or((webhook, ""));
+    let (name, why) = webhook.split_once(' ').unwrap_or((webhook, ""));
+    let Some(why) = why.strip_prefix("denied the request") else {
+        return Failure::new(
+            Id::Webhook,
+            format!("the cluster's admission webhook {name} cannot be asked by a dry run"),
+        )
+        .evidence(format!("it {why}"))
+        .remedy("only the command itself shows what it says");
+    };
     Failure::new(Id::Webhook, format!("the cluster's admission webhook {name} refuses the injector's container"))
-        .evidence(why)
+        .evidence(why.trim_start_matches([':', ' ']))
         .remedy(format!(
             "show it to whoever runs the cluster, with: kubectl jattach -n {} pod/{} ps --dry-run=client -o yaml",
             target.namespace,
             target.pod_name()
         ))
+}
+
+/// `"name": why`, from a server that admits nothing that it cannot ask about (`failurePolicy: Fail`).
+fn webhook_silence(webhook: &str) -> Failure {
+    let (name, why) = webhook.split_once(": ").unwrap_or((webhook, ""));
+    let webhooks = kubectl::line("get validatingwebhookconfigurations,mutatingwebhookconfigurations");
+    Failure::new(
+        Id::Webhook,
+        format!("the API server cannot ask the cluster's admission webhook {name}, and admits nothing without it"),
+    )
+    .evidence(why)
+    .remedy(format!("try again; if it stays so, show it to whoever runs the webhook ({webhooks})"))
 }
 
 /// 422: the pod cannot take the container.

@@ -8,7 +8,8 @@ use super::admission::is_by_our_policy;
 use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError, answer};
 use crate::client::{Cluster, Place};
-use crate::error::{ENDED, Failure, Result};
+use crate::error::{DESCRIBE, ENDED, Failure, Result};
+use crate::kubectl;
 use crate::target::Target;
 
 /// kube's pipes hold 1 KiB unless told otherwise. The server sends at most 32 KiB a frame; a pipe that takes many keeps
@@ -42,11 +43,12 @@ pub(crate) async fn exec_in_target(cluster: &Cluster, target: &Target, argv: &[&
 
 pub(super) fn explain_in_target(error: &CallError, call: &Call, container: &str, place: &Place) -> Failure {
     let pod = &call.name;
+    let describe = kubectl::line_in(&place.namespace, format_args!("describe pod {pod}"));
     match error.status() {
         Some(status) if status.message.contains("container not found") => {
             Failure::new(Id::ContainerNotRunning, format!("container \"{container}\" of pod/{pod} has ended"))
                 .evidence(answer(status))
-                .remedy(ENDED)
+                .remedy(ENDED.replace(DESCRIBE, &describe))
         }
         // A pod of the same name has taken the place of the one that was looked at.
         Some(status) if status.message.contains("is not valid for pod") => {

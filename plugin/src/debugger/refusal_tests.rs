@@ -140,26 +140,62 @@ fn an_older_debug_container_that_breaks_the_level_is_named_as_the_cause() {
     assert_seen("older-debug-container", &failure);
 }
 
-#[test]
-fn a_webhooks_own_words_are_the_evidence() {
+/// What becomes of a refusal with that status, reason and message. Where they were not recorded they are put together as the
+/// file of Kubernetes' does that the test names.
+fn refusal_of(code: u16, reason: &str, message: &str) -> Failure {
     let mut recording = recording("rbac-denied-ephemeral");
-    recording["response"]["body"]["message"] =
-        "admission webhook \"policy.example.com\" denied the request: images must come from r.example".into();
+    let body = &mut recording["response"]["body"];
+    (body["code"], body["reason"], body["message"]) = (code.into(), reason.into(), message.into());
     let target = target_named("fx", "root");
-    let failure = create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"));
-    assert_eq!(failure.exit(), Exit::Refused);
-    assert_eq!(failure.evidence, "images must come from r.example");
-    assert!(failure.cause.contains("policy.example.com"), "{failure}");
-    assert_seen("webhook", &failure);
+    create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"))
 }
 
+/// staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go: `ToStatusErr`. The status is the webhook's
+/// choice, 403 unless it says another (Kyverno's 400); newer servers put in front whatever was forbidden. The reason given is
+/// Gatekeeper's for a debug container.
+#[test]
+fn a_webhooks_own_words_are_the_evidence() {
+    let why = "[psp-readonlyrootfilesystem] only read-only root filesystem container is allowed: jattach-bcdfg";
+    let denied = format!("admission webhook \"validation.gatekeeper.sh\" denied the request: {why}");
+    let failure = refusal_of(403, "Forbidden", &denied);
+    assert_eq!((failure.exit(), failure.evidence.as_str()), (Exit::Refused, why));
+    assert_seen("webhook", &failure);
+    let alike = [
+        refusal_of(403, "Forbidden", &format!("pods \"root\" is forbidden: {denied}")),
+        refusal_of(400, "BadRequest", &denied),
+        refusal_of(500, "InternalError", &format!("Internal error occurred: {denied}")),
+    ];
+    for other in alike {
+        assert_eq!((other.id, other.to_string()), (failure.id, failure.to_string()));
+    }
+    let silent =
+        refusal_of(403, "Forbidden", "admission webhook \"v.example.com\" denied the request without explanation");
+    assert_eq!(silent.evidence, "without explanation");
+    let dry = refusal_of(400, "BadRequest", "admission webhook \"v.example.com\" does not support dry run");
+    assert_eq!(dry.cause, "the cluster's admission webhook \"v.example.com\" cannot be asked by a dry run");
+    assert_eq!(dry.evidence, "it does not support dry run");
+}
+
+/// staging/src/k8s.io/apiserver/pkg/util/webhook/error.go: `ErrCallingWebhook`, which the dispatchers of
+/// pkg/admission/plugin/webhook answer as an internal error.
+#[test]
+fn a_webhook_that_does_not_answer_is_told_from_a_server_that_fails() {
+    let message = "Internal error occurred: failed calling webhook \"validate.kyverno.svc-fail\": failed to call webhook: Post \
+                   \"https://kyverno-svc.kyverno.svc:443/validate/fail?timeout=10s\": dial tcp 10.0.64.198:443: connect: \
+                   connection refused";
+    let failure = refusal_of(500, "InternalError", message);
+    assert_eq!(failure.exit(), Exit::Refused, "{failure}");
+    assert_seen("webhook-gone", &failure);
+}
+
+/// staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go: `CheckRequest`. Kubernetes' own plugin counts no
+/// ephemeral container (pkg/quota/v1/evaluator/core/pods.go: `Handles`), so what it says of a pod stands for the words of one that
+/// does.
 #[test]
 fn a_used_up_quota_is_named() {
-    let mut recording = recording("rbac-denied-ephemeral");
-    recording["response"]["body"]["message"] =
-        "pods \"root\" is forbidden: exceeded quota: compute, requested: limits.memory=1Gi, used: …".into();
-    let target = target_named("fx", "root");
-    let failure = create::explain(&refused(&recording), &target, &wanted(&recording), &place("fx"));
+    let message = "pods \"root\" is forbidden: exceeded quota: compute, requested: limits.memory=1Gi,pods=1, used: \
+                   limits.memory=8Gi,pods=10, limited: limits.memory=8Gi,pods=10";
+    let failure = refusal_of(403, "Forbidden", message);
     assert!(failure.cause.contains("quota") && failure.evidence.starts_with("compute, requested"), "{failure}");
     assert_seen("quota", &failure);
 }

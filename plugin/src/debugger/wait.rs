@@ -14,6 +14,7 @@ use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError};
 use crate::client::{Cluster, Place};
 use crate::error::{Failure, Result};
+use crate::kubectl;
 use crate::render::Notes;
 use crate::render::progress::Progress;
 use crate::target::{self, Target};
@@ -156,7 +157,8 @@ impl Waiting<'_> {
             Some(doubt) => doubt.text(),
             None => events::warnings(self.cluster, self.target, self.container).await,
         };
-        let remedy = format!("kubectl -n {} describe pod {name}; kubectl describe node {node}", self.target.namespace);
+        let of_pod = kubectl::line_in(&self.target.namespace, format_args!("describe pod {name}"));
+        let remedy = format!("{of_pod}; {}", kubectl::line(format_args!("describe node {node}")));
         if evidence.is_empty() {
             return failure
                 .evidence(format!("the kubelet of {node} reports nothing of container {}", self.container))

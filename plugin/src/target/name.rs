@@ -17,8 +17,8 @@ pub(crate) fn check(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     let remedy = match what {
-        "container" => "kubectl describe pod NAME lists the containers that there are".to_owned(),
-        kind => format!("kubectl get {kind}s lists those that there are"),
+        "container" => "write it as `kubectl describe` shows it of the pod",
+        _ => "write it as `kubectl get` lists it",
     };
     Err(Failure::usage(format!("\"{name}\" cannot be the name of a {what}"))
         .evidence("names have small letters, digits, - and . (these two not at the ends), 253 characters at most")

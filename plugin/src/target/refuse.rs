@@ -6,6 +6,7 @@ use super::container::{name_of, status_of};
 use super::via_exec::via_exec;
 use crate::catalogue::Id;
 use crate::error::{Failure, Result};
+use crate::kubectl;
 
 /// The kubelet marks the pods that it reads from files with it; the API server calls them mirror pods.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -31,7 +32,7 @@ pub(super) fn pod(pod: &Pod) -> Result<()> {
     };
     Err(Failure::new(id, cause)
         .evidence(phase_evidence(pod, phase))
-        .remedy(format!("kubectl -n {} describe pod {name} says why", namespace_of(pod))))
+        .remedy(format!("{} says why", kubectl::line_in(namespace_of(pod), format_args!("describe pod {name}")))))
 }
 
 /// Why a pod that the kubelet reads from a file takes no injector, if it is one.
@@ -91,7 +92,7 @@ fn not_running(pod: &Pod, container: &str, crashing: bool, evidence: String) -> 
         (Id::ContainerNotRunning, format!("container \"{container}\" of pod/{name} does not run"))
     };
     let failure = Failure::new(id, cause);
-    let logs = format!("kubectl -n {} logs {name} -c {container}", namespace_of(pod));
+    let logs = kubectl::line_in(namespace_of(pod), format_args!("logs {name} -c {container}"));
     let remedy = if crashing {
         format!("{logs} --previous says why; attach while it is up")
     } else {

@@ -10,6 +10,7 @@ use super::no_target;
 use crate::client::Cluster;
 use crate::client::explain::{Call, answer};
 use crate::error::{Failure, Result};
+use crate::kubectl;
 use crate::render::Notes;
 
 /// The kinds that own pods by a selector.
@@ -133,7 +134,7 @@ pub(super) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> 
         Err(error) => match error.status().filter(|status| status.code == 400) {
             Some(status) => Err(Failure::usage(format!("\"{selector}\" is no label selector"))
                 .evidence(answer(status))
-                .remedy("write it as for kubectl get: -l app=api,tier!=web or -l 'app in (api,web)'")),
+                .remedy("write it as for `kubectl get`: -l app=api,tier!=web or -l 'app in (api,web)'")),
             None => Err(error.explain(&call, cluster.place())),
         },
     }
@@ -143,12 +144,10 @@ pub(super) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> 
 /// come. Says which, and of how many.
 pub(super) fn choose(pods: Vec<Pod>, what: &str, namespace: &str, notes: &Notes) -> Result<Pod> {
     let all = pods.len();
-    let seen: Vec<String> = pods.iter().map(describe).collect();
-    let all_ended = all > 0 && pods.iter().all(has_ended);
-    let mut running: Vec<Pod> = pods.into_iter().filter(is_running).collect();
+    let (mut running, others): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(is_running);
     running.sort_by_key(|pod| (is_ready(pod), pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
     let Some(pod) = running.pop() else {
-        return Err(if all_ended { over(what, &seen) } else { none_running(what, namespace, &seen) });
+        return Err(none_running(what, namespace, &others));
     };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     if is_ready(&pod) && all == 1 {
@@ -161,21 +160,25 @@ pub(super) fn choose(pods: Vec<Pod>, what: &str, namespace: &str, notes: &Notes)
     Ok(pod)
 }
 
-pub(super) fn none_running(what: &str, namespace: &str, seen: &[String]) -> Failure {
-    if seen.is_empty() {
+pub(super) fn none_running(what: &str, namespace: &str, pods: &[Pod]) -> Failure {
+    let waits = pods.iter().find(|pod| !has_ended(pod));
+    let Some(pod) = waits.or(pods.first()) else {
         return no_target(format!("{what} has no pods in namespace \"{namespace}\""))
             .remedy("look for it in another namespace (-n) or cluster (--context)");
+    };
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let seen = pods.iter().map(describe).collect::<Vec<_>>().join("\n");
+    if waits.is_some() {
+        let line = kubectl::line_in(namespace, format_args!("describe pod {name}"));
+        return no_target(format!("none of the pods of {what} runs"))
+            .evidence(seen)
+            .remedy(format!("{line} says what keeps it from running"));
     }
-    no_target(format!("none of the pods of {what} runs"))
-        .evidence(seen.join("\n"))
-        .remedy("kubectl describe pod NAME says what keeps one from running")
-}
-
-/// A job says so itself, but only after its pods have.
-fn over(what: &str, seen: &[String]) -> Failure {
+    // A job says so itself, but only after its pods have.
+    let line = kubectl::line_in(namespace, format_args!("logs {name} --all-containers"));
     no_target(format!("the pods of {what} have ended: they run no JVM any more"))
-        .evidence(seen.join("\n"))
-        .remedy("name one that runs, or start it again; kubectl logs POD says what these have done")
+        .evidence(seen)
+        .remedy(format!("name one that runs, or start it again; {line} says what this one has done"))
 }
 
 /// `pod/x Pending`, and what else keeps it from being chosen.
@@ -289,12 +292,14 @@ mod tests {
         let ended = vec![pod("a", "2026-01-01T00:00:00Z", "Succeeded", false), failed()];
         let failure = choose(ended, "job/ends", "shop", &Notes::silent()).unwrap_err();
         assert!(
-            failure.cause.contains("have ended") && failure.evidence == "pod/a Succeeded\npod/b Failed",
+            failure.cause.contains("have ended")
+                && failure.evidence == "pod/a Succeeded\npod/b Failed"
+                && failure.remedy.contains("-n shop logs a "),
             "{failure}"
         );
         let waits = vec![failed(), pod("c", "2026-01-01T00:00:00Z", "Pending", false)];
         let failure = choose(waits, "job/ends", "shop", &Notes::silent()).unwrap_err();
-        assert!(failure.remedy.contains("keeps one from running"), "{failure}");
+        assert!(failure.remedy.contains("-n shop describe pod c says what keeps it from running"), "{failure}");
     }
 
     #[test]

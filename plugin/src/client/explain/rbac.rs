@@ -5,6 +5,7 @@ use kube::core::Status;
 use super::Call;
 use crate::catalogue::Id;
 use crate::error::Failure;
+use crate::kubectl::quoted;
 
 /// Everything that the plugin may need, as one Role.
 const ROLE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/deploy/role.yaml");
@@ -116,12 +117,6 @@ impl Missing {
     }
 }
 
-/// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +176,7 @@ mod tests {
         let message = "pods \"x\" is forbidden: User \"o'brien; rm -rf /\" cannot list resource \"pods\" in API group \
                        \"\" in the namespace \"shop\"";
         let missing = missing(message, &Call::list("pods", "app=x")).unwrap();
-        assert_eq!(missing.subject(), r"--user='o'\''brien; rm -rf /'");
+        assert_eq!(missing.subject(), r#"--user="o'brien; rm -rf /""#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use kube::config::ExecConfig;
 
 use crate::catalogue::Id;
 use crate::error::Failure;
+use crate::kubectl;
 
 const INSTALL: &str = "install it, and see that it is on the PATH";
 
@@ -40,10 +41,10 @@ pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
         return ended_by_alert(alert).evidence(format!("{server}: {chain}"));
     }
     if lower.contains("certificate") || lower.contains("unknownissuer") {
-        return of(Id::ServerCertificate, "the API server's certificate is not trusted").remedy(
-            "check certificate-authority and tls-server-name of the kubeconfig's cluster; kubectl version shows whether \
-             kubectl trusts it",
-        );
+        return of(Id::ServerCertificate, "the API server's certificate is not trusted").remedy(format!(
+            "check certificate-authority and tls-server-name of the kubeconfig's cluster; {} shows whether kubectl trusts it",
+            kubectl::line("version")
+        ));
     }
     if lower.contains("dns error") || lower.contains("lookup") {
         return of(Id::UnknownHost, "the API server's name is not known")
@@ -58,7 +59,8 @@ pub(super) fn failure(error: &kube::Error, server: &str) -> Failure {
             .evidence(server)
             .remedy("check the cluster's server address, and that no login page stands before it");
     }
-    of(Id::Unreachable, "the API server cannot be reached").remedy("kubectl version shows whether kubectl reaches it")
+    of(Id::Unreachable, "the API server cannot be reached")
+        .remedy(format!("{} shows whether kubectl reaches it", kubectl::line("version")))
 }
 
 /// The server ends the handshake and says why, with an alert of RFC 8446, section 6.2, in lower case. rustls writes them
@@ -100,9 +102,10 @@ fn credentials(error: &AuthError) -> Failure {
         AuthError::AuthExec(message) => failure
             .evidence(message)
             .remedy("run any kubectl command, which renews auth-provider, or use a credential plugin (exec) instead"),
-        other => failure
-            .evidence(root_cause(other))
-            .remedy("kubectl auth whoami shows whether kubectl gets through; correct the user in the kubeconfig"),
+        other => failure.evidence(root_cause(other)).remedy(format!(
+            "{} shows whether kubectl gets through; correct the user in the kubeconfig",
+            kubectl::line("auth whoami")
+        )),
     }
 }
 

@@ -80,7 +80,7 @@ async fn examine(
     measuring: Turn,
 ) -> Report {
     let mut report = Report::default();
-    let is_dry = options.injector.dry_run.is_some();
+    let (given, is_dry) = (options.clone(), options.injector.dry_run.is_some());
     let version = cluster.version().await;
     let exec = if api_server::asks_for_create(&version) { Exec::GetAndCreate } else { Exec::Get };
     report.add(Check::ApiServer, api_server::verdict(version, cluster.place()));
@@ -99,7 +99,9 @@ async fn examine(
         admission(&context, &way, &mut report).await;
         report.add(Check::Tmp, tmp(&context).await);
         within(&context, &mut report).await;
+        report.exact(|remedy| context.with_pod(remedy));
     }
+    report.exact(|remedy| given.exact_lines(remedy));
     report.skip_the_rest(if is_dry { "because of --dry-run" } else { "because no JVM was seen" });
     report
 }

@@ -88,6 +88,15 @@ impl Report {
         self.verdicts.insert(check, verdict.into());
     }
 
+    /// Has the command lines in all remedies made exact.
+    pub(super) fn exact(&mut self, lines: impl Fn(&str) -> String) {
+        for verdict in self.verdicts.values_mut() {
+            if let Verdict::Warn { remedy, .. } | Verdict::Fail(Failure { remedy, .. }) = verdict {
+                *remedy = lines(remedy);
+            }
+        }
+    }
+
     /// Why a check cannot be made: one that it needs has failed, or cannot be made itself.
     pub(super) fn obstacle(&self, check: Check) -> Option<String> {
         check.needs().iter().find_map(|need| self.because_of(*need))

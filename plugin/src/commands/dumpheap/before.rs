@@ -92,7 +92,7 @@ fn refuses_inside(form: Form, via: Option<Via>) -> Option<Failure> {
             .evidence("its GC.heap_dump has no -overwrite (JDK 8), and the disk there is the target's own")
             .remedy(
                 "leave --via=exec out, where the pod takes a debug container; or have it on the target's disk all the same: \
-                 `jcmd GC.heap_dump /tmp/x.hprof`, and fetch it with kubectl cp",
+                 `jcmd GC.heap_dump /tmp/x.hprof`, and fetch it with `kubectl cp`",
             )
     })
 }

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use crate::catalogue::Id;
 use crate::error::Failure;
+use crate::kubectl;
 use crate::target::{self, Target, status_of};
 
 /// What is to be done about a container.
@@ -141,17 +142,16 @@ fn without_image(target: &Target) -> String {
 fn start_remedy(message: &str, target: &Target, image: &str) -> String {
     let message = message.to_ascii_lowercase();
     let node = target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("NODE");
+    let of_node = kubectl::line(format_args!("describe node {node}"));
     // clone(2): EAGAIN and ENOMEM. What is started does not matter.
     if message.contains("resource temporarily unavailable") {
         return format!(
             "no more processes or threads may be started: the pod has all that its limit allows (the kubelet's podPidsLimit), or \
-             the node has (kubectl describe node {node}); end some, or try again when there are fewer"
+             the node has ({of_node}); end some, or try again when there are fewer"
         );
     }
     if message.contains("cannot allocate memory") || message.contains("no space left on device") {
-        return format!(
-            "the node has no room for another container (kubectl describe node {node}): free some, or try later"
-        );
+        return format!("the node has no room for another container ({of_node}): free some, or try later");
     }
     format!("check that {image} is the injector's image, and made for the node's architecture")
 }
@@ -172,8 +172,8 @@ fn target_gone(target: &Target, evidence: String) -> Failure {
     Failure::new(Id::TargetEnded, format!("container \"{container}\" of pod/{pod} ended while the injector started"))
         .evidence(evidence)
         .remedy(format!(
-            "kubectl -n {} logs {pod} -c {container} --previous says why; try again when it runs",
-            target.namespace
+            "{} says why; try again when it runs",
+            kubectl::line_in(&target.namespace, format_args!("logs {pod} -c {container} --previous"))
         ))
 }
 
