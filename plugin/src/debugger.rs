@@ -147,16 +147,16 @@ async fn ensure_as(
     Ok(debugger(container, false))
 }
 
-/// Tells, before it is sent, what a container that may do more than the target's means for its pod, whatever becomes of the
-/// command.
+/// Tells, before it is sent, what it means for the target's pod to get a container that may do more than the target's, whatever
+/// becomes of the command.
 fn announce(target: &Target, beyond: &Beyond, notes: &Notes) {
     if beyond.is_nothing() {
         return;
     }
     notes.say(&format!(
-        "Beyond what the target calls for, the debug container has {beyond}. Nothing takes it out of pod/{}'s spec again, and \
-         Pod Security judges the whole pod: under a level that forbids it, no later debug container is admitted to this pod, \
-         whatever that one asks for.",
+        "Asking for a debug container with more than the target calls for: {beyond}. Once it is admitted nothing takes it out of \
+         pod/{}'s spec again, and Pod Security judges the whole pod: under a level that forbids it, no later debug container is \
+         admitted to this pod, whatever that one asks for.",
         target.pod_name()
     ));
 }

@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::wanted::Wanted;
-use super::{admission, security, shelter};
+use super::{admission, reuse, security, shelter};
 use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError};
 use crate::client::{Cluster, Place};
@@ -95,13 +95,27 @@ pub(super) fn explain(error: &CallError, target: &Target, all: &[Wanted], place:
             )
         }
         // That one admits no other exec either.
-        Id::AdmissionRule if error.status().is_some_and(admission::is_by_our_policy) => return failure,
+        Id::AdmissionRule if error.status().is_some_and(admission::is_by_our_policy) => {
+            format!("{}{}", running_already(target, all), failure.remedy)
+        }
         Id::AdmissionRule | Id::Webhook | Id::OlderContainer | Id::NoSuchResource => {
-            format!("{}\nwithout a debug container, if the target's has a shell: {via_exec}", failure.remedy)
+            format!(
+                "{}{}\nwithout a debug container, if the target's has a shell: {via_exec}",
+                running_already(target, all),
+                failure.remedy
+            )
         }
         _ => return failure,
     };
     failure.remedy(remedy)
+}
+
+/// The image that has been admitted to this pod before, and is not the one that was asked for.
+fn running_already(target: &Target, all: &[Wanted]) -> String {
+    let running = all.first().and_then(|wanted| reuse::from_another_image(&target.pod, &wanted.container));
+    running.map_or_else(String::new, |(name, image)| {
+        format!("{name} runs in this pod from another image: if you trust that, --image={image} uses it\n")
+    })
 }
 
 async fn attempt(

@@ -46,6 +46,16 @@ pub(super) async fn find(
     candidates.iter().find(|candidate| equal(candidate, &made)).map(|found| (*found).clone())
 }
 
+/// The newest running injector that differs from the wanted one by its image alone: its name and that image. Nobody is served by
+/// it who has not named the image: whoever may patch the pod may have planted it.
+pub(super) fn from_another_image<'p>(pod: &'p Pod, wanted: &EphemeralContainer) -> Option<(&'p str, &'p str)> {
+    candidates(pod).into_iter().find_map(|candidate| {
+        let image = candidate.image.as_deref()?;
+        let alike = EphemeralContainer { image: Some(image.to_owned()), ..wanted.clone() };
+        (wanted.image.as_deref() != Some(image) && equal(candidate, &alike)).then_some((candidate.name.as_str(), image))
+    })
+}
+
 fn match_any(
     candidates: &[&EphemeralContainer],
     wanted: &EphemeralContainer,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::debugger::recorded::{injector, target};
+use crate::debugger::wanted::{Beyond, Wanted};
 use crate::options::Profile;
 use serde_json::json;
 
@@ -90,6 +91,41 @@ fn the_newest_of_several_is_reused() {
     pod.spec.as_mut().unwrap().ephemeral_containers.as_mut().unwrap().reverse();
     assert_eq!(found(&target, &pod, &wanted(&target)), Some(new.name.clone()));
     assert_eq!(running(&pod), [new.name, old.name]);
+}
+
+#[test]
+fn one_from_another_image_is_named_and_not_reused() {
+    const ADMITTED: &str = "r.example/injector@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let target = target("pod-get-user");
+    let running = wanted_by(&injector(ADMITTED), &target);
+    let pod = with(&target, &[(spec::with_defaults(&running), true)]);
+    assert_eq!(found(&target, &pod, &wanted(&target)), None);
+    assert_eq!(from_another_image(&pod, &wanted(&target)), Some((running.name.as_str(), ADMITTED)));
+    assert_eq!(from_another_image(&pod, &running), None, "it is the wanted one");
+    let shell = EphemeralContainer { working_dir: Some("/x".into()), ..running };
+    assert_eq!(from_another_image(&with(&target, &[(shell, true)]), &wanted(&target)), None, "its image is not all");
+}
+
+#[test]
+fn what_refuses_another_image_names_the_one_that_runs() {
+    use crate::client::Place;
+    use crate::debugger::create::explain;
+    let mut target = target("pod-get-user");
+    let running = wanted_by(&injector("r.example/injector:2"), &target);
+    target.pod = with(&target, &[(running.clone(), true)]);
+    let status = kube::core::Status::failure(
+        "ValidatingAdmissionPolicy 'kubectl-jattach-container' with binding 'b' denied request: the image has to be another",
+        "Invalid",
+    );
+    let error = kube::Error::Api(Box::new(status.with_code(422))).into();
+    let place = Place { namespace: "fx".to_owned(), server: "https://k8s.example".to_owned() };
+    let all = [Wanted { container: wanted(&target), beyond: Beyond::default() }];
+    let failure = explain(&error, &target, &all, &place);
+    let hint = format!(
+        "{} runs in this pod from another image: if you trust that, --image=r.example/injector:2",
+        running.name
+    );
+    assert!(failure.remedy.starts_with(&hint), "{failure}");
 }
 
 #[test]
