@@ -9,7 +9,6 @@ pub(crate) mod stdout;
 pub(crate) mod table;
 pub(crate) mod terminal;
 
-#[cfg(test)]
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -20,6 +19,7 @@ use progress::Progress;
 /// What a person wants to know beside the data: one line each, on stderr, nothing with `-q`.
 pub(crate) struct Notes {
     sink: Sink,
+    at: At,
     /// Where several commands run at once: whose notes these are.
     of: Option<Of>,
 }
@@ -28,6 +28,32 @@ struct Of {
     name: String,
     line: Line,
 }
+
+/// What a command is at, kept for who breaks it off. Clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct At(Rc<RefCell<Doing>>);
+
+#[derive(Default)]
+struct Doing {
+    what: String,
+    goes_on: &'static str,
+}
+
+impl At {
+    /// It is `what` now, as `looking for an injector`; and what `goes_on` of that without it.
+    pub(crate) fn is(&self, what: &str, goes_on: &'static str) {
+        *self.0.borrow_mut() = Doing { what: what.to_owned(), goes_on };
+    }
+
+    /// What it was at last, if that is known; and what goes on.
+    pub(crate) fn told(&self) -> Option<(String, &'static str)> {
+        let Doing { what, goes_on } = &*self.0.borrow();
+        (!what.is_empty()).then(|| (what.clone(), *goes_on))
+    }
+}
+
+/// What goes on of a command's own work.
+const OF_JVM: &str = "what the JVM has begun goes on meanwhile";
 
 enum Sink {
     Stderr,
@@ -59,7 +85,7 @@ impl Sink {
 impl Notes {
     /// Notes on stderr, or none if `quiet`.
     pub(crate) fn new(quiet: bool) -> Notes {
-        Notes { sink: if quiet { Sink::Nowhere } else { Sink::Stderr }, of: None }
+        Notes { sink: if quiet { Sink::Nowhere } else { Sink::Stderr }, at: At::default(), of: None }
     }
 
     /// The notes of one of several commands that run at once: each begins with its name.
@@ -102,8 +128,14 @@ impl Notes {
         }
     }
 
-    /// What is being done now, where several commands run at once.
+    /// What its command is at.
+    pub(crate) fn at(&self) -> &At {
+        &self.at
+    }
+
+    /// What is being done now: kept, and shown where several commands run at once.
     pub(crate) fn phase(&self, phase: &str) {
+        self.at.is(phase, OF_JVM);
         if self.of.is_some() {
             self.progress().phase(phase);
         }
@@ -119,12 +151,12 @@ impl Notes {
 
     #[cfg(test)]
     pub(crate) fn silent() -> Notes {
-        Notes { sink: Sink::Nowhere, of: None }
+        Notes { sink: Sink::Nowhere, at: At::default(), of: None }
     }
 
     #[cfg(test)]
     pub(crate) fn recording() -> Notes {
-        Notes { sink: Sink::Memory(RefCell::default()), of: None }
+        Notes { sink: Sink::Memory(RefCell::default()), at: At::default(), of: None }
     }
 
     /// All that was said, for a test.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::catalogue::Id;
 use crate::error::Failure;
+use crate::render::At;
 
 /// As long as there has been one, these signals do not end the process.
 pub(super) struct Stop {
@@ -57,11 +58,34 @@ impl Stop {
         &mut self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        self.unless_at(&At::default(), work).await
+    }
+
+    /// The same for work that tells what it is at.
+    ///
+    /// # Errors
+    /// Those of the work; the reason.
+    pub(super) async fn unless_at<T, E: From<Failure>>(
+        &mut self,
+        at: &At,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         tokio::select! {
             biased;
             result = work => result,
-            failure = self.next() => Err(failure.into()),
+            failure = self.next() => Err(broken_off_at(failure, at).into()),
         }
+    }
+}
+
+/// The reason with what the command was at, where that explains why it has taken so long.
+fn broken_off_at(why: Failure, at: &At) -> Failure {
+    match at.told() {
+        Some((what, goes_on)) if why.id == Id::TimedOut => {
+            let evidence = format!("{}; it was {what}", why.evidence);
+            why.evidence(evidence).remedy(format!("allow more with --timeout; {goes_on}"))
+        }
+        _ => why,
     }
 }
 
@@ -122,6 +146,23 @@ mod tests {
         assert_eq!(longer.expect_err("a limit").cause, "not done within 5 s");
         let again = tokio::time::timeout(Duration::from_secs(60), stop.next()).await;
         assert!(again.is_err(), "{again:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_names_what_the_work_was_at_and_what_goes_on_of_it() {
+        let at = At::default();
+        let work = async {
+            at.is("asking the JVM", "its answer comes");
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            at.is("waiting for node n to pull the image i", "it is pulled");
+            pending::<Result<(), Failure>>().await
+        };
+        let mut stop = Stop::new(Some(Duration::from_secs(5))).expect("signals");
+        let failure = stop.unless_at(&at, work).await.expect_err("a limit");
+        assert_eq!(failure.evidence, "--timeout allows no more; it was waiting for node n to pull the image i");
+        assert_eq!(failure.remedy, "allow more with --timeout; it is pulled");
+        let interrupted = broken_off_at(Failure::new(Id::Interrupted, "interrupted"), &at);
+        assert!(interrupted.evidence.is_empty(), "who presses Ctrl-C knows why: {interrupted}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,8 @@ use verdict::{Doubt, Verdict, judge};
 const POLL: Duration = Duration::from_millis(250);
 /// A watch that shows nothing for so long is not relied upon: some proxies hold an answer back until it ends.
 const QUIET: Duration = Duration::from_secs(5);
+/// A start that takes longer than this is one of which a person wants to know what it waits for.
+const SOON: Duration = Duration::from_secs(1);
 /// A watch is asked to end after this many seconds, below the limit of any server.
 const WATCH_SECONDS: u32 = 270;
 
@@ -48,8 +50,9 @@ pub(super) async fn until_running(
         progress: notes.progress(),
         said: None,
         doubt: None,
+        quiet: SOON,
     };
-    waiting.progress.phase("starting the injector");
+    waiting.at(&format!("starting {}", wanted.name));
     let deadline = Instant::now() + limit;
     match tokio::time::timeout_at(deadline, waiting.run(created)).await {
         Ok(end) => end,
@@ -68,7 +71,12 @@ struct Waiting<'a> {
     said: Option<String>,
     /// The last reason that may still go away.
     doubt: Option<Doubt>,
+    /// How long a watch may show nothing.
+    quiet: Duration,
 }
+
+/// What is left of a start that nobody waited for to its end.
+const GOES_ON: &str = "the node goes on with it meanwhile, and what it starts serves the next command";
 
 impl Waiting<'_> {
     async fn run(&mut self, created: Pod) -> Result<()> {
@@ -80,7 +88,7 @@ impl Waiting<'_> {
             let version = pod.metadata.resource_version.clone().unwrap_or_default();
             match self.watch(&version).await? {
                 Watched::Running => return Ok(()),
-                Watched::Quiet => {}
+                Watched::Quiet => self.tell().await,
                 Watched::Ended => tokio::time::sleep(POLL).await,
             }
             pod = target::pod(self.cluster, self.target.pod_name()).await?;
@@ -102,7 +110,7 @@ impl Waiting<'_> {
     async fn follow(&mut self, stream: impl Stream<Item = kube::Result<WatchEvent<Pod>>>) -> Result<Watched> {
         let mut stream = std::pin::pin!(stream);
         loop {
-            let Ok(event) = tokio::time::timeout(QUIET, stream.next()).await else { return Ok(Watched::Quiet) };
+            let Ok(event) = tokio::time::timeout(self.quiet, stream.next()).await else { return Ok(Watched::Quiet) };
             let Some(event) = event else { return Ok(Watched::Ended) };
             match event {
                 Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
@@ -130,6 +138,7 @@ impl Waiting<'_> {
             Verdict::Doubt(doubt) => {
                 if self.said.as_ref() != Some(&doubt.reason) {
                     self.progress.aside(|| self.notes.say(&format!("{} (still trying)", doubt.text())));
+                    self.at(&format!("starting {}, of which the node says {}", self.container, doubt.text()));
                     self.said = Some(doubt.reason.clone());
                 }
                 self.doubt = Some(doubt);
@@ -137,6 +146,24 @@ impl Waiting<'_> {
             }
             Verdict::Failed(failure) => Err(self.with_events(failure).await),
         }
+    }
+
+    /// Finds out what takes so long, for who waits, and for who is told that the time is over.
+    async fn tell(&mut self) {
+        self.quiet = QUIET;
+        if self.doubt.is_none() {
+            let is_pulling = events::is_pulling(self.cluster, self.target, self.container).await;
+            self.at(&taking_long(self.node(), self.container, self.image, is_pulling));
+        }
+    }
+
+    fn at(&self, doing: &str) {
+        self.progress.phase(doing);
+        self.notes.at().is(doing, GOES_ON);
+    }
+
+    fn node(&self) -> &str {
+        self.target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node")
     }
 
     /// The kubelet's own words, where the status holds none.
@@ -150,7 +177,7 @@ impl Waiting<'_> {
 
     async fn too_late(&self, limit: Duration) -> Failure {
         let name = self.target.pod_name();
-        let node = self.target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node");
+        let node = self.node();
         let failure =
             Failure::new(Id::StartTimedOut, format!("the injector did not start within {} s", limit.as_secs()));
         let evidence = match &self.doubt {
@@ -165,6 +192,14 @@ impl Waiting<'_> {
                 .remedy(remedy);
         }
         failure.evidence(evidence).remedy(remedy)
+    }
+}
+
+fn taking_long(node: &str, container: &str, image: &str, is_pulling: bool) -> String {
+    if is_pulling {
+        format!("waiting for node {node} to pull the image {image}")
+    } else {
+        format!("waiting for node {node} to start {container} from the image {image}")
     }
 }
 

@@ -39,6 +39,7 @@ fn waited<T>(
             progress: Progress::new(true),
             said: None,
             doubt: None,
+            quiet: QUIET,
         };
         let watched = waiting.follow(stream::iter(events).chain(stream::pending())).await;
         then(&waiting, watched).await
