@@ -42,6 +42,7 @@ use crate::render::stdout;
 use crate::render::terminal::one_line;
 use crate::session::{self, Partings, Session};
 use crate::target::{self, Target, Wish};
+use doctor::Doctor;
 use stop::Stop;
 
 /// What every command on a target works with.
@@ -128,10 +129,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Verify { dump } => stop.unless(verify::run(dump, output)).await,
         Command::Inspect { dump, top } => stop.unless(inspect::run(dump, top, output)).await,
         Command::On(wish, action) => {
+            let notes = Notes::new(output.quiet);
+            let at = notes.at().clone();
             let shared = Shared { injector, output, flags, words };
             let cluster = stop.unless(Cluster::connect(&connection)).await.map_err(|failure| shared.exact(failure))?;
-            let work = on_target(cluster, &wish, &action, shared.clone(), partings.clone());
-            stop.unless(work).await.map_err(|error| shared.exact_of_any(error))
+            let work = on_target(cluster, &wish, &action, shared.clone(), notes, partings.clone());
+            stop.unless_at(&at, work).await.map_err(|error| shared.exact_of_any(error))
         }
         Command::OnAll(wish, action, fleet) => {
             let shared = Shared { injector, output, flags, words };
@@ -149,9 +152,9 @@ async fn on_target(
     wish: &Wish,
     action: &Action,
     options: Shared,
+    notes: Notes,
     partings: Partings,
 ) -> anyhow::Result<()> {
-    let notes = Notes::new(options.output.quiet);
     if *action == Action::Clean {
         // The injectors run beside whatever else does not.
         let target = target::find(&cluster, wish, &notes).await?;
@@ -159,7 +162,9 @@ async fn on_target(
     }
     match *action {
         Action::Doctor { fix_rbac: true } => return doctor::fix_rbac(&cluster, wish, &options, &notes).await,
-        Action::Doctor { fix_rbac: false } => return doctor::run(cluster, wish, options, notes, partings).await,
+        Action::Doctor { fix_rbac: false } => {
+            return Doctor { cluster, options, notes, partings, measuring: Turn::default() }.run(wish).await;
+        }
         _ => {}
     }
     let target = match (target::resolve(&cluster, wish, &notes).await, action) {

@@ -17,9 +17,10 @@ use jattach_protocol::message::Jvm;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::doctor::{self, Doctor};
 use super::dumpheap::Beside;
 use super::stop::Stop;
-use super::{Agent, Answer, Context, Shared, Turn, ask, clean, doctor, load, ps};
+use super::{Agent, Answer, Context, Shared, Turn, ask, clean, load, ps};
 use crate::Silent;
 use crate::catalogue::Id;
 use crate::client::Cluster;
@@ -189,8 +190,8 @@ impl Crew<'_> {
         let (cluster, options, partings) = (self.cluster.clone(), self.options.clone(), self.partings.clone());
         notes.phase("looking at the pod");
         if let Action::Doctor { .. } = self.action {
-            let measuring = self.measuring.clone();
-            return doctor::report(cluster, &wish, options, notes, partings, measuring, &out).await;
+            let doctor = Doctor { cluster, options, notes, partings, measuring: self.measuring.clone() };
+            return doctor.report(&wish, &out).await;
         }
         // It may be minutes since the pods were listed.
         let target = match self.action {

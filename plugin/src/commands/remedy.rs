@@ -21,21 +21,28 @@ const HASH: &str = "pod-template-hash";
 
 /// The failure with the lines that help this target.
 pub(super) async fn of_tmp(context: &Context, action: &Action, failure: Failure) -> Failure {
-    let Context { cluster, target, options, .. } = context;
+    let Context { cluster, target, .. } = context;
     let change = change(cluster, target).await;
-    let Injector { profile, via, .. } = options.injector;
-    let asked = Asked { action, is_shelter_left: profile != Profile::Sysadmin && via.is_none(), flags: &options.flags };
-    failure.remedy(text(&asked, target.pod_name(), cluster.namespace(), change))
+    failure.remedy(text(&Asked::of(context, action), target.pod_name(), cluster.namespace(), change))
 }
 
-/// The failure of doctor's check, which names other ways elsewhere, with what gives the pods a /tmp: a line to copy, if that takes
-/// so many characters at the most.
-pub(super) async fn for_good(context: &Context, failure: Failure, most: usize) -> Failure {
-    let Context { cluster, target, options, .. } = context;
-    let (line, in_words) = change(cluster, target).await.told(&options.flags, cluster.namespace());
-    let remedy = if line.chars().count() > most { in_words } else { line };
-    // Its checks have to fit a screen.
-    failure.remedy(remedy.trim_start_matches("for good: "))
+/// The failure of doctor's check with the same in fewer rows, because the other checks share its screen: with a line to copy, if
+/// the whole `fits` with that.
+pub(super) async fn of_tmp_in_doctor(context: &Context, failure: Failure, fits: impl Fn(&str) -> bool) -> Failure {
+    let Context { cluster, target, .. } = context;
+    let change = change(cluster, target).await;
+    let asked = Asked::of(context, &Action::Doctor { fix_rbac: false });
+    failure.remedy(in_few_rows(&asked, target.pod_name(), cluster.namespace(), change, fits))
+}
+
+fn in_few_rows(asked: &Asked<'_>, pod: &str, namespace: &str, change: Change, fits: impl Fn(&str) -> bool) -> String {
+    let Asked { is_shelter_left, flags, .. } = *asked;
+    let privileged = "\nany command: --profile=sysadmin (a privileged container mounts a tmpfs)";
+    let privileged = if is_shelter_left { privileged } else { "" };
+    let now = format!("the threads, by a signal: {}{privileged}", line::via_log(flags, pod));
+    let (for_good, in_words) = change.told(flags, namespace);
+    let whole = format!("{now}\n{for_good}");
+    if fits(&whole) { whole } else { format!("{now}\n{in_words}") }
 }
 
 /// What the user has asked for.
@@ -44,6 +51,14 @@ struct Asked<'a> {
     /// Whether --profile=sysadmin can be asked for yet.
     is_shelter_left: bool,
     flags: &'a [OsString],
+}
+
+impl<'a> Asked<'a> {
+    fn of(context: &'a Context, action: &'a Action) -> Asked<'a> {
+        let Injector { profile, via, .. } = context.options.injector;
+        let is_shelter_left = profile != Profile::Sysadmin && via.is_none();
+        Asked { action, is_shelter_left, flags: &context.options.flags }
+    }
 }
 
 /// The lines, as many of them as a failure shows: one to be copied must not be cut. What is left out first `explain` tells, too;
@@ -126,7 +141,7 @@ fn patch(origin: Origin, pod: &Pod, container: &str) -> Change {
         }
         Origin::Other(words) => return Change::Words(words),
     };
-    let in_words = format!("{} an emptyDir at /tmp in the template of {kind}/{name}", effect.trim_end_matches(':'));
+    let in_words = format!("{effect} an emptyDir at /tmp in the template of {kind}/{name}");
     let words = ["patch", kind, &name, "--type=strategic", "-p", &patch.to_string()].map(str::to_owned).to_vec();
     Change::Patch { effect, words, in_words }
 }

@@ -48,6 +48,11 @@ checks! {
 }
 
 impl Check {
+    /// Whether it tells no more than that all is well, where it is.
+    pub(super) fn is_plain(self) -> bool {
+        matches!(self, Permissions | StaticPod | NodeOs | Admission | Identity | Capabilities | Labels | Exec)
+    }
+
     /// The checks that have to be passed for this one to be made.
     pub(super) fn needs(self) -> &'static [Check] {
         match self {

@@ -28,82 +28,74 @@ use inside::Unseen;
 use permissions::{Exec, Missing, Way};
 use report::{Report, Verdict};
 
-/// Makes the checks and prints what they have found.
-///
-/// # Errors
-/// The exit code of the first check that fails, of which everything has been said by then; an I/O error of standard output.
-pub(super) async fn run(
-    cluster: Cluster,
-    wish: &Wish,
-    options: Shared,
-    notes: Notes,
-    partings: Partings,
-) -> anyhow::Result<()> {
-    let format = options.output.format;
-    let report = examine(cluster, wish, options, notes, partings, Turn::default()).await;
-    let text = match format {
-        Some(format) => document(&report.document(), format)?,
-        None => report.text(),
-    };
-    print(&text, &mut std::io::stdout())?;
-    report.exit().map_or(Ok(()), |exit| Err(crate::Silent(exit).into()))
+/// What the checks are made with.
+pub(super) struct Doctor {
+    pub(super) cluster: Cluster,
+    pub(super) options: Shared,
+    pub(super) notes: Notes,
+    pub(super) partings: Partings,
+    /// What several pods' checks take turns in.
+    pub(super) measuring: Turn,
 }
 
-/// The same for one pod of several, who take turns in `measuring`: a text goes to `out`, and a document into the list of all.
-///
-/// # Errors
-/// Those of printing.
-pub(super) async fn report(
-    cluster: Cluster,
-    wish: &Wish,
-    options: Shared,
-    notes: Notes,
-    partings: Partings,
-    measuring: Turn,
-    out: &Out,
-) -> Result<Answer, Failure> {
-    let is_text = options.output.format.is_none();
-    let report = examine(cluster, wish, options, notes, partings, measuring).await;
-    if is_text {
-        out.print(&report.text())?;
-    }
-    let document = if is_text { None } else { serde_json::to_value(report.document()).ok() };
-    Ok(Answer::Report { document, failed: report.failed() })
-}
-
-async fn examine(
-    cluster: Cluster,
-    wish: &Wish,
-    options: Shared,
-    notes: Notes,
-    partings: Partings,
-    measuring: Turn,
-) -> Report {
-    let mut report = Report::default();
-    let (given, is_dry) = (options.clone(), options.injector.dry_run.is_some());
-    let version = cluster.version().await;
-    let exec = if api_server::asks_for_create(&version) { Exec::GetAndCreate } else { Exec::Get };
-    report.add(Check::ApiServer, api_server::verdict(version, cluster.place()));
-    let missing =
-        if report.allows(Check::Permissions) { permissions(&cluster, wish, exec, &mut report).await } else { None };
-    if report.allows(Check::Target)
-        && let Some(target) = find(&cluster, wish, &notes, &mut report).await
-    {
-        let context = Context { measuring, ..Context::new(cluster, target, options, notes, partings) };
-        let way = match missing {
-            Some(missing) => permissions_there(&context, wish, missing, exec, &mut report).await,
-            None => Way::Added,
+impl Doctor {
+    /// Makes the checks and prints what they have found.
+    ///
+    /// # Errors
+    /// The exit code of the first check that fails, of which everything has been said by then; an I/O error of standard output.
+    pub(super) async fn run(self, wish: &Wish) -> anyhow::Result<()> {
+        let format = self.options.output.format;
+        let report = self.examine(wish).await;
+        let text = match format {
+            Some(format) => document(&report.document(), format)?,
+            None => report.text(),
         };
-        // What needs no more than the pod comes first: it may spare a question.
-        of_pod(&context, &mut report);
-        admission(&context, &way, &mut report).await;
-        report.add(Check::Tmp, tmp(&context).await);
-        within(&context, &mut report).await;
-        report.exact(|remedy| context.with_pod(remedy));
+        print(&text, &mut std::io::stdout())?;
+        report.exit().map_or(Ok(()), |exit| Err(crate::Silent(exit).into()))
     }
-    report.exact(|remedy| given.exact_lines(remedy));
-    report.skip_the_rest(if is_dry { "because of --dry-run" } else { "because no JVM was seen" });
-    report
+
+    /// The same for one pod of several: a text goes to `out`, and a document into the list of all.
+    ///
+    /// # Errors
+    /// Those of printing.
+    pub(super) async fn report(self, wish: &Wish, out: &Out) -> Result<Answer, Failure> {
+        let is_text = self.options.output.format.is_none();
+        let report = self.examine(wish).await;
+        if is_text {
+            out.print(&report.text())?;
+        }
+        let document = if is_text { None } else { serde_json::to_value(report.document()).ok() };
+        Ok(Answer::Report { document, failed: report.failed() })
+    }
+
+    async fn examine(self, wish: &Wish) -> Report {
+        let Doctor { cluster, options, notes, partings, measuring } = self;
+        let mut report = Report::default();
+        let (given, is_dry) = (options.clone(), options.injector.dry_run.is_some());
+        let version = cluster.version().await;
+        let exec = if api_server::asks_for_create(&version) { Exec::GetAndCreate } else { Exec::Get };
+        report.add(Check::ApiServer, api_server::verdict(version, cluster.place()));
+        let missing =
+            if report.allows(Check::Permissions) { permissions(&cluster, wish, exec, &mut report).await } else { None };
+        if report.allows(Check::Target)
+            && let Some(target) = find(&cluster, wish, &notes, &mut report).await
+        {
+            let context = Context { measuring, ..Context::new(cluster, target, options, notes, partings) };
+            let way = match missing {
+                Some(missing) => permissions_there(&context, wish, missing, exec, &mut report).await,
+                None => Way::Added,
+            };
+            // What needs no more than the pod comes first: it may spare a question.
+            of_pod(&context, &mut report);
+            admission(&context, &way, &mut report).await;
+            report.add(Check::Tmp, tmp(&context).await);
+            within(&context, &mut report).await;
+            report.exact(|remedy| context.with_pod(remedy));
+        }
+        report.exact(|remedy| given.exact_lines(remedy));
+        report.skip_the_rest(if is_dry { "because of --dry-run" } else { "because no JVM was seen" });
+        report
+    }
 }
 
 /// Prints the Role and the RoleBinding that are missing.
@@ -213,10 +205,10 @@ fn of_pod(context: &Context, report: &mut Report) {
     report.add(Check::Probes, pod::probes(target));
 }
 
-/// What the pod's spec says of /tmp, and the line that would change it.
+/// What the pod's spec says of /tmp, and what helps.
 async fn tmp(context: &Context) -> Verdict {
     match pod::tmp(&context.target) {
-        Verdict::Fail(failure) => Verdict::Fail(remedy::for_good(context, failure, report::REMEDY).await),
+        Verdict::Fail(failure) => Verdict::Fail(remedy::of_tmp_in_doctor(context, failure, report::leaves_room).await),
         verdict => verdict,
     }
 }

@@ -68,19 +68,47 @@ pub(super) struct Document<'a> {
     exit_code: u8,
 }
 
-/// A terminal's width. A line that says that all is well is not worth a second one.
+/// A terminal's width and its height, whose last row is the prompt's.
 const COLUMNS: usize = 80;
-
-/// Its height; the last row is the prompt's.
 const ROWS: usize = 24;
 
-/// The most characters of a cause and of its remedy, so that several of them leave room on the screen for the other checks;
-/// evidence has the rest of its line. The document has all of them whole, and so has the refusal of the command itself.
-const CAUSE: usize = 130;
-pub(super) const REMEDY: usize = 600;
-/// The most lines of a remedy, which may be of the injector's words.
+/// The most characters of a remedy; the refusal of the command itself has all of it, and so has the document.
+const REMEDY: usize = 600;
+/// The most lines of one, which may be of the injector's words.
 const REMEDY_LINES: usize = 10;
+/// How many rows a remedy may take for all checks to find room beside it, if it is the only long one.
+const FEW_ROWS: usize = 8;
+/// The most characters of what several checks were skipped for: the first names stand in the same line.
+const CAUSE_OF_SEVERAL: usize = 40;
 const INDENT: &str = "      ";
+
+/// How much of the findings is shown: so much that all of it fits a screen, where that can be had.
+struct Layout {
+    /// The most characters of what a failure or a warning says.
+    cause: usize,
+    /// Rows of a failure's evidence, the first of them shared with its label; and of what goes well or was not looked at.
+    rows: usize,
+    /// Of the checks that went well, those that share a line.
+    shares: fn(Check) -> bool,
+}
+
+/// From the one that shows most to the one that takes least. Checks that were skipped for the same reason share a line in each.
+const LAYOUTS: [Layout; 4] = [
+    Layout { cause: 320, rows: 3, shares: |_| false },
+    Layout { cause: 130, rows: 1, shares: |_| false },
+    Layout { cause: 130, rows: 1, shares: Check::is_plain },
+    Layout { cause: 130, rows: 1, shares: |_| true },
+];
+
+/// Whether a remedy leaves room for the other checks.
+pub(super) fn leaves_room(remedy: &str) -> bool {
+    rows(&format!("{INDENT}remedy: {}", indented(remedy, usize::MAX))) <= FEW_ROWS && remedy.chars().count() <= REMEDY
+}
+
+/// How many a text takes on a terminal.
+fn rows(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count().div_ceil(COLUMNS).max(1)).sum()
+}
 
 impl Report {
     /// Adds what a check has found.
@@ -143,40 +171,32 @@ impl Report {
         })
     }
 
-    /// A line a check, and its remedy beneath where there is something to be done. Where that is more than a screen, checks
-    /// that were not made for the same reason share a line.
+    /// A line a check, and its remedy beneath where there is something to be done. What several checks were skipped for is said
+    /// once, at the end; where all the rest is more than a screen, there is less of it.
     pub(super) fn text(&self) -> String {
-        let text = self.lines(false);
-        let rows: usize = text.lines().map(|line| line.chars().count().div_ceil(COLUMNS).max(1)).sum();
-        if rows < ROWS { text } else { self.lines(true) }
+        let texts = LAYOUTS.iter().map(|layout| self.laid_out(layout));
+        texts.reduce(|more, less| if rows(&more) < ROWS { more } else { less }).unwrap_or_default()
     }
 
-    fn lines(&self, folded: bool) -> String {
+    fn laid_out(&self, layout: &Layout) -> String {
         let width = self.verdicts.keys().map(|check| check.name().len()).max().unwrap_or(0);
         let mut text = String::new();
-        let mut rows = self.rows().peekable();
-        while let Some(row) = rows.next() {
-            let mut checks = row.check.to_owned();
-            let is_alike =
-                |next: &Row<'_>| folded && row.result == "skip" && (next.result, next.text) == ("skip", row.text);
-            while let Some(next) = rows.next_if(is_alike) {
-                checks.extend([", ", next.check]);
-            }
-            let mut line = format!("{:<4}  {checks:<width$}  ", row.result);
-            let is_quiet = row.remedy.is_empty() && row.evidence.is_empty();
-            let room = COLUMNS.saturating_sub(line.chars().count());
-            line.push_str(&if is_quiet { one_line(row.text, room) } else { one_line(row.text, CAUSE) });
-            line.extend(row.id.iter().map(|id| format!(" ({id})")));
-            text.push_str(line.trim_end());
-            text.push('\n');
-            if !row.evidence.is_empty() {
-                let label = format!("{INDENT}evidence: ");
-                text.push_str(&format!("{label}{}\n", one_line(row.evidence, COLUMNS - label.len())));
-            }
-            if !row.remedy.is_empty() {
-                text.push_str(&format!("{INDENT}remedy: {}\n", indented(row.remedy, REMEDY)));
+        let mut shared: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (row, check) in self.rows().zip(self.verdicts.keys()) {
+            // Why it was skipped, or nothing but that it went well.
+            let alike = match row.result {
+                "ok" if (layout.shares)(*check) => Some(""),
+                "skip" if self.rows().filter(|other| other.is_skipped_as(&row)).count() > 1 => Some(row.text),
+                _ => None,
+            };
+            match alike.map(|why| (why, shared.iter_mut().find(|(known, _)| *known == why))) {
+                Some((_, Some((_, checks)))) => checks.push(row.check),
+                Some((why, None)) => shared.push((why, vec![row.check])),
+                None => text.push_str(&row.lines(width, layout)),
             }
         }
+        shared.sort_by_key(|(why, _)| !why.is_empty());
+        text.extend(shared.iter().map(|(why, checks)| shared_line(why, checks, width)));
         text
     }
 
@@ -197,6 +217,49 @@ impl Report {
             Row { check: check.name(), result, id, text, evidence, remedy }
         })
     }
+}
+
+impl Row<'_> {
+    fn is_skipped_as(&self, other: &Row<'_>) -> bool {
+        (self.result, self.text) == ("skip", other.text)
+    }
+
+    fn lines(&self, width: usize, layout: &Layout) -> String {
+        let mut line = format!("{:<4}  {:<width$}  ", self.result, self.check);
+        let is_quiet = self.remedy.is_empty() && self.evidence.is_empty();
+        let room = (layout.rows * COLUMNS).saturating_sub(line.chars().count());
+        line.push_str(&one_line(self.text, if is_quiet { room } else { layout.cause }));
+        line.extend(self.id.iter().map(|id| format!(" ({id})")));
+        let mut text = format!("{}\n", line.trim_end());
+        if !self.evidence.is_empty() {
+            let label = format!("{INDENT}evidence: ");
+            let room = layout.rows * COLUMNS - label.len();
+            text.push_str(&format!("{label}{}\n", one_line(self.evidence, room)));
+        }
+        if !self.remedy.is_empty() {
+            text.push_str(&format!("{INDENT}remedy: {}\n", indented(self.remedy, REMEDY)));
+        }
+        text
+    }
+}
+
+/// Several checks that went well, or were skipped, and `why` that was.
+fn shared_line(why: &str, checks: &[&str], width: usize) -> String {
+    let result = if why.is_empty() { "ok" } else { "skip" };
+    let number = format!("{} checks", checks.len());
+    let why = if why.is_empty() { String::new() } else { format!("{}: ", one_line(why, CAUSE_OF_SEVERAL)) };
+    let mut text = format!("{result:<4}  {number:<width$}  {why}");
+    let mut column = text.chars().count();
+    for (index, check) in checks.iter().enumerate() {
+        let word = if index + 1 < checks.len() { format!("{check}, ") } else { (*check).to_owned() };
+        if column + word.trim_end().chars().count() > COLUMNS {
+            text = format!("{}\n{INDENT}", text.trim_end());
+            column = INDENT.len();
+        }
+        column += word.chars().count();
+        text.push_str(&word);
+    }
+    text + "\n"
 }
 
 /// Safe to show, in one line, of so many characters at the most.
@@ -241,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_report_has_a_line_a_check_and_the_remedies_beneath() {
-        let text = report().lines(false);
+        let text = report().laid_out(&LAYOUTS[0]);
         let expected = "\
 ok    API server       fine
 warn  permissions      not so fine
@@ -252,8 +315,14 @@ fail  target           a cause (JAT-173)
         and then
 ";
         assert!(text.starts_with(expected), "{text}");
-        assert_eq!(text.lines().filter(|line| !line.starts_with(' ')).count(), Check::ALL.len(), "{text}");
-        assert!(text.contains("\nskip  injector         because \"target\" failed\n"), "{text}");
+        assert!(text.contains("\nfail  exec             a cause (JAT-009)\n"), "{text}");
+        let expected = "
+skip  9 checks         because \"target\" failed: static pod, node OS, admission,
+      injector, /tmp writable, free space here, storage limit, memory, probes
+skip  7 checks         because \"exec\" failed: uid and gid, capabilities, labels,
+      JVM, attachable, free in the pod, speed to here
+";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]
@@ -266,25 +335,57 @@ fail  target           a cause (JAT-173)
         assert_eq!(fine.exit(), None);
     }
 
+    /// All is well, but for what stands in the way of one check.
+    fn all_but_tmp(failure: Failure) -> Report {
+        let mut report = Report::default();
+        for check in Check::ALL {
+            report.add(check, Verdict::Ok(format!("what {} has found", check.name())));
+        }
+        report.add(Check::Tmp, failure);
+        report
+    }
+
     #[test]
-    fn where_a_line_a_check_is_more_than_a_screen_skipped_ones_share_theirs() {
-        let failed = |remedy: &str| {
-            let mut report = Report::default();
-            report.add(Check::ApiServer, Verdict::Ok("fine".to_owned()));
-            report.add(Check::Target, Failure::new(Id::PodEnded, "a cause").remedy(remedy));
-            report.add(Check::NodeOs, Verdict::Ok("fine".to_owned()));
-            report.skip_the_rest("not asked for");
-            report.text()
+    fn what_is_plain_gives_way_to_a_long_remedy_and_then_all_that_goes_well() {
+        let shown = |remedy: &str| {
+            let text = all_but_tmp(Failure::new(Id::TmpNotWritable, "a cause").remedy(remedy)).text();
+            assert!(rows(&text) < ROWS, "{text}");
+            assert!(Check::ALL.iter().all(|check| text.contains(check.name())), "{text}");
+            text
         };
-        assert_eq!(failed("short").lines().count(), Check::ALL.len() + 1);
-        let text = failed(&"long ".repeat(100));
+        let lines = |count: usize| vec!["a line"; count].join("\n");
+        assert!(!shown("short").contains(" checks "));
+        let text = shown(&lines(FEW_ROWS));
         assert!(
-            text.contains("\nskip  admission, injector, uid and gid, capabilities, labels  not asked for\n"),
+            text.ends_with(
+                "\nok    8 checks         permissions, static pod, node OS, admission, uid and gid,\n      \
+             capabilities, labels, exec\n"
+            ),
             "{text}"
         );
-        for check in Check::ALL {
-            assert!(text.contains(check.name()), "{}\n{text}", check.name());
-        }
+        assert!(text.contains("what memory has found"), "{text}");
+        assert!(shown(&lines(REMEDY_LINES)).contains("\nok    19 checks        API server, "));
+    }
+
+    #[test]
+    fn evidence_has_the_rows_that_are_left_and_one_where_none_are() {
+        let shown = |remedy: &str| {
+            let failure = Failure::new(Id::Webhook, "a cause").evidence("word ".repeat(45)).remedy(remedy);
+            let text = all_but_tmp(failure).text();
+            text.lines().find(|line| line.starts_with("      evidence: ")).expect("evidence").chars().count()
+        };
+        let mut report = Report::default();
+        let failure = Failure::new(Id::Webhook, "a cause").evidence("word ".repeat(40)).remedy("short");
+        report.add(Check::Admission, failure);
+        report.skip_the_rest("because of --dry-run");
+        assert!(report.text().contains(&format!("evidence: {}\n", "word ".repeat(40).trim())), "{}", report.text());
+        assert_eq!(shown("short"), COLUMNS, "one row more is one too many");
+    }
+
+    #[test]
+    fn a_remedy_leaves_room_by_the_rows_that_it_takes() {
+        assert!(leaves_room(&vec!["x"; FEW_ROWS].join("\n")) && !leaves_room(&vec!["x"; FEW_ROWS + 1].join("\n")));
+        assert!(leaves_room(&"x".repeat(500)) && !leaves_room(&"x".repeat(601)));
     }
 
     #[test]
@@ -318,7 +419,8 @@ fail  target           a cause (JAT-173)
     fn what_is_left_out_without_an_obstacle_has_the_reason_that_is_given() {
         let mut report = Report::default();
         report.skip_the_rest("because of --dry-run");
-        assert!(report.text().lines().all(|line| line.ends_with("because of --dry-run")), "{}", report.text());
+        let text = report.text();
+        assert!(text.starts_with("skip  20 checks        because of --dry-run: API server, "), "{text}");
     }
 
     #[test]
@@ -332,6 +434,6 @@ fail  target           a cause (JAT-173)
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.chars().count() < 2_000, "{} characters", text.chars().count());
         assert_eq!(text.lines().filter(|line| !line.starts_with(' ')).count(), 2, "{text}");
-        assert!(text.lines().next().is_some_and(|line| line.chars().count() <= COLUMNS), "{text}");
+        assert!(text.lines().next().is_some_and(|line| line.chars().count() <= 3 * COLUMNS), "{text}");
     }
 }

@@ -205,6 +205,14 @@ mod tests {
         assert!(text.lines().any(|found| words(found) == line), "{line}\n{text}");
     }
 
+    /// Those that were skipped for the same reason share a line of the text.
+    #[track_caller]
+    fn skips(report: &Report, check: &str, why: &str) {
+        let document = serde_json::to_value(report.document()).expect("a document");
+        let row = serde_json::json!({"check": check, "result": "skip", "text": why});
+        assert!(document["checks"].as_array().is_some_and(|rows| rows.contains(&row)), "{row}\n{document:#}");
+    }
+
     #[test]
     fn a_jvm_that_can_be_attached_to_passes() {
         let report = judged_as(&seen(&[usual(1)]), None);
@@ -227,7 +235,7 @@ mod tests {
         let report = judged_as(&seen(&[]), None);
         assert_eq!(report.exit(), Some(Exit::Target));
         says(&report, "fail JVM no JVM runs in container \"app\" (JAT-004)");
-        says(&report, "skip attachable because \"JVM\" failed");
+        skips(&report, "attachable", "because \"JVM\" failed");
     }
 
     #[test]
@@ -237,7 +245,7 @@ mod tests {
         says(&report, "ok JVM HotSpot 17.0.19, App");
         says(&report, "fail attachable pid 7: the JVM is deaf (it says so) (JAT-009)");
         says(&report, "ok labels no AppArmor, no SELinux");
-        says(&report, "skip /tmp writable not looked at");
+        skips(&report, "/tmp writable", "not looked at");
         says(&report, "ok memory 312.00 MiB free of the container's 512.00 MiB");
     }
 
@@ -296,7 +304,7 @@ mod tests {
         let examined = Err("process 1 ended".to_owned());
         let speed = Err(Unmeasured::Spared("it is at work"));
         let report = judged_as(&Seen { examined, speed, ..seen(&[usual(1)]) }, None);
-        says(&report, "skip capabilities process 1 ended");
+        skips(&report, "capabilities", "process 1 ended");
         says(&report, "skip speed to here it is at work");
         assert_eq!(report.exit(), None);
         let failed = Unmeasured::Failed(Failure::new(Exit::Transfer, "it was cut"));

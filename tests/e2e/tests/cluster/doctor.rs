@@ -89,7 +89,9 @@ fn who_may_not_add_a_container_is_told_so_and_gets_none() {
     let ran = pod.plugin_by(&config, ["doctor"]).run().ended_with(4);
     let ran = ran.prints("\nfail  permissions").prints("may not patch pods/ephemeralcontainers").prints("remedy: ");
     // What needs no right goes on, and what needs this one says so.
-    let ran = ran.prints("\nok    target").prints("\nskip  JVM").prints("because \"permissions\" failed");
+    let ran = ran.prints("\nok    target");
+    let ran =
+        ran.prints("\nskip  11 checks        because \"permissions\" failed: admission, injector,\n").prints("JVM, ");
     let _ = fits_a_screen(ran);
     assert!(pod.ephemeral_containers().is_empty());
 }
@@ -102,7 +104,9 @@ fn who_may_do_nothing_is_told_once_and_on_one_screen() {
     let directory = tempdir().expect("a directory");
     let config = account.kubeconfig().write(directory.path());
     let ran = fits_a_screen(pod.plugin_by(&config, ["doctor"]).run().ended_with(4));
-    let _ = ran.prints("\nfail  permissions").prints("\nskip  target").prints("--fix-rbac");
+    let ran = ran.prints("\nfail  permissions").prints("--fix-rbac");
+    let ran = ran.prints("\nskip  18 checks        because \"permissions\" failed: target, static pod,\n");
+    assert_eq!(ran.text().matches("because \"permissions\" failed").count(), 1, "{ran}");
     assert!(pod.ephemeral_containers().is_empty());
 }
 
@@ -154,9 +158,27 @@ fn a_tmp_that_is_not_writable_is_found_in_the_pods_spec() {
     container["securityContext"]["readOnlyRootFilesystem"] = true.into();
     let pod = namespace.start(&manifest::pod("x", &[container]));
     let ran = pod.jattach(["doctor"]).ended_with(6);
-    let _ = fits_a_screen(ran).prints("\nfail  /tmp writable").prints("emptyDir").prints("\nfail  attachable");
-    let dry = pod.jattach(["doctor", "--dry-run=client"]).ended_with(6);
-    let _ = dry.prints("\nfail  /tmp writable").prints("\nskip  admission").prints("\nskip  attachable");
+    let ran = fits_a_screen(ran).prints("\nfail  /tmp writable").prints("emptyDir").prints("\nfail  attachable");
+    // What helps now comes before what costs the evidence.
+    let text = ran.text();
+    let places = ["threaddump --via-log", "--profile=sysadmin", "emptyDir"].map(|words| text.find(words));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{ran}");
+    let dry = pod.jattach(["doctor", "--dry-run=client", "-o", "json"]).ended_with(6);
+    for (check, expected) in [("/tmp writable", "fail"), ("admission", "skip"), ("attachable", "skip")] {
+        assert_eq!(result(&dry, check), expected, "{check}");
+    }
+}
+
+#[test]
+fn the_workload_whose_pods_have_no_tmp_is_named_with_what_gives_them_one_and_all_fits_a_screen() {
+    let namespace = Namespace::new();
+    let mut container = manifest::restricted(manifest::jvm("app"));
+    container["securityContext"]["readOnlyRootFilesystem"] = true.into();
+    namespace.create(&manifest::workload("Deployment", "a-name-of-some-length", &container));
+    let pod = namespace.pod_of("app=a-name-of-some-length");
+    pod.wait_for_line("app", "ready");
+    let ran = fits_a_screen(pod.jattach(["doctor"]).ended_with(6));
+    let _ = ran.prints("it restarts the pods: what is in memory is lost").prints("deployment");
 }
 
 #[test]
