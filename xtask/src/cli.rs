@@ -34,7 +34,14 @@ pub(crate) enum Command {
     /// Measure it in a lab, beside what one would use instead.
     Bench(Bench),
     /// Watch it work: a cluster, a JVM in a pod, and its heap dump on this machine.
-    Demo,
+    Demo(Demo),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Write the picture of a terminal in which it is used into this SVG file; docs/demo.svg is the README's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,8 @@
 //! `cargo xtask demo`: a heap dump of a JVM in a container, from nothing, through the real plugin.
 
+mod picture;
+mod record;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::arch::Arch;
+use crate::cli::Demo;
 use crate::dev_build::{self, Extent};
 use crate::images::{injector, jvm};
 use crate::lab::Lab;
@@ -14,8 +18,8 @@ use crate::static_build;
 use crate::tools::kubectl;
 use crate::workspace::Workspace;
 
-const NAMESPACE: &str = "demo";
-const POD: &str = "shop";
+const NAMESPACE: &str = "shop";
+const POD: &str = "api-0";
 /// Of a thread dump, this many lines go to the screen.
 const SHOWN_LINES: usize = 16;
 
@@ -27,8 +31,8 @@ const IN_A_CLUSTER: &str = "    cargo install --locked --path plugin
 
 Its nodes have to be able to pull the injector's image: README.md, \"Install\", says how.";
 
-/// Runs it; Ok only if a verified dump lies in target/demo.
-pub(crate) fn run(workspace: &Workspace, yes: bool) -> Result<()> {
+/// Runs it; Ok only if a verified dump lies in target/demo, or the recording is written.
+pub(crate) fn run(workspace: &Workspace, arguments: &Demo, yes: bool) -> Result<()> {
     let jdk = super::install(workspace, &[], yes)
         .with_context(|| format!("{INSTEAD}\n\n{IN_A_CLUSTER}\n\nWhat was in the way"))?;
     let kubectl = kubectl::ensure(workspace, yes)?;
@@ -42,23 +46,35 @@ pub(crate) fn run(workspace: &Workspace, yes: bool) -> Result<()> {
 
     say("Starting a lab: a stand-in for a Kubernetes cluster, with real containers");
     let lab = Lab::start(workspace, built.program("lab")?, &[])?;
-    let shown = show(workspace, &lab, &kubectl, built.program("kubectl-jattach")?, &images.plain.reference);
-    let dump = lab.stop_after(shown)?;
-    farewell(workspace, &dump);
+    let folder = workspace.target().join("demo");
+    let shown = shell(workspace, &lab, [built.program("kubectl-jattach")?, &kubectl]).and_then(|sh| {
+        start_pod(&sh, &folder, &images.plain.reference)?;
+        match &arguments.record {
+            Some(picture) => record::record(&sh, &folder, picture),
+            None => show(workspace, &sh, &folder),
+        }
+    });
+    lab.stop_after(shown)?;
+    match &arguments.record {
+        Some(picture) => println!("\nThe recording is {}.", workspace.short(picture)),
+        None => farewell(workspace, &dump(&folder)),
+    }
     Ok(())
 }
 
-/// The part that a user would do. Returns the dump's path.
-fn show(workspace: &Workspace, lab: &Lab, kubectl: &Path, plugin: &Path, image: &str) -> Result<PathBuf> {
-    let folder = workspace.target().join("demo");
-    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+/// A shell that finds these programs, and talks to the lab.
+fn shell(workspace: &Workspace, lab: &Lab, programs: [&Path; 2]) -> Result<Shell> {
     let sh = workspace.shell()?;
     sh.set_var("KUBECONFIG", lab.kubeconfig());
     // kubectl finds its plugins on the PATH.
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = [plugin.parent(), kubectl.parent()].into_iter().flatten().map(PathBuf::from);
+    let folders = programs.into_iter().filter_map(Path::parent).map(PathBuf::from);
     sh.set_var("PATH", std::env::join_paths(folders.chain(std::env::split_paths(&path)))?);
+    Ok(sh)
+}
 
+fn start_pod(sh: &Shell, folder: &Path, image: &str) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     say("A pod with a JVM: no shell, no JDK, not root, a read-only root filesystem but for /tmp");
     let manifest = folder.join("pod.yaml");
     fs::write(&manifest, pod(image)).with_context(|| format!("failed to write {}", manifest.display()))?;
@@ -67,17 +83,23 @@ fn show(workspace: &Workspace, lab: &Lab, kubectl: &Path, plugin: &Path, image: 
     cmd!(sh, "kubectl -n {NAMESPACE} wait --for=condition=Ready --timeout=60s pod/{POD}")
         .env("KUBE_FEATURE_WatchListClient", "false")
         .run()
-        .context("the pod does not get ready")?;
+        .context("the pod does not get ready")
+}
 
+/// The part that a user would do.
+fn show(workspace: &Workspace, sh: &Shell, folder: &Path) -> Result<()> {
     say("Which JVMs are in it");
     cmd!(sh, "kubectl jattach -n {NAMESPACE} pod/{POD} ps").run().context("ps failed")?;
     say("What its threads are doing");
-    thread_dump(workspace, &sh, &folder)?;
+    thread_dump(workspace, sh, folder)?;
     say("Its heap, to a file here");
-    let dump = folder.join(format!("{POD}.hprof"));
+    let dump = dump(folder);
     cmd!(sh, "kubectl jattach -n {NAMESPACE} pod/{POD} dumpheap --force {dump}").run().context("dumpheap failed")?;
-    check(&dump)?;
-    Ok(dump)
+    check(&dump)
+}
+
+fn dump(folder: &Path) -> PathBuf {
+    folder.join(format!("{POD}.hprof"))
 }
 
 fn thread_dump(workspace: &Workspace, sh: &Shell, folder: &Path) -> Result<()> {

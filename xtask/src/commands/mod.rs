@@ -27,7 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
         Command::Check(arguments) => check::run(&workspace, arguments, cli.yes),
         Command::Test(arguments) => test::run(&workspace, arguments, cli.yes),
         Command::Bench(arguments) => bench::run(&workspace, arguments, cli.yes),
-        Command::Demo => demo::run(&workspace, cli.yes),
+        Command::Demo(arguments) => demo::run(&workspace, arguments, cli.yes),
         Command::E2e(arguments) => e2e::run(&workspace, arguments, cli.yes),
         Command::Soak(arguments) => soak::run(&workspace, arguments, cli.yes),
     }
