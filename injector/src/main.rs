@@ -10,6 +10,9 @@ mod process;
 mod rendezvous;
 mod session;
 mod shelter;
+#[cfg(test)]
+#[path = "../tests/shared/skip.rs"]
+mod skip;
 mod sys;
 
 use std::io::{self, Write};

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::Target;
+use crate::skip::skip;
 use crate::sys::{Kernel, Sys};
 
 /// The pid that the namespace of its reader has given away last (proc_sys_kernel(5)).
@@ -19,8 +20,7 @@ const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 #[test]
 fn no_signal_reaches_the_process_that_has_the_targets_pid_by_now() {
     if !fs::exists(LAST_PID).unwrap_or_default() {
-        eprintln!("skipped: this kernel has no {LAST_PID} (CONFIG_CHECKPOINT_RESTORE)");
-        return;
+        return skip(&format!("this kernel has no {LAST_PID} (CONFIG_CHECKPOINT_RESTORE)"));
     }
     let root = nix::unistd::geteuid().is_root();
     let user: &[&str] = if root { &[] } else { &["--user", "--map-root-user"] };
@@ -30,8 +30,7 @@ fn no_signal_reaches_the_process_that_has_the_targets_pid_by_now() {
         unshare.output().expect("unshare, of util-linux")
     };
     if !root && !namespace(&["true"]).status.success() {
-        eprintln!("skipped: no namespaces for this user");
-        return;
+        return skip("there are no namespaces for this user");
     }
     let own = env::current_exe().expect("our own path");
     let own = own.to_str().expect("a path in UTF-8");

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::jvm::{Jvm, arguments, fixture, homes};
 use crate::run::{Outcome, inject, injector};
+use crate::skip::skip;
 
 const UID: u32 = 10001;
 const GID: u32 = 10002;
@@ -17,7 +18,7 @@ const GID: u32 = 10002;
 fn root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("skipped: needs root");
+        skip("containers need root");
     }
     root
 }
