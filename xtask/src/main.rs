@@ -7,6 +7,8 @@ mod cli;
 mod cluster;
 mod commands;
 mod dev_build;
+#[cfg(test)]
+mod docs;
 mod elf;
 #[cfg(test)]
 mod github;
