@@ -1,5 +1,5 @@
-//! Links between the pages of the documentation lead to a file, and to a heading, that is there. Those to other sites are not
-//! followed: tests need no network, and no site of others can turn them red.
+//! Links between the pages of the documentation lead to a file, and to a heading, that is there, and the source files that they
+//! name are there, too. Links to other sites are not followed: tests need no network, and no site of others can turn them red.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -18,6 +18,8 @@ struct Page {
     links: Vec<String>,
     /// What can stand behind a `#` in a link to it.
     anchors: HashSet<String>,
+    /// Words in the type of code.
+    code: Vec<String>,
 }
 
 impl Page {
@@ -36,9 +38,12 @@ impl Page {
                     let before = seen.entry(anchor.clone()).and_modify(|count| *count += 1).or_insert(0);
                     page.anchors.insert(if *before == 0 { anchor } else { format!("{anchor}-{before}") });
                 }
-                Event::Text(text) | Event::Code(text) => {
+                Event::Text(ref text) | Event::Code(ref text) => {
                     if let Some(heading) = &mut heading {
-                        heading.push_str(&text);
+                        heading.push_str(text);
+                    }
+                    if let Event::Code(code) = event {
+                        page.code.push(code.into_string());
                     }
                 }
                 _ => {}
@@ -105,6 +110,36 @@ fn every_link_leads_to_a_file_and_a_heading_that_are_there() {
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(pages.len() > 10 && links().count() > 100, "{} pages, {} links", pages.len(), links().count());
+}
+
+/// All files below a folder of the repository, by their paths from its root.
+fn files(root: &Path, folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root.join(folder)).expect("a folder of the repository");
+    entries
+        .flat_map(|entry| {
+            let entry = entry.expect("an entry");
+            let path = Path::new(folder).join(entry.file_name());
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { files(root, &path.to_string_lossy()) } else { vec![path] }
+        })
+        .collect()
+}
+
+#[test]
+fn every_source_file_that_a_page_names_is_there() {
+    let workspace = Workspace::find().expect("tests run in the workspace");
+    let all: Vec<PathBuf> =
+        ["plugin", "injector", "tests", "xtask"].iter().flat_map(|folder| files(workspace.root(), folder)).collect();
+    let pages = pages(workspace.root());
+    let mut count = 0;
+    for (page, Page { code, .. }) in &pages {
+        for name in code.iter().filter(|code| code.ends_with(".rs") && !code.contains([' ', '*'])) {
+            // Some are named from the folder that the paragraph is about.
+            assert!(all.iter().any(|path| path.ends_with(name)), "{}: there is no {name}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count} names");
 }
 
 #[test]
