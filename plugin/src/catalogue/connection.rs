@@ -65,6 +65,11 @@ pub(super) fn entry(id: Id) -> Option<Entry> {
             "The path, and the kernel's answer.",
             "Check its name and its rights.",
         ),
+        Id::NoHeapDump => (
+            "The file is something else than a heap dump in HPROF's format, packed or not; or it is empty.",
+            "What it begins with.",
+            "Name the file of a heap dump. OpenJ9's own dumps (PHD, core) are of other formats.",
+        ),
         Id::FileExists => {
             ("FILE exists, and a heap dump replaces nothing by itself.", "The path.", "Give another FILE, or --force.")
         }

@@ -112,4 +112,5 @@ ids! {
     FileExists 193 Usage "The file exists";
     TooLongPause 194 Other "The pause may be too long for the pod's probes";
     NotCarried 195 Other "The plugin carries no injector";
+    NoHeapDump 196 Other "The file is no heap dump";
 }

@@ -11,6 +11,7 @@ mod names;
 mod shallow;
 mod stacks;
 mod thread_names;
+mod zeroed;
 
 use jattach_protocol::hprof::{
     self, Frame, Header, IdSize, Instance, LoadClass, ObjectArray, PrimitiveArray, Record, Root, RootKind, Trace, Type,
@@ -24,6 +25,7 @@ pub(crate) use names::ClassName;
 use names::Names;
 use stacks::{Distinct, Stacks};
 pub(crate) use thread_names::{Again, find as find_thread_names};
+pub(crate) use zeroed::Zeroed;
 
 /// Objects of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub(crate) struct Census {
     stacks: Stacks,
     chunks: Chunks,
     arriving: Arriving,
+    zeroed: Zeroed,
 }
 
 /// The primitive types and their names.
@@ -109,7 +112,13 @@ impl Census {
             stacks: Stacks::default(),
             chunks: Chunks::default(),
             arriving: Arriving::Nothing,
+            zeroed: Zeroed::default(),
         }
+    }
+
+    /// What was redacted.
+    pub(crate) fn zeroed(&self) -> &Zeroed {
+        &self.zeroed
     }
 
     /// The dump has ended, or breaks, after so many bytes.
@@ -231,8 +240,17 @@ impl Visitor for Census {
         self.header = Some(*header);
     }
 
-    fn record(&mut self, _record: &Record) {
+    fn record(&mut self, record: &Record) {
+        self.zeroed.record(record);
         self.arriving = Arriving::Nothing;
+    }
+
+    fn constant(&mut self, index: u16, kind: Type) {
+        self.zeroed.constant(index, kind);
+    }
+
+    fn static_field(&mut self, name: u64, kind: Type) {
+        self.zeroed.static_field(name, kind);
     }
 
     fn utf8(&mut self, id: u64, length: u32) {
@@ -269,11 +287,13 @@ impl Visitor for Census {
 
     #[inline]
     fn instance(&mut self, instance: &Instance) {
+        self.zeroed.instance(instance);
         self.chunks.object(instance.offset, instance.id);
         self.classes.instance(instance.class, instance.length);
     }
 
     fn object_array(&mut self, array: &ObjectArray) {
+        self.zeroed.object_array(array);
         let ids = self.ids();
         let bytes = shallow::array(u64::from(array.length) * ids.bytes(), ids);
         self.classes.array(array.class, bytes);
@@ -281,6 +301,7 @@ impl Visitor for Census {
     }
 
     fn primitive_array(&mut self, array: &PrimitiveArray) {
+        self.zeroed.primitive_array(array);
         let ids = self.ids();
         let bytes = shallow::array(u64::from(array.length) * array.element.size(ids), ids);
         let counted = &mut self.values[array.element as usize];
@@ -289,7 +310,8 @@ impl Visitor for Census {
     }
 
     #[inline]
-    fn body(&mut self, _offset: u64, bytes: &[u8]) {
+    fn body(&mut self, offset: u64, bytes: &[u8]) {
+        self.zeroed.body(offset, bytes);
         match self.arriving {
             Arriving::Nothing => {}
             Arriving::Name => self.names.text(bytes),

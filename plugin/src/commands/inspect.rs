@@ -18,18 +18,18 @@ use report::Report;
 /// Reads the dump to its end, or to where it breaks, and prints what it holds: of each list the first `top`.
 ///
 /// # Errors
-/// 1 where the file cannot be read, 8 where the dump is not whole: after what there is of it has been shown.
+/// 1 where the file cannot be read or is no dump, 8 where the dump is not whole: after what there is of it has been shown.
 pub(super) async fn run(dump: Input, top: usize, output: Output) -> anyhow::Result<()> {
     let report = offline::work(output.quiet, move |teller| {
         let mut dump = HprofFile::open(&dump)?;
         look(&mut dump, top, teller)
     });
     let report = report.await?;
-    let text = match output.format {
-        Some(format) => document(&report, format)?,
-        None => text::text(&report),
-    };
-    print(&text, &mut std::io::stdout())?;
+    match output.format {
+        Some(format) => print(&document(&report, format)?, &mut std::io::stdout())?,
+        None if report.verdict.is_dump() => print(&text::text(&report), &mut std::io::stdout())?,
+        None => {}
+    }
     Ok(report.verdict.check("")?)
 }
 
@@ -39,7 +39,7 @@ fn look(dump: &mut HprofFile, top: usize, teller: &Teller) -> Result<Report, Fai
     let mut pass = hprof_file::read(dump, Census::new(top), &|bytes| teller.bytes(bytes, stored))?;
     let sound = pass.broken.as_ref().map_or(pass.summary.bytes, hprof_file::Broken::offset);
     pass.visitor.end(sound);
-    let verdict = Verdict::of(dump, &pass);
+    let verdict = Verdict::of(dump, &pass, pass.visitor.zeroed());
     let names = thread_names(dump, &pass.visitor, teller);
     Ok(Report::of(verdict, &pass.visitor, names, top))
 }

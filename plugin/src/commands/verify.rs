@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::offline;
 use crate::catalogue::Id;
+use crate::census::Zeroed;
 use crate::error::Failure;
-use crate::hprof_file::{self, HprofFile, Pass};
+use crate::hprof_file::{self, Broken, HprofFile, Pass};
 use crate::options::{Input, Output};
 use crate::render::document::document;
 use crate::render::stdout::print;
@@ -24,6 +25,9 @@ pub(super) struct Verdict {
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<Problem>,
+    /// "text" or "arrays", as `--redact` has them, where all of those are zero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redacted: Option<&'static str>,
     /// Of the dump, unpacked; of one that is not whole what follows counts up to where it breaks.
     pub(super) bytes: u64,
     pub(super) records: u64,
@@ -42,19 +46,29 @@ pub(super) struct Problem {
     /// The bytes before it are as they should be.
     offset: u64,
     message: String,
+    /// Whether it is no dump at all.
+    #[serde(skip)]
+    is_no_dump: bool,
+}
+
+impl Problem {
+    fn of(broken: &Broken) -> Problem {
+        let is_no_dump = matches!(broken, Broken::NoDump { .. });
+        Problem { offset: broken.offset(), message: broken.to_string(), is_no_dump }
+    }
 }
 
 /// Reads the dump to its end, or to where it breaks, and prints what was found.
 ///
 /// # Errors
-/// 1 where the file cannot be read, 8 where the dump is not whole.
+/// 1 where the file cannot be read or is no dump, 8 where the dump is not whole.
 pub(super) async fn run(dump: Input, output: Output) -> anyhow::Result<()> {
     let verdict = offline::work(output.quiet, move |teller| {
         let mut dump = HprofFile::open(&dump)?;
         teller.phase("verifying");
         let stored = dump.stored();
-        let pass = hprof_file::read(&mut dump, (), &|bytes| teller.bytes(bytes, stored))?;
-        Ok(Verdict::of(&dump, &pass))
+        let pass = hprof_file::read(&mut dump, Zeroed::default(), &|bytes| teller.bytes(bytes, stored))?;
+        Ok(Verdict::of(&dump, &pass, &pass.visitor))
     });
     let verdict = verdict.await?;
     match output.format {
@@ -66,13 +80,15 @@ pub(super) async fn run(dump: Input, output: Output) -> anyhow::Result<()> {
 }
 
 impl Verdict {
-    pub(super) fn of<V>(dump: &HprofFile, pass: &Pass<V>) -> Verdict {
+    pub(super) fn of<V>(dump: &HprofFile, pass: &Pass<V>, zeroed: &Zeroed) -> Verdict {
         let Pass { summary, broken, .. } = pass;
         Verdict {
             file: dump.name().to_owned(),
             packing: dump.packing().name(),
             whole: broken.is_none(),
-            problem: broken.as_ref().map(|broken| Problem { offset: broken.offset(), message: broken.to_string() }),
+            problem: broken.as_ref().map(Problem::of),
+            // Of a part of a dump the rest may be otherwise.
+            redacted: if broken.is_none() { zeroed.what() } else { None },
             bytes: summary.bytes,
             records: summary.records,
             instances: summary.instances,
@@ -83,8 +99,16 @@ impl Verdict {
         }
     }
 
+    /// Whether there is anything of a dump in it.
+    pub(super) fn is_dump(&self) -> bool {
+        self.problem.as_ref().is_none_or(|problem| !problem.is_no_dump)
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}: whole: {}", self.file, self.counts(self.bytes));
+        if let Some(what) = self.redacted {
+            write!(text, "; redacted: {}", all_zero(what)).expect("a String takes everything");
+        }
         if !self.ended {
             // A form that JDK 7 wrote.
             text.push_str("; it has no HEAP_DUMP_END, so that a cut between two records would not show");
@@ -109,9 +133,12 @@ impl Verdict {
     /// Fails where the dump is not whole; `hint` ends the remedy.
     ///
     /// # Errors
-    /// 8 then.
+    /// 8 then, or 1 where it is something else.
     pub(super) fn check(&self, hint: &str) -> Result<(), Failure> {
-        let Some(Problem { offset, message }) = &self.problem else { return Ok(()) };
+        let Some(Problem { offset, message, is_no_dump }) = &self.problem else { return Ok(()) };
+        if *is_no_dump {
+            return Err(no_dump(&self.file, message));
+        }
         let remedy = if self.file.ends_with(".part") {
             "`dumpheap` with the same FILE goes on where the injector has the rest, and completes what is all here"
         } else {
@@ -120,5 +147,40 @@ impl Verdict {
         Err(Failure::new(Id::Transfer, format!("{} is not whole", self.file))
             .evidence(format!("{message}\nsound so far: {}", self.counts(*offset)))
             .remedy(format!("{remedy}{hint}")))
+    }
+}
+
+/// What is seen of a redacted dump.
+pub(super) fn all_zero(redacted: &str) -> &'static str {
+    if redacted == "text" {
+        "every byte[] and char[] is zero"
+    } else {
+        "every array of bytes, characters or numbers is zero"
+    }
+}
+
+fn no_dump(file: &str, message: &str) -> Failure {
+    let remedy = if file.contains(".part.") {
+        "it belongs to a dump that has not come to its end: `dumpheap` with the same FILE puts it together"
+    } else {
+        "name a file that dumpheap, jmap or the JVM itself has written (.hprof, also packed by gzip or zstd), or - for stdin"
+    };
+    Failure::new(Id::NoHeapDump, format!("{file} is no heap dump")).evidence(message).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::seen::assert_seen;
+
+    #[test]
+    fn a_text_file_is_said_to_be_no_heap_dump() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notes.txt");
+        std::fs::write(&path, "Full thread dump OpenJDK").expect("room");
+        let mut dump = HprofFile::open(&Input::File(path)).expect("it can be read");
+        let pass = hprof_file::read(&mut dump, (), &|_| ()).expect("it can be read");
+        let verdict = Verdict { file: "notes.txt".to_owned(), ..Verdict::of(&dump, &pass, &Zeroed::default()) };
+        assert_seen("a-text", &verdict.check("").expect_err("no dump"));
     }
 }

@@ -28,6 +28,9 @@ pub(crate) enum Broken {
     /// What it is packed in is not.
     #[error("the {} around the dump breaks after byte {offset} of it: {source}", packing.name().unwrap_or("stream"))]
     Packing { packing: Packing, offset: u64, source: io::Error },
+    /// It is something else: this is what it begins with, unpacked.
+    #[error("{}", no_dump(*packing, start))]
+    NoDump { packing: Packing, start: Vec<u8> },
 }
 
 impl Broken {
@@ -36,8 +39,26 @@ impl Broken {
         match self {
             Broken::Structure(error) => error.offset(),
             Broken::Packing { offset, .. } => *offset,
+            Broken::NoDump { .. } => 0,
         }
     }
+}
+
+/// What every heap dump begins with, and so much of what it begins with instead is shown.
+const BEGINNING: &[u8] = b"JAVA PROFILE 1.0.";
+const SHOWN: usize = 19;
+
+fn is_beginning(start: &[u8]) -> bool {
+    let length = start.len().min(BEGINNING.len());
+    length > 0 && start[..length] == BEGINNING[..length]
+}
+
+fn no_dump(packing: Packing, start: &[u8]) -> String {
+    let unpacked = packing.name().map_or_else(String::new, |name| format!("unpacked by {name} "));
+    if start.is_empty() {
+        return format!("{unpacked}it is empty");
+    }
+    format!("{unpacked}it begins with \"{}\", and a heap dump with \"JAVA PROFILE 1.0.2\"", start.escape_ascii())
 }
 
 /// Reads the dump as far as it is sound, and tells `visitor` what it meets and `far` how many of its stored bytes are read.
@@ -46,9 +67,11 @@ impl Broken {
 /// 1 where the file cannot be read. A dump that is not whole is none: see [`Pass::broken`].
 pub(crate) fn read<V: Visitor>(dump: &mut HprofFile, visitor: V, far: &dyn Fn(u64)) -> Result<Pass<V>, Failure> {
     let mut reader = Reader::with(visitor, Lengths::Final);
+    let mut start = Vec::with_capacity(SHOWN);
     let taken = dump.unpacked().and_then(|(unpacked, stored)| {
         blocks::for_each(unpacked, |bytes| {
             far(stored.load(Ordering::Relaxed));
+            start.extend(bytes.iter().take(SHOWN - start.len()));
             match reader.push(bytes) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
@@ -56,8 +79,12 @@ pub(crate) fn read<V: Visitor>(dump: &mut HprofFile, visitor: V, far: &dyn Fn(u6
         })
     });
     let summary = *reader.summary();
+    let is_other = !is_beginning(&start);
+    let packing = dump.packing;
     let broken = match (taken, reader.finish()) {
         (Ok(()), Ok(_)) => None,
+        (Ok(()), Err(Structure::NotHprof { .. })) => Some(Broken::NoDump { packing, start }),
+        (Ok(()), Err(_)) if is_other => Some(Broken::NoDump { packing, start }),
         (Ok(()), Err(error)) => Some(error.into()),
         (Err(error), _) => Some(not_unpacked(dump, summary.bytes, error)?),
     };

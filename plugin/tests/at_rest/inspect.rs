@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::dump::{BYTE, CHAR, Dump, THREAD, WORKER, shop, string, thread_object, with_classes};
+use super::dump::{BYTE, CHAR, Dump, LONG, THREAD, WORKER, shop, string, thread_object, with_classes};
 use super::run::{document, with_file};
 
 #[test]
@@ -99,7 +99,7 @@ fn a_dump_that_is_not_whole_shows_what_there_is_and_fails() {
     assert!(ran.stdout.starts_with("x.hprof: NOT WHOLE: what follows is what there is\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("  32 B       1   byte[]\n"), "{}", ran.stdout);
     assert!(ran.stderr.contains(&format!("unknown tag 0x3f at byte {}", sound + 9)), "{}", ran.stderr);
-    for cut in (0..dump.len()).step_by(13) {
+    for cut in (1..dump.len()).step_by(13) {
         let ran = with_file("x.hprof", &dump[..cut], "inspect x.hprof -o json");
         let report = ran.json();
         assert_eq!((ran.code, &report["whole"], &report["problem"]["offset"]), (Some(8), &json!(false), &json!(cut)));
@@ -173,4 +173,35 @@ fn objects_of_a_class_that_the_dump_does_not_describe_are_counted_by_what_they_h
         {"class": "(class 0x778)[]", "count": 1, "bytes": 16},
     ]);
     assert_eq!(report["classesByBytes"], expected);
+}
+
+#[test]
+fn a_redacted_dump_is_told_from_one_that_was_not() {
+    let dumped = |text: &[u8], numbers: &[u8]| {
+        let mut dump = with_classes(8);
+        dump.values(0x300, BYTE, 1, &[]);
+        dump.values(0x301, BYTE, 1, text);
+        dump.values(0x302, CHAR, 2, &[0; 4]);
+        dump.values(0x303, LONG, 8, numbers);
+        // What else has a body is no array's.
+        string(&mut dump, 8, 0x500, 0x301, 1);
+        dump.end()
+    };
+    let long = [0; 300_000];
+    let cases = [
+        (dumped(b"x", &[0; 8]), json!(null), ""),
+        (dumped(&[&long[..], b"x"].concat(), &[1; 8]), json!(null), ""),
+        (dumped(&long, &[1; 8]), json!("text"), "redacted: every byte[] and char[] is zero\n"),
+        (dumped(&[0], &[0; 8]), json!("arrays"), "redacted: every array of bytes, characters or numbers is zero\n"),
+    ];
+    for (dump, expected, line) in cases {
+        for command in ["verify", "inspect"] {
+            let document = document(command, "x.hprof", &dump);
+            assert_eq!(document.get("redacted").cloned().unwrap_or_default(), expected, "{command}");
+            let text = with_file("x.hprof", &dump, &format!("{command} x.hprof")).stdout;
+            assert!(text.contains(line) && text.contains("redacted") != line.is_empty(), "{text}");
+        }
+        let cut = with_file("x.hprof", &dump[..dump.len() - 1], "verify x.hprof -o json");
+        assert_eq!(cut.json().get("redacted"), None, "the rest may be otherwise");
+    }
 }

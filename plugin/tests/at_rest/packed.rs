@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::dump::shop;
 use super::run::{document, run, with_file};
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+/// In one member.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")

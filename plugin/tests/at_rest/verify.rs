@@ -38,7 +38,7 @@ fn every_truncation_is_reported_where_it_is() {
     let dump = shop(8);
     let directory = tempfile::tempdir().expect("a directory");
     // Each is a run of the program; the reader itself is tried with every cut where it lives.
-    for cut in (0..dump.len()).step_by(7) {
+    for cut in (1..dump.len()).step_by(7) {
         let ran = run(directory.path(), "verify - -o json", &dump[..cut]);
         let verdict = ran.json();
         assert_eq!((ran.code, &verdict["whole"], &verdict["problem"]["offset"]), (Some(8), &json!(false), &json!(cut)));
@@ -87,16 +87,38 @@ fn a_file_that_cannot_be_read_is_another_failure_than_one_that_is_not_whole() {
         assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
         assert!(ran.stderr.contains("cannot be read"), "{words}: {}", ran.stderr);
     }
-    assert_eq!(with_file("x.hprof", b"", "verify x.hprof").code, Some(8));
     assert_eq!(with_file("x.hprof", b"", "verify").code, Some(2));
     assert_eq!(with_file("x.hprof", b"", "pod/x verify x.hprof").code, Some(2));
 }
 
 #[test]
-fn another_format_is_told_by_its_first_bytes() {
-    let ran = with_file("x.jar", &[b"PK\x03\x04".as_slice(), &[0; 40]].concat(), "verify x.jar");
-    assert_eq!(ran.code, Some(8));
-    assert!(ran.stderr.contains("not a heap dump: it begins with \"PK\\x03\\x04"), "{}", ran.stderr);
+fn what_is_no_heap_dump_is_said_to_be_none_and_not_to_be_broken() {
+    let jar = [b"PK\x03\x04".as_slice(), &[0; 40]].concat();
+    let gzip = super::packed::gzip(b"some log");
+    let cases: [(&str, &[u8], &str, &str); 7] = [
+        ("x.jar", &jar, "it begins with \"PK\\x03\\x04", "has written (.hprof"),
+        (
+            "x.txt",
+            b"hi\n",
+            "it begins with \"hi\\n\", and a heap dump with \"JAVA PROFILE 1.0.2\"",
+            "has written (.hprof",
+        ),
+        ("x.hprof", b"JAVA PROFILE 1.0.9\0abc", "it begins with \"JAVA PROFILE 1.0.9", "has written (.hprof"),
+        ("x.hprof", b"", "it is empty", "has written (.hprof"),
+        ("x.gz", &gzip, "unpacked by gzip it begins with \"some log\"", "has written (.hprof"),
+        ("x.gz", &super::packed::gzip(b""), "unpacked by gzip it is empty", "has written (.hprof"),
+        ("x.hprof.part.p0", &[0x1c, 0, 0, 0, 0, 0, 0, 0, 0], "it begins with", "`dumpheap` with the same FILE"),
+    ];
+    for (name, bytes, evidence, remedy) in cases {
+        for command in ["verify", "inspect"] {
+            let ran = with_file(name, bytes, &format!("{command} {name}"));
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{command} {name}: {}", ran.stderr);
+            let error = format!("error[JAT-196]: {name} is no heap dump\n  evidence: {evidence}");
+            assert!(ran.stderr.starts_with(&error) && ran.stderr.contains(remedy), "{}", ran.stderr);
+        }
+    }
+    let document = document("verify", "x.txt", b"hi\n");
+    assert_eq!((&document["whole"], &document["problem"]["offset"]), (&json!(false), &json!(0)));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::blocking;
 use super::kept::Kept;
+use super::{blocking, redacted};
 use crate::catalogue::Id;
 use crate::commands::Context;
 use crate::error::Failure;
@@ -170,10 +170,11 @@ async fn complete(file: DumpFile, record: Record, path: &Path, notes: &Notes) ->
     let taken = taken.map_or_else(String::new, |time| format!(" since {}", time.strftime("%Y-%m-%d %H:%M UTC")));
     let progress = notes.progress();
     progress.phase("putting the parts together and reading the dump again");
+    let redacted = redacted(record.wanted.redact);
     blocking(move || Files::open(file, record)?.complete_later()).await?;
     drop(progress);
     notes.say(&format!(
-        "{}: all of it was here{taken}, verified to its end; for a new one give another FILE",
+        "{}: all of it was here{taken}, verified to its end{redacted}; for a new one give another FILE",
         path.display()
     ));
     Ok(())

@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 use jattach_protocol::Code;
 use jattach_protocol::hprof::Summary;
-use jattach_protocol::message::Limits;
+use jattach_protocol::message::{Limits, Redact};
 
 use super::Context;
 use crate::debugger::Debugger;
@@ -63,7 +63,7 @@ pub(super) async fn run(
     };
     let stalled = fetch::waited(errand.stalled.get());
     drop(progress);
-    report(context, to, &summary);
+    report(context, to, &summary, wanted.redact);
     if let Some(time) = stalled {
         context
             .notes
@@ -148,17 +148,28 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     })
 }
 
-fn report(context: &Context, to: &To<'_>, summary: &Summary) {
+fn report(context: &Context, to: &To<'_>, summary: &Summary, redact: Redact) {
     let counts = format!(
-        "{} ({} bytes), {} instances, {} arrays, {} classes",
+        "{} ({} bytes), {} instances, {} arrays, {} classes{}",
         size(summary.bytes),
         summary.bytes,
         summary.instances,
         summary.arrays,
-        summary.classes
+        summary.classes,
+        redacted(redact)
     );
     match to {
         To::File(landing) => context.notes.say(&format!("{}: verified to its end: {counts}", landing.path.display())),
         _ => context.notes.say(&format!("heap dump verified to its end: {counts}")),
+    }
+}
+
+/// How a dump is told of that was redacted, in the words of `--redact`.
+fn redacted(redact: Redact) -> &'static str {
+    match redact {
+        Redact::Nothing => "",
+        Redact::Text => ", redacted (text)",
+        Redact::Arrays => ", redacted (arrays)",
+        Redact::All => ", redacted (all)",
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use indicatif::BinaryBytes;
 
 use super::report::{Array, Objects, Report, Stack, Thread};
+use crate::commands::verify::all_zero;
 use crate::render::table::Table;
 use crate::render::terminal::printable;
 
@@ -61,6 +62,9 @@ fn head(report: &Report) -> String {
             verdict.bytes, verdict.instances, verdict.arrays, verdict.classes
         ),
     );
+    if let Some(what) = verdict.redacted {
+        line(&mut text, &format!("redacted: {}", all_zero(what)));
+    }
     line(&mut text, &format!("{} shallow bytes ({})", report.shallow_bytes, BinaryBytes(report.shallow_bytes)));
     text
 }
