@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Answer, Context, act, remedy};
+use super::act::act;
+use super::{Answer, Context, remedy};
 use crate::catalogue::Id;
 use crate::debugger::{self, Shelter, was_killed};
 use crate::error::Failure;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use jattach_protocol::message::{Examined, Jvm, Limits, Operation, Request};
 use jattach_protocol::{Identity, Message};
 
-use super::super::{Context, Local, open, postmortem};
+use super::super::act::{Local, open};
+use super::super::{Context, postmortem};
 use super::speed::{self, Speed};
 use crate::debugger::{self, Debugger};
 use crate::error::{Exit, Failure};

@@ -2,7 +2,8 @@
 //! who comes back for that comes over a network that was cut before: only a container that has ended means that it is gone.
 
 use super::fetch::Attempts;
-use crate::commands::{Context, Opened, postmortem};
+use crate::commands::act::Opened;
+use crate::commands::{Context, postmortem};
 use crate::debugger;
 use crate::error::Exit;
 use crate::session::{Error, Session};
