@@ -150,6 +150,32 @@ mod tests {
     }
 
     #[test]
+    fn the_published_policy_looks_at_every_field_of_a_security_context_that_could_give_more() {
+        // Without `..`: a field that Kubernetes adds has to be thought of here.
+        let all = SecurityContext {
+            allow_privilege_escalation: Some(true),
+            app_armor_profile: Some(Default::default()),
+            capabilities: Some(Default::default()),
+            privileged: Some(true),
+            proc_mount: Some(String::new()),
+            read_only_root_filesystem: Some(true),
+            run_as_group: Some(0),
+            run_as_non_root: Some(true),
+            run_as_user: Some(0),
+            se_linux_options: Some(Default::default()),
+            seccomp_profile: Some(Default::default()),
+            windows_options: Some(Default::default()),
+        };
+        let fields = serde_json::to_value(all).expect("JSON");
+        let policy = expressions(&deployed("policy.yaml")[0]);
+        let is_compared = |field: &str| policy.iter().any(|expression| expression.contains(&format!(".?{field}.")));
+        let left_out = fields.as_object().into_iter().flatten().map(|(field, _)| field.as_str());
+        let left_out: Vec<_> = left_out.filter(|field| !is_compared(field)).collect();
+        // The first takes something away; a group alone opens nothing of the target's, which the kernel compares as well.
+        assert_eq!(left_out, ["readOnlyRootFilesystem", "runAsGroup"]);
+    }
+
+    #[test]
     fn a_new_name_is_ours_and_another_each_time() {
         let names: std::collections::HashSet<String> = (0..100).map(|_| new_name()).collect();
         assert!(names.iter().all(|name| is_our_name(name)), "{names:?}");

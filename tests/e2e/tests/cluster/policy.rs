@@ -96,6 +96,8 @@ fn forbidden() -> Vec<(Value, &'static str)> {
         (context(json!({"seccompProfile": {"type": "Unconfined"}})), "no security profile that its target has not"),
         (context(json!({"seccompProfile": null})), "no security profile that its target has not"),
         (json!({"workingDir": "/proc/self/fd/7"}), "no working directory"),
+        // hostProcess itself the server refuses before it asks: in no pod of Linux' could it stand.
+        (context(json!({"windowsOptions": {"runAsUserName": "ContainerAdministrator"}})), "no options for Windows"),
         (context(json!({"appArmorProfile": {"type": "Unconfined"}})), "no security profile that its target has not"),
     ]
 }
