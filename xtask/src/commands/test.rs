@@ -68,12 +68,16 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         Ok(binary)
     })?;
     let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(ALL_FEATURES)))?;
-    units(workspace, steps, built.as_ref())?;
+    // Where there is none, the first step has said so.
+    let runner = root::runner(&workspace.shell()?).ok();
+    units(workspace, steps, built.as_ref(), runner)?;
     let images = match &jdk {
         Some(jdk) => steps.step("build the JVM images", || jvm::write(workspace, jdk, yes))?,
         None => None,
     };
-    let (Some(jdk), Some(built), Some(injector), Some(images)) = (jdk, built, static_injector, images) else {
+    let (Some(runner), Some(jdk), Some(built), Some(injector), Some(images)) =
+        (runner, jdk, built, static_injector, images)
+    else {
         let names =
             [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OPENJ9, STATES, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END];
         for name in names {
@@ -82,12 +86,12 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
         jdks::skip(steps, versions, "an earlier step failed");
         return Ok(());
     };
-    let runner = root::runner(&workspace.shell()?)?;
     let own_steps = [states::PROGRAM, OPENJ9_TESTS];
     let of_injector =
         built.tests(|test| is(test, "jattach-injector", "test") && !own_steps.contains(&test.name.as_str()))?;
-    steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector))?;
-    steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?))?;
+    let complete = [no_skips()];
+    steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector, &complete))?;
+    steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?, &complete))?;
     steps.step(OPENJ9, || {
         let tests = built.tests(|test| is(test, "jattach-injector", "test") && test.name == OPENJ9_TESTS)?;
         dev_build::run_tests(runner, &tests, &[("JATTACH_INJECTOR", OsString::from(&injector))], &[])
@@ -117,11 +121,11 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     let jdk = jdk::installed();
     let with_jvm: &[&str] = if jdk.is_some() { &["jattach-injector/real-jvm"] } else { &[] };
     let built = steps.step("build", || dev_build::build(workspace, Extent::Tests(with_jvm)))?;
-    units(workspace, steps, built.as_ref())?;
+    units(workspace, steps, built.as_ref(), None)?;
     match (jdk, find("jattach"), built) {
         (Some(jdk), Some(_), Some(built)) => {
             let tests = built.tests(|test| is(test, "jattach-injector", "test"))?;
-            steps.step(CONFORMANCE_DEBUG, || conformance(AS_IT_IS, &tests, &jdk, built.program("injector")?))?;
+            steps.step(CONFORMANCE_DEBUG, || conformance(AS_IT_IS, &tests, &jdk, built.program("injector")?, &[]))?;
         }
         (None, _, _) => steps.skip(CONFORMANCE_DEBUG, "no JDK under /usr/lib/jvm"),
         (_, None, _) => steps.skip(CONFORMANCE_DEBUG, "jattach is not installed"),
@@ -167,15 +171,27 @@ fn lints(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
-/// Unit and property tests: of everything, and what the protocol, the plugin and xtask have besides.
-fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Result<()> {
+/// What has a test fail that cannot do its work.
+fn no_skips() -> (&'static str, OsString) {
+    ("JATTACH_NO_SKIPS", "1".into())
+}
+
+/// Unit and property tests: of everything, and what the protocol, the plugin and xtask have besides. The injector's, of which
+/// some make namespaces and devices, are run `as_root` where there is who can; elsewhere those are skipped.
+fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>, as_root: Option<&str>) -> Result<()> {
     if let Some(built) = built {
         steps.step("unit and property tests", || {
             let needs_more = |test: &TestProgram| {
                 let packages = ["jattach-injector", "jattach-lab", "jattach-e2e"];
                 READERS.contains(&test.name.as_str()) || packages.iter().any(|package| is(test, package, "test"))
             };
-            dev_build::run_tests(AS_IT_IS, &built.tests(|test| !needs_more(test))?, &[], &[])
+            let of_injector = |test: &TestProgram| test.package == "jattach-injector";
+            dev_build::run_tests(AS_IT_IS, &built.tests(|test| !needs_more(test) && !of_injector(test))?, &[], &[])?;
+            let tests = built.tests(|test| !needs_more(test) && of_injector(test))?;
+            match as_root {
+                Some(runner) => dev_build::run_tests(runner, &tests, &[no_skips()], &[]),
+                None => dev_build::run_tests(AS_IT_IS, &tests, &[], &[]),
+            }
         })?;
     }
     let sh = workspace.shell()?;
@@ -184,10 +200,16 @@ fn units(workspace: &Workspace, steps: &mut Steps, built: Option<&Built>) -> Res
     Ok(())
 }
 
-/// The injector against real JVMs and beside the reference implementation.
-fn conformance(runner: &str, tests: &[&TestProgram], jdk: &Jdk, injector: &Path) -> Result<()> {
-    let variables = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
-    dev_build::run_tests(runner, tests, &variables, &[])
+/// The injector against real JVMs and beside the reference implementation, with `more` variables.
+fn conformance(
+    runner: &str,
+    tests: &[&TestProgram],
+    jdk: &Jdk,
+    injector: &Path,
+    more: &[(&'static str, OsString)],
+) -> Result<()> {
+    let own = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
+    dev_build::run_tests(runner, tests, &[&own, more].concat(), &[])
 }
 
 /// Dumps of that JDK, read and redacted, and compared with what hprof-slurp makes of them.

@@ -40,7 +40,7 @@ pub(crate) fn versions() -> impl Iterator<Item = u32> {
 /// The root filesystem of that version, fetched if need be. It stays as it is until somebody removes it.
 ///
 /// # Errors
-/// [`suite::Unreachable`] where it would have to be fetched and cannot be.
+/// [`suite::Unavailable`] where it would have to be fetched and is not to be had.
 pub(crate) fn ensure(workspace: &Workspace, version: u32) -> Result<JdkRoot> {
     let place = SUITES.into_iter().find(|(known, _)| *known == version);
     let (_, suite) = place.with_context(|| {

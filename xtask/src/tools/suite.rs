@@ -13,24 +13,30 @@ use super::find;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// That this machine, as it is now, cannot get at a suite: it is offline, or no Debian.
+/// What is no defect of ours: the world is not as it was.
 #[derive(Debug)]
-pub(crate) struct Unreachable {
-    suite: &'static str,
+pub(crate) enum Unavailable {
+    /// This machine, as it is now, cannot get at a suite: it is offline, or no Debian.
+    Unreachable { suite: &'static str },
+    /// The suite has gone on without the package.
+    Gone { suite: &'static str, package: String },
 }
 
-impl fmt::Display for Unreachable {
+impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Debian's suite {} cannot be reached from here", self.suite)
+        match self {
+            Unavailable::Unreachable { suite } => write!(f, "Debian's suite {suite} cannot be reached from here"),
+            Unavailable::Gone { suite, package } => write!(f, "Debian's suite {suite} has no {package} any more"),
+        }
     }
 }
 
-impl std::error::Error for Unreachable {}
+impl std::error::Error for Unavailable {}
 
-impl Unreachable {
-    /// Whether that is what an error comes from.
-    pub(crate) fn is_cause_of(error: &Error) -> bool {
-        error.downcast_ref::<Unreachable>().is_some()
+impl Unavailable {
+    /// Which of them an error comes from, if it is one.
+    pub(crate) fn cause_of(error: &Error) -> Option<&Unavailable> {
+        error.downcast_ref()
     }
 }
 
@@ -42,13 +48,16 @@ pub(crate) struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    /// Fetches the lists, through the mirror that this machine takes Debian from. apt checks the signatures as ever.
+    /// Fetches the lists, through the mirror that this machine takes Debian from. apt checks the signatures as ever. What was
+    /// fetched before is no proof that the mirror can be reached.
     ///
     /// # Errors
-    /// [`Unreachable`]; apt's refusal of a suite that is not there, or that is not signed by a key of this machine.
+    /// [`Unavailable::Unreachable`]; apt's refusal of a suite that is not there, or that is not signed by a key of this machine.
     pub(crate) fn open(sh: &'a Shell, tools: &Path, name: &'static str) -> Result<Suite<'a>> {
-        let source = source(sh, name).context(Unreachable { suite: name })?;
+        let source = source(sh, name).context(Unavailable::Unreachable { suite: name })?;
         let home = tools.join("apt").join(name);
+        let lists = home.join("state/lists");
+        empty(&lists)?;
         for folder in ["state/lists/partial", "cache/archives/partial", "sources"] {
             let folder = home.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
@@ -56,11 +65,10 @@ impl<'a> Suite<'a> {
         fs::write(home.join("sources/suite.sources"), source)?;
         // What this machine has installed is no part of it.
         fs::write(home.join("status"), "")?;
-        let lists = home.join("state/lists");
         let suite = Suite { sh, name, options: options(&home) };
         suite.get(&["update", "-q"]).with_context(|| format!("apt does not take Debian's suite {name}"))?;
         // Where it cannot connect apt says so, and takes it for no failure.
-        ensure!(has_packages(&lists)?, Unreachable { suite: name });
+        ensure!(has_packages(&lists)?, Unavailable::Unreachable { suite: name });
         Ok(suite)
     }
 
@@ -76,9 +84,12 @@ impl<'a> Suite<'a> {
     }
 
     /// The newest version of a package.
+    ///
+    /// # Errors
+    /// [`Unavailable::Gone`] where there is none.
     pub(crate) fn newest(&self, package: &str) -> Result<String> {
-        let versions = self.versions(package)?;
-        versions.into_iter().next().with_context(|| format!("Debian's suite {} has no {package} any more", self.name))
+        let gone = || Unavailable::Gone { suite: self.name, package: package.to_owned() };
+        self.versions(package)?.into_iter().next().with_context(gone)
     }
 
     /// Downloads a version of a package to a folder that is made afresh for it.
@@ -86,8 +97,7 @@ impl<'a> Suite<'a> {
         empty(folder)?;
         let _dir = self.sh.push_dir(folder);
         self.get(&["download", "-q", &format!("{package}={version}")])
-            .with_context(|| format!("failed to download {package} {version}"))
-            .context(Unreachable { suite: self.name })?;
+            .with_context(|| format!("failed to download {package} {version}"))?;
         let mut files = fs::read_dir(folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
         files
             .find(|path| path.extension().is_some_and(|extension| extension == "deb"))

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use super::{CONFORMANCE_STATIC, END_TO_END, states as in_every_state};
 use crate::commands::e2e;
@@ -14,7 +14,7 @@ use crate::images::jvm;
 use crate::steps::Steps;
 use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
-use crate::tools::suite::Unreachable;
+use crate::tools::suite::Unavailable;
 use crate::tools::{jdk_root, root, slurp};
 use crate::workspace::Workspace;
 
@@ -74,12 +74,12 @@ pub(crate) fn beside(own: Option<u32>, versions: &[u32]) -> Vec<u32> {
     own.into_iter().chain(versions.iter().copied().filter(|version| Some(*version) != own)).collect()
 }
 
-/// Three steps a version. They are skipped for one that cannot be had: where this machine is offline, or, as long as nobody has
-/// asked for `all`, for whatever reason. What Debian has today is no property of a change.
+/// Three steps a version. They are skipped for one that is not to be had today, which is no property of a change. One that is,
+/// and cannot be unpacked or does not run, is a failure.
 pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32], all: bool) -> Result<()> {
     for &version in versions.iter().filter(|version| **version != bench.compiler.version) {
         let java = match Java::of(bench.workspace, version) {
-            Err(error) if !all || Unreachable::is_cause_of(&error) => {
+            Err(error) if may_be_skipped(&error, all) => {
                 skip(steps, &[version], &format!("{error:#}"));
                 continue;
             }
@@ -95,6 +95,15 @@ pub(super) fn run(bench: &Bench<'_>, steps: &mut Steps, versions: &[u32], all: b
         steps.step(&end_to_end(version), || in_lab(bench, &java))?;
     }
     Ok(())
+}
+
+/// Whether an error says that the version is not to be had. Who has asked for `all` wants to know what Debian has no more.
+fn may_be_skipped(error: &Error, all: bool) -> bool {
+    match Unavailable::cause_of(error) {
+        Some(Unavailable::Unreachable { .. }) => true,
+        Some(Unavailable::Gone { .. }) => !all,
+        None => false,
+    }
 }
 
 /// Notes that nothing is done with these versions.
@@ -167,4 +176,25 @@ fn words(tests: &[&str], java: &Java) -> Vec<String> {
         words.extend(STREAMS_ALONE.iter().flat_map(|test| ["--skip", *test]).map(str::to_owned));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_skipped_that_is_not_to_be_had_and_not_one_that_is_broken() {
+        let unreachable = || Error::from(Unavailable::Unreachable { suite: "sid" });
+        let gone = || Error::from(Unavailable::Gone { suite: "sid", package: "openjdk-8-jre-headless".to_owned() });
+        for (error, expected) in [
+            (unreachable().context("no JDK 8"), [true, true]),
+            (anyhow!("this machine has no apt").context(Unavailable::Unreachable { suite: "sid" }), [true, true]),
+            (gone().context("no JDK 8"), [true, false]),
+            (anyhow!("tar failed").context("no JDK 8"), [false, false]),
+        ] {
+            assert_eq!([false, true].map(|all| may_be_skipped(&error, all)), expected, "{error:#}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::jdks::Bench;
+use super::no_skips;
 use crate::dev_build;
 use crate::tools::{kubectl, nginx, root};
 use crate::workspace::Workspace;
@@ -26,10 +27,8 @@ pub(crate) fn run(
     let tests = bench.built.tests(|test| test.package == "jattach-injector" && test.name == PROGRAM)?;
     variables.push(("JATTACH_INJECTOR", OsString::from(bench.injector)));
     variables.push(("JATTACH_KUBECTL", kubectl::ensure(bench.workspace, bench.yes)?.into()));
-    match nginx::ensure(bench.workspace) {
-        Ok(nginx) => variables.push(("JATTACH_NGINX", nginx.into())),
-        Err(error) => eprintln!("without nginx: {error:#}"),
-    }
+    variables.push(("JATTACH_NGINX", nginx::ensure(bench.workspace)?.into()));
+    variables.push(no_skips());
     variables.extend(rounds.map(|rounds| ("JATTACH_ROUNDS", rounds.to_string().into())));
     let folder = folder(bench.workspace);
     fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
@@ -62,7 +61,8 @@ pub(crate) fn table(workspace: &Workspace, versions: &[u32]) -> String {
 /// What a record tells of one JVM: its version, and a row for each state.
 type Jvm = (u32, Vec<[String; 5]>);
 
-/// A line of a record: state, what was expected, how often it was tried, "right" or not, and how many processes were harmed.
+/// A line of a record: state, what was expected, how often it was tried, "right", "wrong" or why it was not tried, and how many
+/// processes were harmed.
 fn fields(line: &str) -> Option<[&str; 5]> {
     line.split('\t').collect::<Vec<_>>().try_into().ok()
 }
@@ -83,9 +83,12 @@ fn of_records(records: &[(u32, String)]) -> String {
     let mut text = line("state", &|(version, _)| format!("JDK {version}"));
     for state in states {
         text += &line(state, &|(_, rows)| match rows.iter().find(|row| row[0] == state) {
-            Some([_, _, _, right, _]) if right != "right" => "RED".to_owned(),
-            Some([_, expected, tried, _, _]) if tried != "0" => format!("{tried} {expected}"),
-            _ => "-".to_owned(),
+            Some([_, expected, tried, verdict, _]) => match verdict.as_str() {
+                "right" => format!("{tried} {expected}"),
+                "wrong" => "RED".to_owned(),
+                why_not => why_not.to_owned(),
+            },
+            None => "-".to_owned(),
         });
     }
     text + &line("processes harmed", &|(_, rows)| {
@@ -103,7 +106,7 @@ mod tests {
             (17, "normal\tattached\t5\tright\t0\nGo\trefused\t5\tright\t0\nZ\tattached\t5\tright\t0\n".to_owned()),
             (
                 8,
-                "Go\trefused\t5\twrong\t2\nnormal\tattached\t5\tright\t0\nZ\tattached\t0\tright\t0\nhalf a li"
+                "Go\trefused\t5\twrong\t2\nnormal\tattached\t5\tright\t0\nZ\tattached\t0\tnot in build\t0\nhalf a li"
                     .to_owned(),
             ),
         ];
@@ -116,7 +119,7 @@ mod tests {
                 ["state", "JDK 17", "JDK 8"],
                 ["normal", "5 attached", "5 attached"],
                 ["Go", "5 refused", "RED"],
-                ["Z", "5 attached", "-"],
+                ["Z", "5 attached", "not in build"],
                 ["processes harmed", "0", "2"],
             ]
         );
