@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) flags: Vec<std::ffi::OsString>,
     /// COMMAND and its arguments, likewise.
     pub(crate) words: Vec<std::ffi::OsString>,
+    /// The target, as it is named before COMMAND.
+    target: String,
 }
 
 impl Shared {
@@ -103,7 +105,7 @@ impl Shared {
     /// A remedy's command lines, those that go another way among them.
     fn exact_lines(&self, remedy: &str) -> String {
         let remedy = line::with_via_exec(remedy, &self.flags, &self.words, inside::is_carried());
-        line::with_cluster(&remedy, &self.flags)
+        line::with_cluster(&line::with_target(&remedy, &self.target), &self.flags)
     }
 
     /// The same of an error, if it is a failure.
@@ -132,13 +134,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::On(wish, action) => {
             let notes = Notes::new(output.quiet);
             let at = notes.at().clone();
-            let shared = Shared { injector, output, flags, words };
+            let shared = Shared { injector, output, flags, words, target: line::target(&wish.name) };
             let cluster = stop.unless(Cluster::connect(&connection)).await.map_err(|failure| shared.exact(failure))?;
             let work = on_target(cluster, &wish, &action, shared.clone(), notes, partings.clone());
             stop.unless_at(&at, work).await.map_err(|error| shared.exact_of_any(error))
         }
         Command::OnAll(wish, action, fleet) => {
-            let shared = Shared { injector, output, flags, words };
+            let shared = Shared { injector, output, flags, words, target: line::target(&wish.name) };
             let cluster = stop.unless(Cluster::connect(&connection)).await.map_err(|failure| shared.exact(failure))?;
             let done = fleet::run(cluster, &wish, &action, fleet, shared.clone(), partings.clone(), &mut stop).await;
             done.map_err(|error| shared.exact_of_any(error))

@@ -17,6 +17,7 @@ pub(crate) use probes::Budgets;
 pub(crate) use refuse::{refuses_other_os, refuses_static, vanished, without_ephemeral};
 pub(crate) use storage::{quantity, storage_limit};
 pub(crate) use via_exec::{COMMAND_VIA_EXEC, via_exec};
+pub(crate) use workload::Kind as WorkloadKind;
 
 use crate::catalogue::Id;
 use crate::client::Cluster;

@@ -15,6 +15,7 @@ use crate::catalogue::Id;
 use crate::error::Failure;
 use crate::kubectl;
 
+pub(crate) use rbac::FIX_RBAC;
 pub(crate) use transport::no_client;
 
 /// A call, in the words of RBAC: what was tried on what.

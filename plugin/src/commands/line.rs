@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::cli::NAME;
+use crate::client::explain::FIX_RBAC;
 use crate::error::DESCRIBE;
 use crate::kubectl::{self, quoted};
-use crate::target::COMMAND_VIA_EXEC;
+use crate::target::{COMMAND_VIA_EXEC, Name};
 
 /// How a message says that somebody ends an injector who does not know the pod as its user does.
 const ANY_CLEAN: &str = "kubectl jattach TARGET clean";
@@ -49,6 +50,20 @@ pub(super) fn with_pod(text: &str, flags: &[OsString], namespace: &str, pod: &st
     let clean = line(pod, "clean", flags, |name| WHERE.contains(&name));
     let describe = kubectl::line_in(namespace, format_args!("describe pod {pod}"));
     text.replace(ANY_CLEAN, &clean).replace(DESCRIBE, &describe)
+}
+
+/// `text` with the target in the command line that prints the rights that are missing on it.
+pub(super) fn with_target(text: &str, target: &str) -> String {
+    text.replace(FIX_RBAC, &FIX_RBAC.replace("TARGET", target))
+}
+
+/// How the user names the target, without what leads to its cluster.
+pub(super) fn target(name: &Name) -> String {
+    match name {
+        Name::Pod(name) => format!("pod/{name}"),
+        Name::Workload { kind, name } => format!("{}/{name}", kind.short()),
+        Name::Selector(selector) => format!("-l {}", quoted(selector)),
+    }
 }
 
 /// `text` with the flags in its command lines that lead to this user's cluster.
@@ -173,6 +188,20 @@ mod tests {
         assert_eq!(with(granting), granting);
         let plain = "kubectl -n shop describe pod x says why";
         assert_eq!(with_cluster(plain, &["--namespace=shop".into()]), plain);
+    }
+
+    #[test]
+    fn the_line_that_prints_all_missing_rights_names_the_target_and_the_cluster() {
+        let text = format!("grant it (all that is missing: {NAME} -n shop {FIX_RBAC})");
+        let workload = Name::Workload { kind: crate::target::WorkloadKind::Deployment, name: "api".into() };
+        let selector = Name::Selector("app in (api)".into());
+        for (name, words) in
+            [(Name::Pod("x".into()), "pod/x"), (workload, "deploy/api"), (selector, "-l 'app in (api)'")]
+        {
+            let text = with_cluster(&with_target(&text, &target(&name)), &["--context=prod".into()]);
+            let line = format!("kubectl jattach --context=prod -n shop {words} doctor --fix-rbac)");
+            assert!(text.ends_with(&line), "{text}");
+        }
     }
 
     #[test]

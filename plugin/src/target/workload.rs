@@ -24,10 +24,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job];
+    pub(crate) const ALL: [Kind; 5] =
+        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job];
 
     /// kubectl's names for it: short, singular and plural, these two also with the API group.
-    pub(super) fn parse(word: &str) -> Option<Kind> {
+    pub(crate) fn parse(word: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| {
             let (_, group) = kind.resource().split_once('.').unwrap_or_default();
             let name = word.strip_suffix(group).and_then(|name| name.strip_suffix('.')).unwrap_or(word);
@@ -35,7 +36,7 @@ impl Kind {
         })
     }
 
-    fn short(self) -> &'static str {
+    pub(crate) fn short(self) -> &'static str {
         match self {
             Kind::Deployment => "deploy",
             Kind::StatefulSet => "sts",

@@ -4,11 +4,13 @@ use kube::core::Status;
 
 use super::Call;
 use crate::catalogue::Id;
+use crate::cli::NAME;
 use crate::error::Failure;
 use crate::kubectl::quoted;
 
-/// Everything that the plugin may need, as one Role.
-const ROLE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/deploy/role.yaml");
+/// What prints all that is missing as one Role: a refusal names one right, and the next would come behind it. What is run for a
+/// person puts the target in (`commands/line.rs`).
+pub(crate) const FIX_RBAC: &str = "TARGET doctor --fix-rbac";
 
 /// What the server says is missing, and for whom.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,8 +102,9 @@ impl Missing {
         let role_command = format!("kubectl -n {namespace} create role {role} --verb={verbs} --resource={resource}");
         let binding_command =
             format!("kubectl -n {namespace} create rolebinding {role} --role={role} {}", self.subject());
+        let all = format!("{NAME} -n {namespace} {FIX_RBAC}");
         format!(
-            "who administers the namespace can grant it:\n{role_command}\n{binding_command}\n(all that is needed: {ROLE})"
+            "who administers the namespace can grant it:\n{role_command}\n{binding_command}\n(all that is missing: {all})"
         )
     }
 
