@@ -17,6 +17,7 @@ pub(crate) fn states() -> Vec<State> {
     let attached = |name, start: Start| State::new(name, Expected::Attached, start);
     let refused = |name, words, start: Start| State::new(name, Expected::Refused(words), start);
     vec![
+        // As in most images that have a shell: it is the child of one.
         attached("normal", || started(&Launch::with(&[]))),
         attached("-UsePerfData", || started(&Launch::with(&["-XX:-UsePerfData"]))),
         attached("-Xrs", || started(&Launch::with(&["-Xrs"]))),
@@ -35,7 +36,7 @@ pub(crate) fn states() -> Vec<State> {
         },
         refused("stopped", "is stopped", || Ok(Box::new(Jvm::start(&Launch::with(&[])).stop()))),
         refused("stopped, listening", "is stopped", || Ok(Box::new(listening().stop()))),
-        attached("long safepoint", safepoint::start),
+        attached("long safepoint", || Ok(safepoint::start())),
         attached("listening", || Ok(Box::new(listening()))),
         attached("socket deleted", || {
             let jvm = listening();

@@ -20,11 +20,16 @@ mod safepoint;
 #[path = "../shared/skip.rs"]
 mod skip;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Write, stderr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use harness::{Health, Missing, Row, State, Subject, run, table};
 use nix::sys::signal::{Signal, kill};
@@ -57,7 +62,7 @@ fn saboteur(pid: u32, words: &[String]) -> Command {
 
 /// Tries each of these states, and prints what came of it, whether the test is red or not.
 fn assert_all_right(states: &[State]) {
-    let rows: Vec<Row> = states.iter().map(|state| run(state, rounds(state), &injector::<String>)).collect();
+    let rows = run_all(states);
     record(&rows);
     let table = table(&rows);
     stderr().write_all(format!("\n{table}\n").as_bytes()).expect("a terminal or a log");
@@ -68,6 +73,20 @@ fn assert_all_right(states: &[State]) {
             skip::skip(reason);
         }
     }
+}
+
+/// Tries several at once: a try waits more than it works, and each has namespaces of its own.
+fn run_all(states: &[State]) -> Vec<Row> {
+    let (next, rows) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let work = || {
+        while let Some((number, state)) = states.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
+            let row = run(state, rounds(state), &injector::<String>);
+            rows.lock().expect("no panic").insert(number, row);
+        }
+    };
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+    rows.into_inner().expect("no panic").into_values().collect()
 }
 
 /// Notes them in the file that JATTACH_RECORD names, for who runs this with several JVMs.

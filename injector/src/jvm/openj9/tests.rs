@@ -4,6 +4,7 @@ use std::fs::{self, File, read_dir};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -107,11 +108,17 @@ fn a_semaphore_that_nobody_waits_for_is_not_made() {
     assert_undone(&fake);
 }
 
-#[test]
-fn a_lock_that_another_tool_makes_at_the_same_moment_is_taken() {
+/// One where nobody has made the common lock yet, and its path.
+fn without_lock() -> (Fake, PathBuf) {
     let fake = openj9();
     let lock = fake.path(COMMON).join("_attachlock");
     fs::remove_file(&lock).expect("removed");
+    (fake, lock)
+}
+
+#[test]
+fn a_lock_that_another_tool_makes_at_the_same_moment_is_taken() {
+    let (fake, lock) = without_lock();
     fake.on("create", move || drop(File::create(&lock).expect("made")));
     attach_to_jvm(&fake, None).expect("connected");
 }
@@ -186,9 +193,7 @@ fn a_lock_that_somebody_keeps_costs_the_limit() {
 
 #[test]
 fn a_lock_that_was_never_made_is_made_for_everybody() {
-    let fake = openj9();
-    let lock = fake.path(COMMON).join("_attachlock");
-    fs::remove_file(&lock).expect("removed");
+    let (fake, lock) = without_lock();
     attach_to_jvm(&fake, None).expect("connected");
     assert_eq!(fs::metadata(lock).expect("made").permissions().mode() & 0o777, 0o666);
 }
