@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Injector(Injector),
     /// Write the injector's image, or with --jvm the JVM images of the tests, as OCI archives in target/images.
     Image(Image),
+    /// Make a release's files in dist/: the plugin for every platform, the image, and what tells of them.
+    Dist(Dist),
     /// Run all checks and tests, installing by apt what they need.
     Test(Test),
     /// Check what is not code: the workflows, and what the dependencies are allowed to be.
@@ -82,6 +84,17 @@ pub(crate) struct Image {
     /// The version of their JVM: 8, 11, 17, 21, 25, 26 or 28; fetched from Debian where it is not installed.
     #[arg(long, value_name = "N", requires = "jvm", conflicts_with = "java_home")]
     pub(crate) jdk: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Dist {
+    /// Only the plugin for this platform, linux-amd64 say; may be given several times. What there is of a release then is
+    /// none.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) only: Vec<String>,
+    /// What cannot be built or tried on this machine is a failure; what nothing on Linux can try is not.
+    #[arg(long)]
+    pub(crate) no_skips: bool,
 }
 
 #[derive(Args, Debug)]

@@ -14,7 +14,6 @@ mod elf;
 mod github;
 mod images;
 mod kind;
-#[cfg(test)]
 mod krew;
 mod lab;
 mod static_build;

@@ -11,7 +11,7 @@ use crate::arch::Arch;
 use crate::cli::StdSource;
 use crate::elf;
 use crate::tools::rust_src::{self, RustSrc};
-use crate::tools::zig::{self, Zig};
+use crate::tools::zig::{self, Zig, underscored};
 use crate::tools::{find, rustup};
 use crate::workspace::Workspace;
 
@@ -99,18 +99,14 @@ fn first_way(workspace: &Workspace, arch: Arch, yes: bool) -> Result<Way> {
 fn find_way(workspace: &Workspace, arch: Arch, source: StdSource, yes: bool) -> Result<Way> {
     match source {
         StdSource::Source => {
-            let zig = zig::ensure(workspace, arch, yes).context("zig is not to be had")?;
+            let zig =
+                zig::ensure(workspace, &format!("{}-linux-musl", arch.rust()), yes).context("zig is not to be had")?;
             let src = rust_src::ensure(workspace).context("the standard library's source is not to be had")?;
             Ok(Way::Source { src, zig })
         }
         StdSource::Rustup => {
-            let sh = workspace.shell()?;
-            let triple = triple(arch, "musl");
-            let installed = rustup::sysroot(&sh)?.join("lib/rustlib").join(&triple);
-            if !installed.exists() {
-                rustup::add(&sh, "target", &triple)?;
-            }
-            let zig = zig::ensure(workspace, arch, yes).ok();
+            rustup::ensure_target(&workspace.shell()?, &triple(arch, "musl"))?;
+            let zig = zig::ensure(workspace, &format!("{}-linux-musl", arch.rust()), yes).ok();
             ensure!(
                 zig.is_some() || (arch == Arch::host() && find("musl-gcc").is_some()),
                 "there is neither zig nor musl-gcc (Debian: musl-tools) to compile zstd with"
@@ -134,10 +130,10 @@ fn compile(workspace: &Workspace, arch: Arch, way: &Way) -> Result<PathBuf> {
     // Were they set, the flags below would not count.
     let build = build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let build = match way {
-        Way::Source { src, zig } => from_source(with_zig(build, zig, &triple), src, &triple)
+        Way::Source { src, zig } => from_source(zig.with(build, &triple), src, &triple)
             // Behind all of cargo's own options. Cargo does not see a change of the script: touch a source file along with it.
             .args(["--", &format!("-Clink-arg=-T{}", workspace.root().join("injector/injector.ld").display())]),
-        Way::Rustup { zig: Some(zig) } => rustflags(with_zig(build, zig, &triple), &triple, "-Clink-self-contained=no"),
+        Way::Rustup { zig: Some(zig) } => rustflags(zig.with(build, &triple), &triple, "-Clink-self-contained=no"),
         Way::Rustup { zig: None } => {
             rustflags(build.env(format!("CC_{}", underscored(&triple)), "musl-gcc"), &triple, "")
         }
@@ -161,14 +157,6 @@ fn from_source<'a>(build: Cmd<'a>, src: &RustSrc, triple: &str) -> Cmd<'a> {
     }
 }
 
-fn with_zig<'a>(build: Cmd<'a>, zig: &Zig, triple: &str) -> Cmd<'a> {
-    let suffix = underscored(triple);
-    build
-        .env(format!("CARGO_TARGET_{}_LINKER", suffix.to_uppercase()), &zig.cc)
-        .env(format!("CC_{suffix}"), &zig.cc)
-        .env(format!("AR_{suffix}"), &zig.ar)
-}
-
 /// `relocation-model=static` keeps rustc from making a PIE, which some linkers turn into a dynamic one.
 fn rustflags<'a>(build: Cmd<'a>, triple: &str, flags: &str) -> Cmd<'a> {
     build.env(
@@ -179,8 +167,4 @@ fn rustflags<'a>(build: Cmd<'a>, triple: &str, flags: &str) -> Cmd<'a> {
 
 fn triple(arch: Arch, libc: &str) -> String {
     format!("{}-unknown-linux-{libc}", arch.rust())
-}
-
-fn underscored(triple: &str) -> String {
-    triple.replace('-', "_")
 }

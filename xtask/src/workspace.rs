@@ -81,6 +81,11 @@ impl Workspace {
         self.target().join("images")
     }
 
+    /// Where a release goes.
+    pub(crate) fn dist(&self) -> PathBuf {
+        self.root.join("dist")
+    }
+
     /// A path for people: relative to the workspace where it lies below it.
     pub(crate) fn short(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod dist;
 mod e2e;
 mod image;
 mod injector;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let workspace = Workspace::find()?;
     match &cli.command {
         Command::Injector(arguments) => injector::run(&workspace, arguments, cli.yes),
+        Command::Dist(arguments) => dist::run(&workspace, arguments, cli.yes),
         Command::Image(arguments) => image::run(&workspace, arguments, cli.yes),
         Command::Check(arguments) => check::run(&workspace, arguments, cli.yes),
         Command::Test(arguments) => test::run(&workspace, arguments, cli.yes),

@@ -18,6 +18,13 @@ pub(crate) fn version(sh: &Shell) -> Result<String> {
     text.split(' ').nth(1).map(str::to_owned).with_context(|| format!("no version in {text:?}"))
 }
 
+/// Sees to it that the toolchain has the prebuilt standard library of a target.
+pub(crate) fn ensure_target(sh: &Shell, triple: &str) -> Result<()> {
+    // A folder of the same name may hold only a part of it: the host's own tools.
+    let library = sysroot(sh)?.join("lib/rustlib").join(triple).join("lib");
+    if library.exists() { Ok(()) } else { add(sh, "target", triple) }
+}
+
 /// Adds a component (`rust-src`) or, with `kind` "target", a prebuilt standard library to the toolchain in use.
 pub(crate) fn add(sh: &Shell, kind: &str, name: &str) -> Result<()> {
     if find("rustup").is_none() {

@@ -1,13 +1,14 @@
-//! zig as C compiler and linker for musl: it brings musl, so that neither musl-tools nor a cross compiler is needed.
+//! zig as C compiler and linker for every system that something here is made for: it brings their C libraries, so that no cross
+//! compiler is needed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use xshell::{Cmd, cmd};
 
 use super::python::{self, Wheel};
-use crate::arch::Arch;
 use crate::workspace::Workspace;
 
 const WHEEL: Wheel = Wheel { package: "ziglang", version: "0.17.1" };
@@ -16,18 +17,42 @@ const WHEEL: Wheel = Wheel { package: "ziglang", version: "0.17.1" };
 pub(crate) struct Zig {
     pub(crate) cc: PathBuf,
     pub(crate) ar: PathBuf,
+    /// Where it keeps what it brings: `libc/musl`, `libc/mingw`.
+    pub(crate) library: PathBuf,
 }
 
-/// zig for static musl on `arch`.
-pub(crate) fn ensure(workspace: &Workspace, arch: Arch, yes: bool) -> Result<Zig> {
-    let tools = workspace.tools();
-    let python = python::environment(&workspace.shell()?, &tools, &WHEEL, yes)?.join("bin/python");
+impl Zig {
+    /// Has a build for the target triple compile C and link with it.
+    pub(crate) fn with<'a>(&self, build: Cmd<'a>, triple: &str) -> Cmd<'a> {
+        let suffix = underscored(triple);
+        build
+            .env(format!("CARGO_TARGET_{}_LINKER", suffix.to_uppercase()), &self.cc)
+            .env(format!("CC_{suffix}"), &self.cc)
+            .env(format!("AR_{suffix}"), &self.ar)
+    }
+}
+
+/// A target triple as the names of variables have it.
+pub(crate) fn underscored(triple: &str) -> String {
+    triple.replace('-', "_")
+}
+
+/// zig for `target`, as zig names it: `x86_64-linux-musl`, `aarch64-macos`.
+pub(crate) fn ensure(workspace: &Workspace, target: &str, yes: bool) -> Result<Zig> {
+    let (sh, tools) = (workspace.shell()?, workspace.tools());
+    let python = python::environment(&sh, &tools, &WHEEL, yes)?.join("bin/python");
     let cache = tools.join("zig-cache");
     let zig = |name: &str, command: &str| {
         let text = script(&python, &cache, command);
-        write_program(&tools.join(format!("zig-{name}-{}", arch.rust())), &text)
+        write_program(&tools.join(format!("zig-{name}-{target}")), &text)
     };
-    Ok(Zig { cc: zig("cc", &format!("cc -target {}-linux-musl", arch.rust()))?, ar: zig("ar", "ar")? })
+    let package = "import os, ziglang; print(os.path.dirname(ziglang.__file__))";
+    let package = cmd!(sh, "{python} -c {package}").quiet().read().context("zig's package is not whole")?;
+    Ok(Zig {
+        cc: zig("cc", &format!("cc -target {target}"))?,
+        ar: zig("ar", "ar")?,
+        library: Path::new(&package).join("lib"),
+    })
 }
 
 /// A program that runs zig: cargo wants one path, not a command line. `--target` is dropped because rustc and the `cc`

@@ -1,0 +1,123 @@
+//! Whether what was built starts at all: here, in qemu's user mode, under wine.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::{Shell, cmd};
+
+use super::platform::{Os, Platform};
+use super::plugin;
+use crate::arch::Arch;
+use crate::tools::{self, Package, apt};
+use crate::workspace::Workspace;
+
+/// A way to start a program of another platform.
+struct Emulator {
+    package: Package,
+    program: &'static str,
+}
+
+const QEMU_ARM64: Emulator =
+    Emulator { package: ("qemu-user-static", "qemu-aarch64-static"), program: "qemu-aarch64-static" };
+const QEMU_AMD64: Emulator =
+    Emulator { package: ("qemu-user-static", "qemu-x86_64-static"), program: "qemu-x86_64-static" };
+const WINE: Emulator = Emulator { package: ("wine64", WINE_PROGRAM), program: WINE_PROGRAM };
+/// Debian's package puts none on the PATH.
+const WINE_PROGRAM: &str = "/usr/lib/wine/wine64";
+
+/// How the plugin's platform is tried.
+enum Way {
+    Native,
+    Emulated(Emulator),
+    Untried(&'static str),
+}
+
+fn way(platform: Platform) -> Way {
+    match (platform.os, platform.arch) {
+        _ if plugin::is_native(platform) => Way::Native,
+        (Os::Linux, Arch::Aarch64) => Way::Emulated(QEMU_ARM64),
+        (Os::Linux, Arch::X86_64) => Way::Emulated(QEMU_AMD64),
+        (Os::Windows, Arch::X86_64) if Arch::host() == Arch::X86_64 => Way::Emulated(WINE),
+        (Os::Windows, _) => Way::Untried("wine runs no programs of another processor"),
+        (Os::Darwin, _) => Way::Untried("nothing on Linux runs it"),
+    }
+}
+
+/// What became of trying a program.
+pub(super) enum Tried {
+    /// It did what was asked.
+    Ran,
+    /// This machine lacks what it would be tried with.
+    NotHere(String),
+    /// Nothing on a machine like this one can try it.
+    Never(&'static str),
+}
+
+/// Starts the plugin for its version, which has to name `image`, and for its help.
+pub(super) fn plugin(
+    workspace: &Workspace,
+    platform: Platform,
+    program: &Path,
+    image: &str,
+    yes: bool,
+) -> Result<Tried> {
+    let sh = workspace.shell()?;
+    let emulator = match way(platform) {
+        Way::Untried(why) => return Ok(Tried::Never(why)),
+        Way::Native => None,
+        Way::Emulated(emulator) => match emulator.ensure(&sh, yes) {
+            Ok(()) => Some(emulator.program),
+            Err(error) => return Ok(Tried::NotHere(format!("{error:#}"))),
+        },
+    };
+    let said = |word: &str| said(workspace, &sh, emulator, program, word);
+    let version = said("version")?;
+    ensure!(version.contains(image), "{} does not name {image} as its image: {version}", program.display());
+    let help = said("--help")?;
+    ensure!(help.contains("Usage:"), "{} --help is no help: {help}", program.display());
+    Ok(Tried::Ran)
+}
+
+/// Starts the injector for its version.
+pub(super) fn injector(workspace: &Workspace, arch: Arch, program: &Path, yes: bool) -> Result<Tried> {
+    let sh = workspace.shell()?;
+    let emulator = match arch {
+        _ if arch == Arch::host() => None,
+        Arch::Aarch64 => Some(QEMU_ARM64),
+        Arch::X86_64 => Some(QEMU_AMD64),
+    };
+    if let Some(Err(error)) = emulator.as_ref().map(|emulator| emulator.ensure(&sh, yes)) {
+        return Ok(Tried::NotHere(format!("{error:#}")));
+    }
+    let version = said(workspace, &sh, emulator.map(|emulator| emulator.program), program, "--version")?;
+    ensure!(version.contains(workspace.version()), "{} says of itself: {version}", program.display());
+    Ok(Tried::Ran)
+}
+
+impl Emulator {
+    fn ensure(&self, sh: &Shell, yes: bool) -> Result<()> {
+        let (package, proof) = self.package;
+        apt::install(sh, &tools::missing(&[self.package]), yes)?;
+        if tools::find(proof).is_none() {
+            bail!("{package} has no {proof}");
+        }
+        Ok(())
+    }
+}
+
+/// What the program prints for one word.
+fn said(workspace: &Workspace, sh: &Shell, emulator: Option<&str>, program: &Path, word: &str) -> Result<String> {
+    let command = match emulator {
+        None => cmd!(sh, "{program} {word}"),
+        Some(emulator) => cmd!(sh, "{emulator} {program} {word}"),
+    };
+    command
+        // Nobody's own settings count, and wine says nothing of what it lacks for windows and sound.
+        .env("HOME", workspace.target().join("nobody"))
+        .env("XDG_CONFIG_HOME", workspace.target().join("nobody"))
+        .env_remove("KUBECTL_JATTACH_IMAGE")
+        .env("WINEPREFIX", workspace.target().join("wine"))
+        .env("WINEDEBUG", "-all")
+        .read()
+        .with_context(|| format!("{} does not start", program.display()))
+}
