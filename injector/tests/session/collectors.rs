@@ -9,6 +9,7 @@ use jattach_protocol::message::{Limits, Operation, Survey};
 use crate::Hold;
 use crate::client::{Client, dump_heap};
 use crate::container::{Container, PLAIN, jvm_knows};
+use crate::skip::skip;
 
 /// All that HotSpot has had; no version has all of them.
 const COLLECTORS: [&str; 6] = ["Serial", "Parallel", "G1", "ConcMarkSweep", "Z", "Shenandoah"];
@@ -27,7 +28,7 @@ pub(crate) fn survey(client: &mut Client) -> Survey {
 
 /// HPROF_SLURP, if it is named, finds in the dump what our reader finds.
 fn agrees_with_slurp(dump: &[u8], summary: &Summary) {
-    let Some(slurp) = std::env::var_os("HPROF_SLURP") else { return };
+    let Some(slurp) = std::env::var_os("HPROF_SLURP") else { return skip("HPROF_SLURP names no second reader") };
     let file = tempfile::NamedTempFile::new_in("/var/tmp").expect("a file");
     std::fs::write(file.path(), dump).expect("room");
     let output = Command::new(slurp).arg(file.path()).output().expect("hprof-slurp");

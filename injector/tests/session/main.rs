@@ -15,6 +15,8 @@ mod rendezvous;
 #[path = "../shared/rest.rs"]
 mod rest;
 mod resume;
+#[path = "../shared/skip.rs"]
+mod skip;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};

@@ -176,6 +176,7 @@ impl Jvm {
         assert_eq!(jvm.line(), "STARTED\n");
         let first = child_of(jvm.starter.id());
         jvm.pid = if launch.parent == Parent::None { first } else { child_of(first) };
+        assert_eq!(jvm.inner_pid() == "1", launch.parent == Parent::None);
         jvm
     }
 
@@ -217,10 +218,14 @@ impl Jvm {
 
     /// Where its socket is, seen from outside.
     pub(crate) fn socket(&self) -> PathBuf {
+        self.tmp.path().join(format!(".java_pid{}", self.inner_pid()))
+    }
+
+    /// Its pid as it sees itself.
+    fn inner_pid(&self) -> String {
         let status = status(self.pid).expect("it lives");
         let pids = status.lines().find_map(|line| line.strip_prefix("NStgid:")).expect("its pids");
-        let inner = pids.split_ascii_whitespace().next_back().expect("its own");
-        self.tmp.path().join(format!(".java_pid{inner}"))
+        pids.split_ascii_whitespace().next_back().expect("its own").to_owned()
     }
 
     /// Stops it until it is asked how it is.

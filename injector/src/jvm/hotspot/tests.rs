@@ -16,6 +16,7 @@ use super::{Limits, connect};
 use crate::jvm::command::Command;
 use crate::jvm::hsperf;
 use crate::process::Target;
+use crate::skip::skip;
 use crate::sys::Peer;
 use crate::sys::fake::{Fake, PID};
 
@@ -240,7 +241,7 @@ fn openj9_would_write_a_javacore_and_is_not_signalled() {
 #[test]
 fn a_file_in_the_working_directory_that_hides_the_trigger_is_found_out() {
     if !nix::unistd::geteuid().is_root() {
-        return; // Giving a file away is root's alone.
+        return skip("giving a file away is root's alone");
     }
     let fake = Fake::jvm();
     fake.write("proc/cwd/.attach_pid7", "");
