@@ -384,7 +384,7 @@ skip  7 checks         because \"exec\" failed: uid and gid, capabilities, label
 
     #[test]
     fn a_remedy_leaves_room_by_the_rows_that_it_takes() {
-        assert!(leaves_room(&vec!["x"; FEW_ROWS].join("\n")) && !leaves_room(&vec!["x"; FEW_ROWS + 1].join("\n")));
+        assert!(leaves_room(&["x"; FEW_ROWS].join("\n")) && !leaves_room(&["x"; FEW_ROWS + 1].join("\n")));
         assert!(leaves_room(&"x".repeat(500)) && !leaves_room(&"x".repeat(601)));
     }
 

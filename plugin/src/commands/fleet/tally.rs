@@ -151,7 +151,8 @@ impl Tally {
             text += &self.total("broken off", "not begun");
         }
         if self.waiting > 0 {
-            text += &format!(", {} answers not printed", self.waiting);
+            let answers = if self.waiting == 1 { "answer" } else { "answers" };
+            text += &format!(", {} {answers} not printed", self.waiting);
         }
         text.trim_end().to_owned()
     }
@@ -280,7 +281,7 @@ mod tests {
             a     1      JAT-018   broken off: its answer is not whole\n\
             c     1      JAT-018   broken off\n\
             d     1      JAT-018   not begun\n\
-            1 of 4 pods done, 2 broken off, 1 not begun, 1 answers not printed\n";
+            1 of 4 pods done, 2 broken off, 1 not begun, 1 answer not printed\n";
         assert_eq!((said.as_str(), exit), (expected, Some(Exit::Other)));
         let twice = ["x", "y"].map(|cause| Failure::new(Id::Interrupted, cause));
         assert_eq!(broken_off(twice).0.matches("error[").count(), 1);

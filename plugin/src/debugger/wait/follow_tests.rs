@@ -135,3 +135,31 @@ fn who_may_not_watch_asks_again_and_whom_the_server_does_not_know_is_told() {
     let unknown = crate::debugger::recorded::refused(&recording("unauthorized"));
     assert_eq!(refused(&unknown, "x", &place).unwrap_err().exit(), Exit::Refused);
 }
+
+#[test]
+fn what_takes_long_is_kept_for_who_is_told_that_the_time_is_over() {
+    let target = target("pod-get-user");
+    let notes = Notes::recording();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let quiet = runtime.block_on(async {
+        let cluster = Cluster::unreachable();
+        let mut waiting = Waiting {
+            cluster: &cluster,
+            target: &target,
+            container: "jattach-a",
+            image: "r.example/injector:1",
+            notes: &notes,
+            progress: Progress::new(true),
+            said: None,
+            doubt: None,
+            quiet: SOON,
+        };
+        waiting.tell().await;
+        waiting.quiet
+    });
+    assert_eq!(quiet, QUIET, "it is found out once");
+    let starting = "waiting for node lab to start jattach-a from the image r.example/injector:1";
+    assert_eq!(notes.at().told(), Some((starting.to_owned(), GOES_ON)), "who may not list events is told this much");
+    let pulling = "waiting for node lab to pull the image r.example/injector:1";
+    assert_eq!(taking_long("lab", "jattach-a", "r.example/injector:1", true), pulling);
+}
