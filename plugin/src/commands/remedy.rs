@@ -146,7 +146,8 @@ fn patch(origin: Origin, pod: &Pod, container: &str) -> Change {
     Change::Patch { effect, words, in_words }
 }
 
-/// What is merged into a pod template: lists of volumes and containers by name, mounts by path.
+/// What is merged into a pod template: lists of volumes and containers by name, mounts by path. The volume has no sizeLimit, above
+/// which the kubelet would evict the pod: what the application writes there nobody here knows, and JDK 8's heap dump may lie there.
 fn template(pod: &Pod, container: &str) -> serde_json::Value {
     let spec = pod.spec.as_ref();
     let is_taken =

@@ -185,7 +185,7 @@ fn a_webhook_that_does_not_answer_is_told_from_a_server_that_fails() {
                    connection refused";
     let failure = refusal_of(500, "InternalError", message);
     assert_eq!(failure.exit(), Exit::Refused, "{failure}");
-    assert_seen("webhook-gone", &failure);
+    assert_seen("without-an-answer", &failure);
 }
 
 /// staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go: `CheckRequest`. Kubernetes' own plugin counts no

@@ -18,7 +18,7 @@ use crate::kubectl;
 use crate::render::Notes;
 use crate::render::progress::Progress;
 use crate::target::{self, Target};
-use verdict::{Doubt, Verdict, judge};
+use verdict::{Doubt, Verdict, judge, pull_remedy, says_no_cause};
 
 /// How often the pod is read where it may not be watched. The only rhythm in the plugin: there is no event to wait for.
 const POLL: Duration = Duration::from_millis(250);
@@ -166,13 +166,18 @@ impl Waiting<'_> {
         self.target.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node")
     }
 
-    /// The kubelet's own words, where the status holds none.
+    /// The kubelet's own words, where the status does not hold them.
     async fn with_events(&self, failure: Failure) -> Failure {
-        if !failure.evidence.is_empty() {
+        if !says_no_cause(&failure) {
             return failure;
         }
         let events = events::warnings(self.cluster, self.target, self.container).await;
-        failure.evidence(events)
+        let failure = match failure.id {
+            Id::ImagePull => failure.remedy(pull_remedy(&events, self.target)),
+            _ => failure,
+        };
+        let evidence = format!("{}\n{events}", failure.evidence);
+        failure.evidence(evidence.trim())
     }
 
     async fn too_late(&self, limit: Duration) -> Failure {

@@ -15,13 +15,15 @@ use crate::{
 pub struct Options {
     /// Reports `status.containerStatuses[].user`, as Kubernetes does from 1.33.
     pub report_users: bool,
+    /// Repeats while it backs off why an image could not be pulled, as kubelets do from 1.32 (kubernetes/kubernetes#127918).
+    pub explain_back_off: bool,
     /// Makes the root file system of every new ephemeral container read-only, as a mutating webhook of a strict cluster does.
     pub seal_ephemeral: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { report_users: true, seal_ephemeral: false }
+        Self { report_users: true, explain_back_off: true, seal_ephemeral: false }
     }
 }
 

@@ -67,9 +67,13 @@ struct Flavour {
 
 const USUAL: Flavour = Flavour { flags: &[], modules: &[], may_skip: true };
 const FLAVOURS: [Flavour; 2] = [
-    // Its pods do not tell as whom they run, as those of Kubernetes before 1.33; and its kernel seems to lack the calls that
-    // seccomp denies. Nothing is skipped that this lab was started for.
-    Flavour { flags: &["--no-status-user", "--seccomp-enosys"], modules: &["identities::"], may_skip: false },
+    // Its pods do not tell as whom they run, as those of Kubernetes before 1.33, nor why an image is not there, as those before
+    // 1.32; and its kernel seems to lack the calls that seccomp denies. Nothing is skipped that this lab was started for.
+    Flavour {
+        flags: &["--no-status-user", "--bare-back-off", "--seccomp-enosys"],
+        modules: &["identities::", "pulls::"],
+        may_skip: false,
+    },
     // Its runtime is older than openat2 and pidfds, and its admission makes the injector's root read-only.
     Flavour {
         flags: &["--seccomp-old", "--seal-ephemeral"],

@@ -215,7 +215,6 @@ async fn ask(errand: &Errand<'_>, objection: Failure) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::seen::assert_seen;
 
     const GIB: u64 = 1 << 30;
 
@@ -261,8 +260,11 @@ mod tests {
     fn a_pause_above_the_liveness_budget_and_a_small_disk_are_objected_to_and_readiness_is_not() {
         let cause = |outlook: &Outlook| outlook.objection().map(|failure| failure.cause);
         assert_eq!(cause(&outlook(GIB, 30 * GIB)), None);
-        assert_seen("liveness", &outlook(5 * GIB, 30 * GIB).objection().expect("28 s"));
-        assert_seen("half-of-it", &outlook(GIB, GIB).objection().expect("half of it"));
+        let refused = |outlook: &Outlook| outlook.objection().map(|failure| (failure.id, failure.evidence));
+        let pause = (Id::TooLongPause, "about 28 s, and its liveness probe allows 21 s".to_owned());
+        assert_eq!(refused(&outlook(5 * GIB, 30 * GIB)), Some(pause));
+        let room = (Id::NoRoomHere, "it may take 2.00 GiB, and 1.00 GiB are free".to_owned());
+        assert_eq!(refused(&outlook(GIB, GIB)), Some(room));
         let unknown = Outlook { room: None, ..outlook(GIB, 0) };
         assert_eq!(cause(&unknown), None);
     }

@@ -107,7 +107,14 @@ fn is_certain(message: &str) -> bool {
         .any(|sign| message.contains(sign))
 }
 
-fn pull_remedy(message: &str, target: &Target) -> String {
+/// Whether no more is said than that the image is pulled again later: kubelets before 1.32 say why only in their events
+/// (kubernetes/kubernetes#127918).
+pub(super) fn says_no_cause(failure: &Failure) -> bool {
+    let evidence = &failure.evidence;
+    evidence.is_empty() || (failure.id == Id::ImagePull && !evidence.contains("ErrImagePull"))
+}
+
+pub(super) fn pull_remedy(message: &str, target: &Target) -> String {
     let message = message.to_ascii_lowercase();
     if message.contains("no match for platform") {
         return "the image is not made for the node's architecture: give one that is with --image".to_owned();

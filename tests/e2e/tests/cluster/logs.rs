@@ -1,5 +1,6 @@
 //! What is said beside an answer never holds a secret, however much of it is asked for: every command at kubectl's highest
-//! verbosity, on a JVM whose environment and properties, and by a user whose token, can be told from everything else.
+//! verbosity, on a JVM whose environment and properties, and by a user whose token, can be told from everything else. Nor does the
+//! pod hold one of that user's afterwards.
 
 use std::path::Path;
 
@@ -68,10 +69,15 @@ struct Asker {
 impl Asker {
     fn with_token(token: &str, directory: &Path) -> Asker {
         let kubeconfig = Kubeconfig::of_user(json!({"token": token})).write(directory);
-        // A part of it would do for a guess: its signature is what nobody else can make.
+        // A part of it would do for a guess.
         let signature = token.rsplit('.').next().expect("a token has parts");
         let secrets = [signature, ENVIRONMENT, PROPERTY, CUSTOM].map(str::to_owned).into();
         Asker { kubeconfig, secrets }
+    }
+
+    /// The token's: nobody else can make it.
+    fn signature(&self) -> &str {
+        &self.secrets[0]
     }
 
     fn on(&self, pod: &Pod<'_>, words: &[&str]) -> Program {
@@ -145,4 +151,61 @@ fn no_failure_logs_tokens_environment_or_properties_at_any_verbosity() {
     let stranger = ServiceAccount::new(&namespace, "stranger");
     let stranger = Asker::with_token(&stranger.token(), directory.path());
     stranger.is_discreet(&stranger.on(&pod, &["ps"]).run().ended_with(4), HoldsNone);
+}
+
+/// What the user's shell has exported, beside what leads to the cluster.
+const EXPORTED: &str = "mark-of-the-users-shell-3d90";
+
+#[test]
+fn nothing_of_its_user_gets_into_the_pod() {
+    let namespace = Namespace::new();
+    let pod = marked_pod(&namespace);
+    let directory = tempdir().expect("a directory");
+    let account = ServiceAccount::with_published_role(&namespace, "jane");
+    let token = account.token();
+    let asker = Asker::with_token(&token, directory.path());
+    let by_variables = |words: &[&str]| {
+        let program = cluster().bare_plugin().args(["-n", &namespace.name, "pod/x"]).args(words);
+        let program = program.args(["--image-pull-policy", &cluster().pull_policy]);
+        // The last two nobody asks for: what a shell has is not passed on.
+        program
+            .env("KUBECONFIG", &asker.kubeconfig)
+            .env("KUBECTL_JATTACH_IMAGE", &cluster().injector_image)
+            .env("KUBECTL_JATTACH_MARK", EXPORTED)
+            .env("AWS_SECRET_ACCESS_KEY", EXPORTED)
+    };
+    let _ = by_variables(&["threaddump"]).run().succeeded().prints("Full thread dump");
+    let _ = by_variables(&["dumpheap"]).arg(directory.path().join("x.hprof")).run().succeeded();
+    // A second container, beside the one that there is by now.
+    let _ = by_variables(&["ps", "--run-as-group", "4711"]).run();
+
+    // As the server holds it, with who has set which of its fields.
+    let held = namespace.kubectl(["get", "pod", "x", "-o", "json", "--show-managed-fields"]).text();
+    let file = asker.kubeconfig.to_str().expect("a path");
+    let kubeconfig = std::fs::read_to_string(file).expect("the kubeconfig");
+    let server = Kubeconfig::admin().cluster["server"].as_str().expect("a server").to_owned();
+    let authority = Kubeconfig::admin().cluster["certificate-authority-data"].as_str().unwrap_or(file).to_owned();
+    assert!(kubeconfig.contains(&token) && kubeconfig.contains(&server), "the kubeconfig is the one that was used");
+    for secret in [token.as_str(), asker.signature(), file, &server, &authority, EXPORTED] {
+        assert!(!held.contains(secret), "{secret} is in the pod\n{held}");
+    }
+    let containers = pod.ephemeral_containers();
+    assert!(!containers.is_empty(), "{held}");
+    for container in containers {
+        let names = container.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        // No arguments, no environment, no volumes: there is nothing that could hold one.
+        let known = [
+            "command",
+            "image",
+            "imagePullPolicy",
+            "name",
+            "resources",
+            "securityContext",
+            "targetContainerName",
+            "terminationMessagePath",
+            "terminationMessagePolicy",
+        ];
+        let others: Vec<_> = names.filter(|name| !known.contains(name)).collect();
+        assert_eq!(others, [""; 0], "{container:#}");
+    }
 }

@@ -27,6 +27,7 @@ mod pods;
 mod policy;
 mod profiles;
 mod proxies;
+mod pulls;
 mod rbac;
 mod redact;
 mod restricted;

@@ -27,6 +27,9 @@ struct Arguments {
     /// Leaves out status.containerStatuses[].user, as clusters before 1.33 do
     #[arg(long)]
     no_status_user: bool,
+    /// Says of ImagePullBackOff only that the image is pulled again later, as kubelets before 1.32 do
+    #[arg(long)]
+    bare_back_off: bool,
     /// Answers calls outside of the RuntimeDefault seccomp profile with ENOSYS instead of EPERM
     #[arg(long)]
     seccomp_enosys: bool,
@@ -70,7 +73,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         pause_program: program_beside_this().context("cannot find lab-pause")?,
     };
     let runtime = Runtime::start(config).await?;
-    let options = Options { report_users: !arguments.no_status_user, seal_ephemeral: arguments.seal_ephemeral };
+    let options = Options {
+        report_users: !arguments.no_status_user,
+        explain_back_off: !arguments.bare_back_off,
+        seal_ephemeral: arguments.seal_ephemeral,
+    };
     let lab = Lab::start(&state, runtime.clone(), options).await?;
     println!("KUBECONFIG={}", lab.kubeconfig().display());
     tokio::select! {

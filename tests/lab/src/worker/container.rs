@@ -206,7 +206,12 @@ impl ContainerWorker {
             self.event("Warning", "Failed", "Error: ErrImagePull");
             self.pause(PULL_ERROR_SHOWN).await?;
             let backing_off = format!("Back-off pulling image {wanted:?}");
-            self.show_image_failure("ImagePullBackOff", &format!("{backing_off}: ErrImagePull: {message}"));
+            let why = if self.pod.cluster.options.explain_back_off {
+                format!(": ErrImagePull: {message}")
+            } else {
+                String::new()
+            };
+            self.show_image_failure("ImagePullBackOff", &format!("{backing_off}{why}"));
             self.event("Normal", "BackOff", &backing_off);
             self.event("Warning", "Failed", "Error: ImagePullBackOff");
             self.pause(back_off.next()).await?;
@@ -301,11 +306,27 @@ impl Obstacle {
 /// What stands in place of a registry's answer.
 fn cause_of(error: &Error) -> String {
     match error {
-        Error::Image(image::Error::NotPresent { .. }) => {
+        Error::Image(image::Error::NotPresent { reference }) => out_of_reach(reference).unwrap_or_else(|| {
             "failed to resolve image: not found in the images directory, this cluster's only registry".to_owned()
-        }
+        }),
         other => describe(other),
     }
+}
+
+/// containerd's words for a registry that nobody reaches: a name that is none anywhere (RFC 6761, 6.4), or an address that is
+/// nobody's (RFC 5737).
+fn out_of_reach(reference: &str) -> Option<String> {
+    let (host, rest) = reference.split_once('/')?;
+    let (repository, tag) = rest.rsplit_once(':')?;
+    let why = if host.ends_with(".invalid") {
+        format!("lookup {host}: no such host")
+    } else if host.starts_with("192.0.2.") {
+        format!("{host}:443: i/o timeout")
+    } else {
+        return None;
+    };
+    let head = format!("Head \"https://{host}/v2/{repository}/manifests/{tag}\"");
+    Some(format!("failed to resolve image: failed to do request: {head}: dial tcp: {why}"))
 }
 
 /// An error with its causes.

@@ -12,8 +12,12 @@ use serde_json::Value;
 use super::{Site, name};
 use crate::fleet::{failures, headers, labelled};
 
-/// The most of an answer that waits, and what stands around it.
-const LONGEST: usize = (64 << 20) + 100;
+/// The most of an answer that waits, and of all of them: when so much waits no other answer is begun.
+const LONGEST: usize = 64 << 20;
+const ENOUGH: usize = 256 << 20;
+
+/// What stands around an answer.
+const AROUND: usize = 100;
 
 /// Pods and their injectors' modes.
 type Modes<'m> = [(&'m str, Mode)];
@@ -45,8 +49,28 @@ fn an_answer_without_end_takes_a_limited_part_of_the_disk_and_the_next_one_is_pr
     let ran = site.measured(on_all(&site, &namespace, &modes, &["threaddump"])).run().ended_with(8);
     site.is_unharmed(&ran);
     let ran = ran.says("[pod/a] error[JAT-015]: the answer is longer than may wait").says("1 of 2 pods done, 1 failed");
-    assert!(ran.bytes().len() < LONGEST, "{} bytes", ran.bytes().len());
+    assert!(ran.bytes().len() < LONGEST + AROUND, "{} bytes", ran.bytes().len());
     assert!(ran.bytes().ends_with(b"\n==> pod/b <==\nearly\n"), "{ran}");
+}
+
+/// Behind an answer that does not come the others wait, each as long as one may be.
+#[test]
+fn answers_without_end_take_a_limited_part_of_the_disk_together() {
+    let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
+    let full = ENOUGH / LONGEST;
+    let endless: Vec<_> = (1..=full + 2).map(|number| format!("b{number}")).collect();
+    let endless = endless.iter().map(|pod| (pod.as_str(), Mode::Output));
+    let modes: Vec<_> = [("a", Mode::Heartbeats)].into_iter().chain(endless).collect();
+    start(&namespace, &modes);
+    // In that time as many again could have been begun.
+    let words = ["threaddump", "--parallel", "2", "--timeout=50s"];
+    let ran = site.measured(on_all(&site, &namespace, &modes, &words)).run();
+    // Without the answers in what is said of a failure.
+    let (code, length, stderr) = (ran.code(), ran.bytes().len(), &ran.stderr);
+    assert_eq!(code, Some(8), "{stderr}");
+    assert!((ENOUGH..ENOUGH + (full + 1) * AROUND).contains(&length), "{length} bytes\n{stderr}");
+    assert!(stderr.contains("0 of 7 pods done, 4 failed, 1 broken off, 2 not begun"), "{stderr}");
+    site.is_unharmed(&ran);
 }
 
 #[test]
