@@ -91,7 +91,7 @@ fn who_may_not_add_a_container_is_told_so_and_gets_none() {
     // What needs no right goes on, and what needs this one says so.
     let ran = ran.prints("\nok    target");
     let ran =
-        ran.prints("\nskip  11 checks        because \"permissions\" failed: admission, injector,\n").prints("JVM, ");
+        ran.prints("\nskip  10 checks        because \"permissions\" failed: admission, injector,\n").prints("JVM, ");
     let _ = fits_a_screen(ran);
     assert!(pod.ephemeral_containers().is_empty());
 }
