@@ -56,14 +56,15 @@ pub(crate) fn ensure(workspace: &Workspace, target: &str, yes: bool) -> Result<Z
 }
 
 /// A program that runs zig: cargo wants one path, not a command line. `--target` is dropped because rustc and the `cc`
-/// crate name the target in a way that zig refuses.
+/// crate name the target in a way that zig refuses, and Windows' old C library because zig links with the one that took its
+/// place.
 fn script(python: &Path, cache: &Path, command: &str) -> String {
     format!(
         r#"#!/bin/sh
 export ZIG_GLOBAL_CACHE_DIR='{cache}' ZIG_LOCAL_CACHE_DIR='{cache}'
 for argument do
     shift
-    case $argument in --target=*) ;; *) set -- "$@" "$argument" ;; esac
+    case $argument in --target=* | -lmsvcrt) ;; *) set -- "$@" "$argument" ;; esac
 done
 exec '{python}' -m ziglang {command} "$@"
 "#,
