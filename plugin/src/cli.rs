@@ -132,6 +132,14 @@ pub(crate) enum Command {
         args_conflicts_with_subcommands = true
     )]
     Image(Image),
+    /// Print a shell's completion script, or install what completes the words for it and for kubectl; needs no cluster
+    #[command(
+        override_usage = "kubectl jattach completion bash|zsh|fish|powershell\n       \
+                                kubectl jattach completion install [SHELL]",
+        args_conflicts_with_subcommands = true,
+        arg_required_else_help = true
+    )]
+    Completion(Completion),
     /// Print the versions of the plugin and of its injector image
     #[command(override_usage = "kubectl jattach version [-o json|yaml]")]
     Version,
@@ -140,7 +148,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it is any matter to it which image the injector has.
     pub(crate) fn takes_image(&self) -> bool {
-        !matches!(self, Command::Verify(_) | Command::Inspect(_) | Command::Explain(_))
+        !matches!(self, Command::Verify(_) | Command::Inspect(_) | Command::Explain(_) | Command::Completion(_))
     }
 
     /// Whether it prints what `-o` can put into a document.
@@ -164,6 +172,7 @@ impl Command {
             | Command::PrintFlag(_)
             | Command::Load(_)
             | Command::Image(_)
+            | Command::Completion(_)
             | Command::Clean => false,
         }
     }
@@ -337,6 +346,38 @@ pub(crate) struct Save {
     /// Replace FILE if it exists
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// Whose script
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
+    pub(crate) shell: Option<Shell>,
+    #[command(subcommand)]
+    pub(crate) command: Option<CompletionCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CompletionCommand {
+    /// Put the script where the shell looks for it, and beside the plugin the program that kubectl's own completion asks
+    #[command(override_usage = "kubectl jattach completion install [SHELL]")]
+    Install(Install),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// bash, zsh, fish or powershell (default: that of $SHELL)
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
+    pub(crate) shell: Option<Shell>,
+}
+
+/// One that there is a script for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Powershell,
 }
 
 fn positive(text: &str) -> Result<u32, &'static str> {

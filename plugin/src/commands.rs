@@ -3,6 +3,7 @@
 mod act;
 mod answer;
 mod clean;
+mod completion;
 mod doctor;
 mod dumpheap;
 mod explain;
@@ -127,6 +128,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut stop = Stop::new(timeout)?;
     let result = match command {
         Command::Version => version::run(&injector, output.format),
+        Command::Completion(shell) => completion::script(shell),
+        Command::InstallCompletion(shell) => completion::install(shell, output.quiet),
         Command::Image { save } => image::run(&injector, save, output),
         Command::Explain { id } => explain::run(id, output.format),
         Command::Verify { dump } => stop.unless(verify::run(dump, output)).await,

@@ -5,6 +5,7 @@ mod census;
 mod cli;
 mod client;
 mod commands;
+mod complete;
 mod config;
 mod debugger;
 mod error;
@@ -24,8 +25,8 @@ use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 use catalogue::Id;
-use error::{Exit, Failure};
 use config::Config;
+use error::{Exit, Failure};
 use options::Parsed;
 
 fn main() -> ExitCode {
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    if complete::answer(std::env::args_os().collect())? {
+        return Ok(());
+    }
     let options = match options::parse_with(std::env::args_os(), Config::load)? {
         Parsed::Run(options) => options,
         Parsed::Say(said) => return say(&said),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+pub(crate) use crate::cli::Shell;
 pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy, Via};
 
 use crate::catalogue::Id;
@@ -86,6 +87,10 @@ pub(crate) enum Command {
     Image {
         save: Option<Save>,
     },
+    /// A shell's script, printed.
+    Completion(Shell),
+    /// The same, installed.
+    InstallCompletion(Option<Shell>),
     On(Wish, Action),
     /// All pods of a target.
     OnAll(Wish, Action, Fleet),
@@ -246,7 +251,11 @@ fn check(raw: Raw, image_from: Source, target: Option<&str>, words: &[OsString])
     Ok(Options { command, connection, injector, output, timeout, flags: Vec::new(), words: Vec::new() })
 }
 
-fn connection(flags: ConnectionFlags, namespace: Option<String>) -> Result<Connection> {
+/// How to reach the cluster, by these flags.
+///
+/// # Errors
+/// A usage failure.
+pub(crate) fn connection(flags: ConnectionFlags, namespace: Option<String>) -> Result<Connection> {
     let connection = Connection {
         kubeconfig: flags.kubeconfig.filter(|file| !file.is_empty()).map(PathBuf::from),
         context: set(flags.context),
@@ -289,6 +298,17 @@ fn kind(command: cli::Command) -> Result<Kind> {
                 force: save.force,
             });
             return Ok(Kind::Here(Command::Image { save }));
+        }
+        cli::Command::Completion(completion) => {
+            return Ok(Kind::Here(match (completion.command, completion.shell) {
+                (Some(cli::CompletionCommand::Install(install)), _) => Command::InstallCompletion(install.shell),
+                (None, Some(shell)) => Command::Completion(shell),
+                (None, None) => {
+                    return Err(
+                        Failure::usage("no SHELL").remedy(format!("{} completion bash|zsh|fish|powershell", cli::NAME))
+                    );
+                }
+            }));
         }
         cli::Command::Ps => Action::Ps,
         cli::Command::DumpHeap(dump) => Action::DumpHeap(DumpHeap::check(dump)?),

@@ -56,6 +56,40 @@ pub(crate) fn order(args: impl IntoIterator<Item = OsString>, definitions: &clap
     scan.arrange()
 }
 
+/// A line that is still being typed: what its words say up to the one under the cursor.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Typed {
+    pub(crate) target: Option<OsString>,
+    pub(crate) has_selector: bool,
+    /// COMMAND, and then what else is no flag.
+    pub(crate) command: Vec<OsString>,
+    /// Our flags, each as one word.
+    pub(crate) flags: Vec<OsString>,
+    /// The flag whose value is the word under the cursor.
+    pub(crate) pending: Option<String>,
+    /// Whether that word is no flag, whatever it begins with.
+    pub(crate) is_escaped: bool,
+}
+
+impl Typed {
+    /// From the words before that under the cursor, without the program's name.
+    pub(crate) fn of(words: &[OsString], definitions: &clap::Command) -> Typed {
+        let mut definitions = definitions.clone();
+        definitions.build();
+        let mut scan = Scan { flags: Flags::of(&definitions), ..Scan::default() };
+        let words = std::iter::once(NAME.into()).chain(words.iter().cloned());
+        // What makes no sense is for the command to say, once the line is whole.
+        let _ = scan.run(&RawArgs::new(words));
+        let is_escaped = scan.is_escaped || scan.jvms_turn();
+        let has_selector = scan.selector.is_some();
+        let is_reserved = scan.plain.first().is_some_and(|word| RESERVED.iter().any(|reserved| word == reserved));
+        let mut command = scan.plain;
+        let has_target = !has_selector && !is_reserved && !command.is_empty();
+        let target = has_target.then(|| command.remove(0));
+        Typed { target, has_selector, command, flags: scan.given, pending: scan.pending, is_escaped }
+    }
+}
+
 /// What clap knows of the flags of all commands together. A name means the same wherever it is a flag, except `-l`.
 #[derive(Default)]
 struct Flags {
@@ -125,6 +159,10 @@ struct Scan {
     selector: Option<OsString>,
     /// TARGET, COMMAND and its arguments.
     plain: Vec<OsString>,
+    /// Whether "--" has come.
+    is_escaped: bool,
+    /// The flag that the words end with, if it still wants its value.
+    pending: Option<String>,
     help: bool,
     version: bool,
 }
@@ -133,12 +171,11 @@ impl Scan {
     fn run(&mut self, args: &RawArgs) -> Result<()> {
         let mut cursor = args.cursor();
         args.next_os(&mut cursor);
-        let mut escaped = false;
         while let Some(word) = args.next(&mut cursor) {
-            if escaped || self.jvms_turn() {
+            if self.is_escaped || self.jvms_turn() {
                 self.plain.push(word.to_value_os().to_owned());
             } else if word.is_escape() {
-                escaped = true;
+                self.is_escaped = true;
             } else if let Some((name, value)) = word.to_long() {
                 let name = name.map_or_else(|raw| raw.to_string_lossy().into_owned(), str::to_owned);
                 let next = args.peek(&cursor);
@@ -180,6 +217,9 @@ impl Scan {
                 // A level alone is optional for clap; as with kubectl, a number after it is one.
                 let is_level = name == "v" && next.is_some_and(is_number);
                 let takes_next = value.is_none() && (is_level || self.flags.longs.get(name) == Some(&true));
+                if takes_next && next.is_none() {
+                    self.pending = Some(name.to_owned());
+                }
                 let value = value.or(next.filter(|_| takes_next));
                 self.given.push(flag(name, value));
                 return Ok(takes_next && value.is_some());
@@ -236,6 +276,7 @@ impl Scan {
                 .remedy(format!("{NAME} TARGET {word} …, or {NAME} -l SELECTOR {word} …")));
         }
         let Some(selector) = value.or(next) else {
+            self.pending = Some("selector".to_owned());
             return Err(Failure::usage("-l needs a SELECTOR").remedy(format!("{NAME} -l app=api threaddump")));
         };
         self.selector = Some(selector.to_owned());

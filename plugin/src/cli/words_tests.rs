@@ -103,6 +103,8 @@ orders! {
     version_flag_with_others: "-n shop x ps --version" => " | --version";
     a_dump_of_this_machine: "verify x.hprof -o json" => " | verify --output=json -- x.hprof";
     a_dump_from_a_pipe: "inspect --top 3 -" => " | inspect --top=3 -- -";
+    a_shells_script: "completion bash" => " | completion -- bash";
+    a_shells_script_installed: "completion install fish -q" => " | completion install --quiet -- fish";
     the_image: "image -o json" => " | image --output=json";
     a_commands_own_command: "image save --force x.tar" => " | image save --force -- x.tar";
     a_file_that_is_called_like_a_commands_own_command: "image save save" => " | image save -- save";
@@ -133,5 +135,40 @@ fn words_that_are_no_text_reach_the_command_unchanged() {
         assert_eq!(order(args, &Raw::command()).unwrap().argv.last(), Some(&odd));
         let target = order(["kubectl-jattach".into(), odd, "ps".into()], &Raw::command()).unwrap_err();
         assert!(target.cause.contains("is no name"), "{}", target.cause);
+    }
+}
+
+/// `TARGET | COMMAND | flags | what the word under the cursor is`.
+fn typed(line: &str) -> String {
+    let words: Vec<OsString> = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
+    let typed = Typed::of(&words, &Raw::command());
+    let join = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let target = if typed.has_selector { "-l".into() } else { typed.target.unwrap_or_default() };
+    let word = match (typed.pending, typed.is_escaped) {
+        (Some(flag), _) => flag,
+        (None, escaped) => if escaped { "escaped" } else { "" }.to_owned(),
+    };
+    format!("{} | {} | {} | {word}", target.display(), join(&typed.command), join(&typed.flags))
+}
+
+#[test]
+fn a_line_that_is_being_typed_tells_what_its_next_word_is() {
+    for (line, expected) in [
+        ("", " |  |  | "),
+        ("pod/x", "pod/x |  |  | "),
+        ("-n shop pod/x dumpheap", "pod/x | dumpheap | --namespace=shop | "),
+        ("-n shop pod/x dumpheap --spool-limit", "pod/x | dumpheap | --namespace=shop --spool-limit | spool-limit"),
+        ("pod/x -n", "pod/x |  | --namespace | namespace"),
+        ("-qc", " |  | --quiet --container | container"),
+        ("-l", " |  |  | selector"),
+        ("-l app=x", "-l |  |  | "),
+        ("-l app=x threaddump", "-l | threaddump |  | "),
+        ("x jcmd", "x | jcmd |  | escaped"),
+        ("x jcmd GC.class_histogram -all", "x | jcmd GC.class_histogram -all |  | escaped"),
+        ("x dumpheap --", "x | dumpheap |  | escaped"),
+        ("image save", " | image save |  | "),
+        ("x ps --dry-run", "x | ps | --dry-run | "),
+    ] {
+        assert_eq!(typed(line), expected, "{line}");
     }
 }

@@ -1,6 +1,8 @@
 //! What needs no cluster and no JVM, as a person or a script runs it: `explain`, and `verify` and `inspect` on files that are
 //! made here.
 
+#[cfg(unix)]
+mod completion;
 mod dump;
 mod explain;
 mod hostile;
