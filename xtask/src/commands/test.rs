@@ -89,9 +89,11 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
     let own_steps = [states::PROGRAM, OPENJ9_TESTS];
     let of_injector =
         built.tests(|test| is(test, "jattach-injector", "test") && !own_steps.contains(&test.name.as_str()))?;
-    let complete = [no_skips()];
-    steps.step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector, &complete))?;
-    steps.step(CONFORMANCE_DEBUG, || conformance(runner, &of_injector, &jdk, built.program("injector")?, &complete))?;
+    steps
+        .step(CONFORMANCE_STATIC, || conformance(runner, &of_injector, &jdk, &injector, &complete(workspace, yes)?))?;
+    steps.step(CONFORMANCE_DEBUG, || {
+        conformance(runner, &of_injector, &jdk, built.program("injector")?, &complete(workspace, yes)?)
+    })?;
     steps.step(OPENJ9, || {
         let tests = built.tests(|test| is(test, "jattach-injector", "test") && test.name == OPENJ9_TESTS)?;
         dev_build::run_tests(runner, &tests, &[("JATTACH_INJECTOR", OsString::from(&injector))], &[])
@@ -174,6 +176,12 @@ fn lints(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 /// What has a test fail that cannot do its work.
 fn no_skips() -> (&'static str, OsString) {
     ("JATTACH_NO_SKIPS", "1".into())
+}
+
+/// The same, and what the tests of the injector want beside a JVM.
+fn complete(workspace: &Workspace, yes: bool) -> Result<Vec<(&'static str, OsString)>> {
+    let kubectl = kubectl::ensure(workspace, yes)?;
+    Ok(vec![no_skips(), ("JATTACH_KUBECTL", kubectl.into()), ("HPROF_SLURP", slurp::ensure(workspace)?.into())])
 }
 
 /// Unit and property tests: of everything, and what the protocol, the plugin and xtask have besides. The injector's, of which

@@ -15,7 +15,7 @@ use crate::steps::Steps;
 use crate::tools::java::Java;
 use crate::tools::jdk::Jdk;
 use crate::tools::suite::Unavailable;
-use crate::tools::{jdk_root, root, slurp};
+use crate::tools::{jdk_root, root};
 use crate::workspace::Workspace;
 
 /// Those that differ most, and the one between: 8 writes a file and comes back to it, 25 writes two.
@@ -152,7 +152,7 @@ fn in_sessions(bench: &Bench<'_>, java: &Java) -> Result<()> {
     let tests = bench.built.tests(|test| test.package == "jattach-injector" && test.name == "session")?;
     let mut variables = java.variables()?;
     variables.push(("JATTACH_INJECTOR", OsString::from(bench.injector)));
-    variables.push(("HPROF_SLURP", slurp::ensure(bench.workspace)?.into()));
+    variables.extend(super::complete(bench.workspace, bench.yes)?);
     dev_build::run_tests(runner, &tests, &variables, &words(&SESSION, java))
 }
 
