@@ -42,6 +42,42 @@ fn kubectl_runs_the_plugin_and_passes_its_exit_code_on() {
     let _ = run(&["pod/x", "nonsense"]).ended_with(2);
 }
 
+/// What kubectl offers for the last of these words: the candidates without their descriptions, and its own last line.
+fn offered(folder: &TempDir, words: &[&str]) -> (Vec<String>, String) {
+    let ran =
+        kubectl(folder).env("KUBECONFIG", &cluster().kubeconfig).args(["__complete", "jattach"]).args(words).run();
+    let ran = ran.succeeded();
+    let mut lines: Vec<String> =
+        ran.text().lines().map(|line| line.split('\t').next().unwrap_or(line).to_owned()).collect();
+    let directive = lines.pop().unwrap_or_default();
+    (lines, directive)
+}
+
+#[test]
+fn kubectl_completes_the_plugins_words_and_nothing_is_added_to_a_pod_for_it() {
+    let folder = installed();
+    symlink("kubectl-jattach", folder.path().join("kubectl_complete-jattach")).expect("a link");
+    let namespace = Namespace::new();
+    let pod = namespace.start_jvm("x");
+    let context = cluster().context.iter().map(|context| format!("--context={context}"));
+    let flags: Vec<String> = context.chain(["-n".to_owned(), namespace.name.clone()]).collect();
+    let offered = |words: &[&str]| {
+        let words: Vec<&str> = flags.iter().map(String::as_str).chain(words.iter().copied()).collect();
+        offered(&folder, &words)
+    };
+    assert_eq!(offered(&["pod/"]), (vec!["pod/x".to_owned()], ":4".to_owned()));
+    let (first, _) = offered(&[""]);
+    for word in ["x", "pod/", "deploy/", "verify"] {
+        assert!(first.contains(&word.to_owned()), "{word}: {first:?}");
+    }
+    assert_eq!(offered(&["pod/x", "-c", ""]).0, ["app"]);
+    assert_eq!(offered(&["pod/x", "jcmd", "VM.ver"]).0, ["VM.version"]);
+    assert!(offered(&["-n", &namespace.name[..namespace.name.len() - 1]]).0.contains(&namespace.name));
+    assert!(pod.ephemeral_containers().is_empty(), "a completion has started an injector");
+    // What cannot be known is nothing, and no error on the prompt.
+    assert_eq!(offered(&["pod/nope", "-c", ""]), (Vec::new(), ":4".to_owned()));
+}
+
 #[test]
 fn kubectl_lists_the_plugin_without_a_warning() {
     let folder = installed();

@@ -47,8 +47,8 @@ pub fn field(pod: &Value) -> Option<String> {
         if !["", "Unconfined"].contains(&profile) {
             return Some(format!("{}.securityContext.appArmorProfile", at()));
         }
-        let set = OF_CONTAINER.iter().copied().filter(|field| meta::is_set(&container[*field]));
-        let missing = set.filter(|field| *field != "livenessProbe" || !is_far(container)).next();
+        let mut set = OF_CONTAINER.iter().filter(|field| meta::is_set(&container[**field]));
+        let missing = set.find(|field| **field != "livenessProbe" || !is_far(container));
         missing.map(|field| format!("{}.{field}", at()))
     })
 }
