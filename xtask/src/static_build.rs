@@ -145,9 +145,13 @@ fn compile(workspace: &Workspace, arch: Arch, way: &Way) -> Result<PathBuf> {
 
 /// The levers that are no profile keys, and that only a standard library built along with the injector can follow.
 fn from_source<'a>(build: Cmd<'a>, src: &RustSrc, triple: &str) -> Cmd<'a> {
-    // The last one makes functions of instruction sequences that occur several times: 2 KB on x86_64, where LLVM leaves it off.
+    // What follows the linker is LLVM's, 10 KB on x86_64: functions of instruction sequences that occur several times, which it
+    // leaves off there, and not only of the longest; nothing is inlined that has a large frame, because whatever lies
+    // far down in one takes 8 bytes to reach; and no table of 8 bytes an entry for a short match.
     let flags = "-Zunstable-options -Cpanic=immediate-abort -Cforce-unwind-tables=no -Zlocation-detail=none \
-                 -Zfmt-debug=none -Clink-self-contained=no -Cllvm-args=-enable-machine-outliner=always";
+                 -Zfmt-debug=none -Clink-self-contained=no -Cllvm-args=-enable-machine-outliner=always \
+                 -Cllvm-args=-outliner-leaf-descendants=false -Cllvm-args=-inline-max-stacksize=256 \
+                 -Cllvm-args=-tail-merge-size=2 -Cllvm-args=-min-jump-table-entries=10";
     // The pinned stable toolchain knows these options; this variable is how it is told to listen.
     let build = rustflags(build, triple, flags).env("RUSTC_BOOTSTRAP", "1");
     let build = build.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);

@@ -19,6 +19,7 @@ use super::{CREATED, LONGEST, MAX_TEXT, not_created, says};
 use crate::jvm::command::Command;
 use crate::jvm::{self, Limits, Reply};
 use crate::process::Target;
+use crate::sys::describe;
 use crate::sys::wait::{Wanted, wait};
 
 /// How often it is told how far the dump is.
@@ -146,7 +147,7 @@ impl<'a> Pump<'a> {
         let stop = if self.artefact.stopped().is_some() { answer } else { self.artefact.stop.wanted() };
         let wanted = [stream(0), stream(1), answer, stop];
         let [.., answered, _] = wait(wanted, Some(deadline))
-            .map_err(|errno| Failure::new(Code::Other, "cannot wait for the JVM").evidence(errno.to_string()))?;
+            .map_err(|errno| Failure::new(Code::Other, "cannot wait for the JVM").evidence(describe(errno)))?;
         Ok(answered)
     }
 
