@@ -22,7 +22,7 @@ use crate::{
     auth::{self, User},
     cluster::Cluster,
     http::{
-        body::{self, Body},
+        body::{self, Body, Extent},
         request::{Query, ResourceRequest, Target},
     },
     impersonation::impersonate,
@@ -38,6 +38,7 @@ pub struct Call {
     pub query: Query,
     pub target: ResourceRequest,
     pub resource: &'static Resource,
+    pub extent: Extent,
 }
 
 impl Call {
@@ -76,8 +77,8 @@ async fn answer(cluster: Arc<Cluster>, certified: Option<User>, request: Request
         Target::Resource(target) => {
             rbac::require(&cluster.store, &user, &target.attributes(target.verb))?;
             let resource = target.resource.ok_or_else(Failure::no_such_path)?;
-            body::check_accept(request.headers())?;
-            route(Call { cluster, user, query, target, resource }, request).await
+            let extent = body::accepted(request.headers())?;
+            route(Call { cluster, user, query, target, resource, extent }, request).await
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, created, found, typed, workloads};
 use crate::{
-    http::body::{self, Body},
+    http::body::{self, Body, Extent},
     meta,
     patch::PatchType,
     pod::names,
@@ -14,6 +14,8 @@ use crate::{
     selector::Selector,
     status::{Answer, Failure},
 };
+
+const META: &str = "meta.k8s.io/v1";
 
 /// The object with `kind` and `apiVersion`, which are not stored.
 pub(super) fn with_kind(resource: &Resource, object: &Value) -> Value {
@@ -31,14 +33,23 @@ pub(super) fn get(call: &Call) -> Answer<Response<Body>> {
 pub(super) fn list(call: &Call) -> Answer<Response<Body>> {
     let selector = selector(call)?;
     let (objects, revision) = call.cluster.store.list(call.resource, call.target.namespace.as_deref());
-    let items: Vec<&Value> = objects.iter().map(AsRef::as_ref).filter(|object| selector.matches(object)).collect();
+    let items = objects.iter().map(AsRef::as_ref).filter(|object| selector.matches(object));
+    let (kind, version, items) = match call.extent {
+        Extent::Whole => (call.resource.list_kind(), call.resource.api_version(), items.cloned().collect()),
+        Extent::Metadata => ("PartialObjectMetadataList".to_owned(), META.to_owned(), items.map(metadata).collect()),
+    };
+    let items: Vec<Value> = items;
     let list = json!({
-        "kind": call.resource.list_kind(),
-        "apiVersion": call.resource.api_version(),
+        "kind": kind,
+        "apiVersion": version,
         "metadata": {"resourceVersion": revision.to_string()},
         "items": items,
     });
     Ok(body::json(StatusCode::OK, &list))
+}
+
+fn metadata(object: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": META, "metadata": object["metadata"]})
 }
 
 pub(super) fn selector(call: &Call) -> Answer<Selector> {

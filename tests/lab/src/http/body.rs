@@ -53,19 +53,33 @@ pub fn content_type<B>(request: &Request<B>) -> &str {
     given.split(';').next().unwrap_or_default().trim()
 }
 
-/// 406 where the client takes no JSON, like a server without protobuf for its type.
-pub fn check_accept(headers: &HeaderMap) -> Answer<()> {
+/// What a client wants to have of the objects that it asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    Whole,
+    /// `as=PartialObjectMetadataList`, for those who need names only.
+    Metadata,
+}
+
+/// The first kind of answer that the client takes and that this server has: JSON.
+///
+/// # Errors
+/// 406 where there is none, like a server without protobuf for its type.
+pub fn accepted(headers: &HeaderMap) -> Answer<Extent> {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-    let takes_json = |range: &str| {
+    let extent = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
-        let json = matches!(parts.next(), Some("*/*" | "application/*" | "application/json"));
+        if !matches!(parts.next(), Some("*/*" | "application/*" | "application/json")) {
+            return None;
+        }
         // With `as` it asks for another object, a Table mostly, and plain JSON stands beside it as a second choice.
-        json && !parts.any(|parameter| parameter.starts_with("as="))
+        match parts.find_map(|parameter| parameter.strip_prefix("as=")) {
+            None => Some(Extent::Whole),
+            Some("PartialObjectMetadataList") => Some(Extent::Metadata),
+            Some(_) => None,
+        }
     };
-    if accepted.split(',').any(takes_json) {
-        return Ok(());
-    }
-    Err(Failure::not_acceptable("application/json"))
+    accepted.split(',').find_map(extent).ok_or_else(|| Failure::not_acceptable("application/json"))
 }
 
 /// The body as JSON; YAML is taken too, where it says so. An empty body is `null`.
