@@ -9,8 +9,9 @@ use super::transfer::{Transfer, UNHURRIED};
 pub(super) const LIMIT: u32 = 128;
 
 /// Fills the pod's memory through the tmpfs that its containers share, until the injector is gone. After the injector the
-/// kernel takes this, should it be too slow to stop. The injector's command line is empty as soon as it has no memory left.
-const FILL: &str = "echo 999 > /proc/self/oom_score_adj
+/// kernel takes this, should it be too slow to stop: a shell holds more than an injector, and with 999 is taken before it. The
+/// injector's command line is empty as soon as it has no memory left.
+const FILL: &str = "echo 900 > /proc/self/oom_score_adj
     for p in /proc/[0-9]*; do
         [ \"$(busybox tr '\\0' ' ' < $p/cmdline)\" = '/injector hold ' ] && hold=$p; done
     i=0
