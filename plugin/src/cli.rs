@@ -1,6 +1,7 @@
 //! The clap definitions, nothing else. What the words mean and in which order they may come is [`words`]' affair, and
 //! what the options amount to is [`crate::options`]'.
 
+mod definitions;
 pub(crate) mod flags;
 pub(crate) mod words;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use definitions::{ENVIRONMENT, definitions};
 use flags::{ConnectionFlags, InjectorFlags, OutputFlags, TargetFlags};
 
 /// The name users type; kubectl finds the binary `kubectl-jattach` for it.
@@ -39,7 +41,7 @@ labels. The flags stand anywhere, except that everything after \"jcmd\" belongs 
     after_help = EXAMPLES
 )]
 pub(crate) struct Raw {
-    /// Take the newest ready pod with these labels, in TARGET's place (before the command)
+    /// Take the newest ready pod with these labels, in TARGET's place; behind threaddump -l is --locks
     #[arg(short = 'l', long, value_name = "SELECTOR", help_heading = "Target")]
     pub(crate) selector: Option<String>,
 
@@ -143,12 +145,18 @@ pub(crate) enum Command {
     /// Print the versions of the plugin and of its injector image
     #[command(override_usage = "kubectl jattach version [-o json|yaml]")]
     Version,
+    /// Write the man pages, for whoever packages the plugin; needs no cluster
+    #[command(hide = true, override_usage = "kubectl jattach man DIR")]
+    Man(Man),
 }
 
 impl Command {
     /// Whether it is any matter to it which image the injector has.
     pub(crate) fn takes_image(&self) -> bool {
-        !matches!(self, Command::Verify(_) | Command::Inspect(_) | Command::Explain(_) | Command::Completion(_))
+        !matches!(
+            self,
+            Command::Verify(_) | Command::Inspect(_) | Command::Explain(_) | Command::Completion(_) | Command::Man(_)
+        )
     }
 
     /// Whether it prints what `-o` can put into a document.
@@ -173,6 +181,7 @@ impl Command {
             | Command::Load(_)
             | Command::Image(_)
             | Command::Completion(_)
+            | Command::Man(_)
             | Command::Clean => false,
         }
     }
@@ -371,6 +380,13 @@ pub(crate) struct Install {
     pub(crate) shell: Option<Shell>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Where to: a directory, which is made if it is not there
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+}
+
 /// One that there is a script for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
@@ -387,16 +403,9 @@ fn positive(text: &str) -> Result<u32, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definitions_do_not_contradict_each_other() {
-        Raw::command().debug_assert();
-    }
-
     #[test]
     fn every_flag_has_a_long_name_by_which_the_words_are_ordered() {
-        let mut root = Raw::command();
+        let mut root = definitions();
         root.build();
         for command in std::iter::once(&root).chain(root.get_subcommands()) {
             for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {

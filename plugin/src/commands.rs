@@ -15,6 +15,7 @@ mod inspectheap;
 mod jcmd;
 mod line;
 mod load;
+mod man;
 mod offline;
 mod operation;
 mod postmortem;
@@ -130,6 +131,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Version => version::run(&injector, output.format),
         Command::Completion(shell) => completion::script(shell),
         Command::InstallCompletion(shell) => completion::install(shell, output.quiet),
+        Command::Man(folder) => Ok(man::run(&folder)?),
         Command::Image { save } => image::run(&injector, save, output),
         Command::Explain { id } => explain::run(id, output.format),
         Command::Verify { dump } => stop.unless(verify::run(dump, output)).await,

@@ -13,12 +13,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::CommandFactory;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use clap_complete::env::Shells;
 
 use crate::cli::words::{RESERVED, Typed};
-use crate::cli::{NAME, Raw};
+use crate::cli::{NAME, definitions};
 use live::Live;
 
 /// Names the shell that asks.
@@ -90,7 +89,7 @@ fn to_shell(shell: &str, args: Vec<OsString>, to: &mut impl Write) -> io::Result
 /// What the last of these words may be: of a line from the word after our name on.
 fn candidates(words: &[OsString]) -> Vec<CompletionCandidate> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
-    let definitions = Raw::command();
+    let definitions = definitions();
     let line = Line { typed: Typed::of(before, &definitions), current: current.clone() };
     let mut candidates = line.candidates(definitions);
     candidates.sort_by_key(|candidate| candidate.get_display_order());

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 
 pub(crate) use crate::cli::Shell;
 pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy, Via};
@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Completion(Shell),
     /// The same, installed.
     InstallCompletion(Option<Shell>),
+    /// The man pages, into a directory.
+    Man(PathBuf),
     On(Wish, Action),
     /// All pods of a target.
     OnAll(Wish, Action, Fleet),
@@ -183,7 +185,7 @@ pub(crate) fn parse_with(
     args: impl IntoIterator<Item = OsString>,
     config: impl FnOnce() -> Result<Config>,
 ) -> Result<Parsed> {
-    let definitions = Raw::command();
+    let definitions = cli::definitions();
     let words = words::order(args, &definitions)?;
     let (flags, command) = (words.flags(), words.command());
     let matched = definitions
@@ -310,6 +312,7 @@ fn kind(command: cli::Command) -> Result<Kind> {
                 }
             }));
         }
+        cli::Command::Man(man) => return Ok(Kind::Here(Command::Man(man.folder))),
         cli::Command::Ps => Action::Ps,
         cli::Command::DumpHeap(dump) => Action::DumpHeap(DumpHeap::check(dump)?),
         cli::Command::ThreadDump(dump) if dump.via_log => Action::PrintThreads,

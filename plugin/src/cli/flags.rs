@@ -99,7 +99,7 @@ pub(crate) struct InjectorFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputFlags {
-    /// json or yaml, for ps, doctor, verify, inspect, explain, version and --dry-run
+    /// json or yaml, for ps, doctor, verify, inspect, explain, image, version and --dry-run
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Option<OutputFormat>,
     /// Say nothing on stderr but failures

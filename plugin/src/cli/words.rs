@@ -16,7 +16,8 @@ use super::NAME;
 use crate::error::{Failure, Result};
 
 /// First words that are no target. A pod of such a name is `pod/NAME`.
-pub(crate) const RESERVED: [&str; 7] = ["verify", "inspect", "explain", "completion", "image", "help", "version"];
+pub(crate) const RESERVED: [&str; 8] =
+    ["verify", "inspect", "explain", "completion", "image", "help", "version", "man"];
 
 /// The words in an order that clap understands, and the one that clap does not.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +102,7 @@ struct Flags {
 /// A command of ours.
 struct Known {
     name: String,
+    is_hidden: bool,
     needs_argument: bool,
     /// Of its own.
     commands: Vec<String>,
@@ -133,7 +135,8 @@ impl Flags {
     }
 
     fn names(&self) -> String {
-        self.commands.iter().map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ")
+        let shown = self.commands.iter().filter(|command| !command.is_hidden);
+        shown.map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// The commands but for the reserved words, as a person reads them.
@@ -147,7 +150,7 @@ impl Known {
     fn of(command: &clap::Command) -> Known {
         let needs_argument = command.get_positionals().any(clap::Arg::is_required_set);
         let commands = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        Known { name: command.get_name().to_owned(), needs_argument, commands }
+        Known { name: command.get_name().to_owned(), is_hidden: command.is_hide_set(), needs_argument, commands }
     }
 }
 

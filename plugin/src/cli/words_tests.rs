@@ -1,12 +1,11 @@
 //! Every order of words that a user may type.
 
 use super::*;
-use crate::cli::Raw;
-use clap::CommandFactory;
+use crate::cli::definitions;
 
 fn ordered(line: &str) -> Result<Words> {
     let args = std::iter::once("kubectl-jattach").chain(line.split(' ').filter(|word| !word.is_empty()));
-    order(args.map(OsString::from), &Raw::command())
+    order(args.map(OsString::from), &definitions())
 }
 
 /// `TARGET | the words that clap gets`, or the failure's first line.
@@ -132,8 +131,8 @@ fn words_that_are_no_text_reach_the_command_unchanged() {
         use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(b"\xff.hprof".to_vec());
         let args = ["kubectl-jattach".into(), "x".into(), "dumpheap".into(), odd.clone()];
-        assert_eq!(order(args, &Raw::command()).unwrap().argv.last(), Some(&odd));
-        let target = order(["kubectl-jattach".into(), odd, "ps".into()], &Raw::command()).unwrap_err();
+        assert_eq!(order(args, &definitions()).unwrap().argv.last(), Some(&odd));
+        let target = order(["kubectl-jattach".into(), odd, "ps".into()], &definitions()).unwrap_err();
         assert!(target.cause.contains("is no name"), "{}", target.cause);
     }
 }
@@ -141,7 +140,7 @@ fn words_that_are_no_text_reach_the_command_unchanged() {
 /// `TARGET | COMMAND | flags | what the word under the cursor is`.
 fn typed(line: &str) -> String {
     let words: Vec<OsString> = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
-    let typed = Typed::of(&words, &Raw::command());
+    let typed = Typed::of(&words, &definitions());
     let join = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let target = if typed.has_selector { "-l".into() } else { typed.target.unwrap_or_default() };
     let word = match (typed.pending, typed.is_escaped) {

@@ -8,6 +8,7 @@ mod explain;
 mod hostile;
 mod image;
 mod inspect;
+mod man;
 mod packed;
 mod run;
 mod verify;
