@@ -3,6 +3,8 @@
 
 mod definitions;
 pub(crate) mod flags;
+#[cfg(test)]
+mod reference_tests;
 pub(crate) mod words;
 
 use std::ffi::OsString;

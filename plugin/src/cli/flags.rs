@@ -67,7 +67,7 @@ pub(crate) struct InjectorFlags {
     #[arg(long, global = true, value_name = "POLICY", hide_possible_values = true)]
     pub(crate) image_pull_policy: Option<PullPolicy>,
     /// Print the patch and send nothing (client), or have the server check it (server)
-    #[arg(long, global = true, value_name = "WHERE", require_equals = true)]
+    #[arg(long, global = true, value_name = "WHERE", require_equals = true, hide_possible_values = true)]
     pub(crate) dry_run: Option<DryRun>,
     /// How long the injector stays after its last job (default: 10m)
     #[arg(long, global = true, value_name = "DURATION")]
