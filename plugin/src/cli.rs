@@ -5,6 +5,8 @@ mod definitions;
 pub(crate) mod flags;
 #[cfg(test)]
 mod reference_tests;
+mod refusal;
+mod slips;
 pub(crate) mod words;
 
 use std::ffi::OsString;
@@ -14,6 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use definitions::{ENVIRONMENT, definitions};
 use flags::{ConnectionFlags, InjectorFlags, OutputFlags, TargetFlags};
+pub(crate) use refusal::refusal;
 
 /// The name users type; kubectl finds the binary `kubectl-jattach` for it.
 pub(crate) const NAME: &str = "kubectl jattach";
@@ -140,8 +143,7 @@ pub(crate) enum Command {
     #[command(
         override_usage = "kubectl jattach completion bash|zsh|fish|powershell\n       \
                                 kubectl jattach completion install [SHELL]",
-        args_conflicts_with_subcommands = true,
-        arg_required_else_help = true
+        args_conflicts_with_subcommands = true
     )]
     Completion(Completion),
     /// Print the versions of the plugin and of its injector image

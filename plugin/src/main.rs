@@ -42,7 +42,7 @@ fn run() -> anyhow::Result<()> {
     }
     let options = match options::parse_with(std::env::args_os(), Config::load)? {
         Parsed::Run(options) => options,
-        Parsed::Say(said) => return say(&said),
+        Parsed::Say(said) => return Ok(said.print()?),
     };
     log::init(options.output.verbosity);
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -55,12 +55,6 @@ fn drive<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
     let result = runtime.block_on(command);
     runtime.shutdown_background();
     result
-}
-
-/// Help goes to stdout and is a success; what is wrong with a flag goes to stderr, with the exit code of usage.
-fn say(said: &clap::Error) -> anyhow::Result<()> {
-    said.print()?;
-    if said.use_stderr() { Err(Silent(Exit::Usage).into()) } else { Ok(()) }
 }
 
 /// A failure of which everything has been said.

@@ -167,7 +167,7 @@ const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// What became of the command line.
 pub(crate) enum Parsed {
     Run(Box<Options>),
-    /// Clap has something to say: help, or a flag that is wrong.
+    /// Clap has something to say: help, or the version.
     Say(clap::Error),
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn parse_with(
     let words = words::order(args, &definitions)?;
     let (flags, command) = (words.flags(), words.command());
     let matched = definitions
-        .try_get_matches_from(words.argv)
+        .try_get_matches_from(&words.argv)
         .and_then(|matches| Ok((image_source(&matches), Raw::from_arg_matches(&matches)?)));
     match matched {
         Ok((source, mut raw)) => {
@@ -204,7 +204,8 @@ pub(crate) fn parse_with(
             via::check(&mut options)?;
             Ok(Parsed::Run(Box::new(options)))
         }
-        Err(error) => Ok(Parsed::Say(error)),
+        Err(error) if error.use_stderr() => Err(cli::refusal(&error, &words)),
+        Err(help) => Ok(Parsed::Say(help)),
     }
 }
 
@@ -306,9 +307,10 @@ fn kind(command: cli::Command) -> Result<Kind> {
                 (Some(cli::CompletionCommand::Install(install)), _) => Command::InstallCompletion(install.shell),
                 (None, Some(shell)) => Command::Completion(shell),
                 (None, None) => {
-                    return Err(
-                        Failure::usage("no SHELL").remedy(format!("{} completion bash|zsh|fish|powershell", cli::NAME))
-                    );
+                    return Err(Failure::usage("no SHELL").remedy(format!(
+                        "{0} completion bash|zsh|fish|powershell\n{0} completion install",
+                        cli::NAME
+                    )));
                 }
             }));
         }

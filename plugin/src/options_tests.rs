@@ -25,8 +25,8 @@ fn action(line: &str) -> Action {
 
 fn cause(line: &str) -> String {
     match parsed(line) {
-        Err(failure) => failure.cause,
-        Ok(Parsed::Say(error)) => error.to_string(),
+        Err(failure) => failure.to_string(),
+        Ok(Parsed::Say(help)) => help.to_string(),
         Ok(Parsed::Run(options)) => panic!("{line} is accepted: {options:?}"),
     }
 }
@@ -71,9 +71,9 @@ fn a_heap_dump_may_be_limited_redacted_and_compressed() {
     );
     assert_eq!((dump("--redact=text").redact, dump("--redact=all").redact), (Redact::Text, Redact::All));
     assert_eq!((dump("--gzip").format, dump("--zstd").format), (Format::Gzip, Format::Zstd));
-    assert!(cause("x dumpheap --gzip --zstd").contains("cannot be used with"));
+    assert!(cause("x dumpheap --gzip --zstd").contains("exclude each other"));
     assert!(cause("x dumpheap --spool-limit much").contains("is no size"));
-    assert!(cause("x dumpheap --redact=some").contains("invalid value"));
+    assert!(cause("x dumpheap --redact=some").contains("\"some\" is no WHAT"));
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn the_flags_can_be_given_again_in_any_order_without_the_target() {
 
 #[test]
 fn live_and_all_exclude_each_other() {
-    assert!(cause("x dumpheap --live --all").contains("cannot be used with"));
-    assert!(cause("x inspectheap --live --all").contains("cannot be used with"));
+    assert!(cause("x dumpheap --live --all").contains("exclude each other"));
+    assert!(cause("x inspectheap --live --all").contains("exclude each other"));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_jvms_words_arrive_as_they_were_given() {
         action("x jcmd Thread.print -l --help -n y"),
         Action::Jcmd { words: ["Thread.print", "-l", "--help", "-n", "y"].map(String::from).to_vec() }
     );
-    assert!(cause("x jcmd").contains("required arguments"));
+    assert!(cause("x jcmd").contains("jcmd needs COMMAND"));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn verbosity_is_kubectls_level_or_stands_alone() {
     assert_eq!(options("-v 6 x ps").output.verbosity, 6);
     assert_eq!(options("x ps --v=8").output.verbosity, 8);
     assert_eq!(options("-vv x ps").output.verbosity, 4);
-    assert!(cause("-v=x y ps").contains("invalid value 'x'"));
+    assert!(cause("-v=x y ps").contains("\"x\" is no LEVEL"));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn kubectls_own_spellings_are_taken() {
     assert_eq!(options.injector.dry_run, Some(DryRun::Server));
     assert_eq!(options.output.format, Some(OutputFormat::Yaml));
     assert!(cause("x ps -o wide").contains("json"));
-    assert!(cause("x ps --dry-run client").contains("equal sign"));
+    assert!(cause("x ps --dry-run client").contains("equals sign"));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_dump_of_this_machine_takes_no_target() {
     for line in ["pod/x verify x.hprof", "x inspect x.hprof", "-l app=x verify x.hprof"] {
         assert!(cause(line).contains("takes no TARGET"), "{line}: {}", cause(line));
     }
-    assert!(cause("verify").contains("<FILE>"), "{}", cause("verify"));
+    assert!(cause("verify").contains("FILE"), "{}", cause("verify"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Name {
         }
         // As for kubectl, Deployment/x and deployment/x are the same.
         let kind = kind.to_ascii_lowercase();
-        if matches!(kind.as_str(), "pod" | "pods" | "po") {
+        if is_pod(&kind) {
             name::check("pod", &name)?;
             return Ok(Name::Pod(name));
         }
@@ -93,6 +93,16 @@ impl Name {
                 .remedy("pod/x, deploy/x, sts/x, ds/x, rs/x, job/x, or -l SELECTOR")),
         }
     }
+}
+
+/// Whether the word is a kind of TARGET.
+pub(crate) fn is_kind(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    is_pod(&word) || WorkloadKind::parse(&word).is_some()
+}
+
+fn is_pod(kind: &str) -> bool {
+    matches!(kind, "pod" | "pods" | "po")
 }
 
 /// One container of one running pod.

@@ -12,8 +12,9 @@ use std::ffi::{OsStr, OsString};
 
 use clap_lex::{ParsedArg, RawArgs, ShortFlags};
 
-use super::NAME;
+use super::{NAME, slips};
 use crate::error::{Failure, Result};
+use crate::kubectl::quoted;
 
 /// First words that are no target. A pod of such a name is `pod/NAME`.
 pub(crate) const RESERVED: [&str; 8] =
@@ -34,6 +35,15 @@ impl Words {
         let is_flag = |word: &&OsString| word.to_string_lossy().starts_with('-') && *word != "--";
         let before_command = self.argv.iter().skip(1).take_while(is_flag).count();
         self.argv.iter().skip(2 + before_command).take_while(is_flag).cloned().collect()
+    }
+
+    /// TARGET, or the selector in its place, for a shell.
+    pub(super) fn aim(&self) -> String {
+        let selector = self.argv.iter().find_map(|word| word.to_str()?.strip_prefix("--selector="));
+        match (&self.target, selector) {
+            (None, Some(selector)) => format!("-l {}", quoted(selector)),
+            (target, _) => quoted(target.as_deref().unwrap_or("TARGET")),
+        }
     }
 
     /// COMMAND and its arguments, as they were given.
@@ -207,7 +217,11 @@ impl Scan {
     }
 
     fn jvms_turn(&self) -> bool {
-        self.command_is("jcmd")
+        // Of words that stand the other way round the line that is meant can be told only with the JVM's flags in it.
+        let swapped = self.selector.is_none() && self.plain.first().is_some_and(|word| word == "jcmd");
+        let is_the_jvms =
+            |word: &OsString| word.to_str().is_some_and(|word| word == "jcmd" || slips::is_the_jvms(word));
+        self.plain.get(self.command_at()).is_some_and(|word| is_the_jvms(word) || swapped && is_path(word))
     }
 
     /// Notes a long flag. True if the next word was its value.
@@ -352,13 +366,19 @@ impl Scan {
             (None, None) => {
                 Err(Failure::usage("no COMMAND").remedy(format!("one of {} after the target", self.flags.on_targets())))
             }
-            (Some(Known { name, needs_argument: true, .. }), Some(word)) if !self.flags.is_command(word) => {
+            (Some(Known { name, needs_argument: true, .. }), Some(word))
+                if !self.flags.is_command(word) && !is_path(word) =>
+            {
                 Err(Failure::usage(format!("no TARGET before \"{name}\"")).remedy(format!("{NAME} TARGET {name} …")))
             }
             (Some(Known { name, .. }), Some(word)) if !self.flags.is_command(word) => {
-                let word = word.to_string_lossy();
-                Err(Failure::usage(format!("TARGET stands before the command \"{name}\""))
-                    .remedy(format!("{NAME} {word} {name}")))
+                let arguments = self.plain.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+                let words: Vec<_> = std::iter::once(name.clone()).chain(arguments).collect();
+                Err(Failure::usage(format!("TARGET stands before the command \"{name}\"")).remedy(slips::line(
+                    &self.given,
+                    &quoted(&word.to_string_lossy()),
+                    &words,
+                )))
             }
             (_, Some(word))
                 if target.is_none()
@@ -423,6 +443,11 @@ fn flag(name: &str, value: Option<&OsStr>) -> OsString {
 fn strip_equals(rest: &OsStr) -> &OsStr {
     use clap_lex::OsStrExt as _;
     rest.strip_prefix("=").unwrap_or(rest)
+}
+
+/// Whether it is written as a target is, `pod/x`.
+fn is_path(word: &OsStr) -> bool {
+    word.to_string_lossy().contains('/')
 }
 
 fn is_number(word: &OsStr) -> bool {
