@@ -104,7 +104,7 @@ fn a_debug_container_of_somebody_else_is_left_alone() {
 /// The shell image's application, run by a user who may execute java and not read it.
 pub(crate) fn unreadable_java(image: &str) -> Value {
     let start = "java=$(busybox readlink -f \"$(busybox which java)\") && busybox chmod 0711 \"$java\" &&
-        exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
+        exec /bin/setpriv --reuid 10001 --regid 10001 --clear-groups java -Xmx96m -XX:+UseSerialGC -cp /app App";
     manifest::container("app", image, &["sh", "-c", start])
 }
 
@@ -172,7 +172,8 @@ fn a_uid_that_only_the_image_names_is_served() {
 fn an_entrypoint_that_drops_to_another_uid_is_served_by_two_containers_at_most() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let start = "exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
+    let start =
+        "exec /bin/setpriv --reuid 10001 --regid 10001 --clear-groups java -Xmx96m -XX:+UseSerialGC -cp /app App";
     let container = manifest::container("app", image, &["sh", "-c", start]);
     let pod = namespace.start(&manifest::pod("x", &[container]));
     let listed = pod.jattach(["ps", "-o", "json"]).succeeded().json();

@@ -127,7 +127,8 @@ fn a_static_pod_is_served() {
 fn an_entrypoint_that_drops_to_another_uid_is_served() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let start = "exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
+    let start =
+        "exec /bin/setpriv --reuid 10001 --regid 10001 --clear-groups java -Xmx96m -XX:+UseSerialGC -cp /app App";
     let pod = namespace.start(&manifest::pod("x", &[manifest::container("app", image, &["sh", "-c", start])]));
     let _ = inside(&pod, ["threaddump"]).run().succeeded().prints("Full thread dump");
     let listed = inside(&pod, ["ps", "-o", "json"]).run().succeeded().json();

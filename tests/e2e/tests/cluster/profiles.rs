@@ -81,7 +81,8 @@ fn baseline_leaves_a_capability_out_and_says_that_the_jvm_has_it() {
 fn restricted_has_no_root_and_takes_the_jvms_own_user() {
     let image = shell_image_or_skip!();
     let namespace = Namespace::new();
-    let start = "exec busybox su -s /bin/sh app -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
+    let start =
+        "exec /bin/setpriv --reuid 10001 --regid 10001 --clear-groups java -Xmx96m -XX:+UseSerialGC -cp /app App";
     let container = with_security(manifest::container("app", image, &["sh", "-c", start]), json!({"runAsUser": 0}));
     let pod = namespace.start(&manifest::pod("x", &[container]));
     let _ = pod
