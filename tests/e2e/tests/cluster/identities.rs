@@ -101,10 +101,12 @@ fn a_debug_container_of_somebody_else_is_left_alone() {
     assert!(status["state"]["running"].is_object(), "{status:#}");
 }
 
-/// The shell image's application, run by a user who may execute java and not read it.
+/// The shell image's application, run by a user who may execute java and not read it. A shell starts it: setpriv has root's
+/// capabilities until it has become another program, and with them could read it.
 pub(crate) fn unreadable_java(image: &str) -> Value {
     let start = "java=$(busybox readlink -f \"$(busybox which java)\") && busybox chmod 0711 \"$java\" &&
-        exec /bin/setpriv --reuid 10001 --regid 10001 --clear-groups java -Xmx96m -XX:+UseSerialGC -cp /app App";
+        exec /bin/setpriv --reuid 10001 --regid 10001 --clear-groups \
+            sh -c 'exec java -Xmx96m -XX:+UseSerialGC -cp /app App'";
     manifest::container("app", image, &["sh", "-c", start])
 }
 

@@ -22,7 +22,7 @@ fn a_registry_that_nobody_knows_is_named_with_what_the_kubelet_says_of_it() {
     // What follows is the node's: a server that knows no such host, or no way to a server.
     let _ = ran.says(NOWHERE).says("dial tcp: lookup registry.invalid");
     let ran = with_image(&pod, NOWHERE, &["doctor"]).run().ended_with(5).prints("\nfail  injector");
-    let _ = ran.prints(NOWHERE).prints("dial tcp: lookup registry.invalid").prints("because \"injector\" failed");
+    let _ = ran.prints(NOWHERE).prints("failed to resolve image").prints("because \"injector\" failed");
 }
 
 #[test]
