@@ -4,6 +4,8 @@
 mod definitions;
 pub(crate) mod flags;
 #[cfg(test)]
+mod pages_tests;
+#[cfg(test)]
 mod reference_tests;
 mod refusal;
 mod slips;
