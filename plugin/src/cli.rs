@@ -76,6 +76,10 @@ const EXAMPLES: &str = "Examples:
   kubectl jattach -n shop x -c app jcmd VM.flags    any jcmd; the rest of the line is the JVM's
   kubectl jattach help dumpheap                     all about one command";
 
+const OF_JCMD: &str = "Examples:
+  kubectl jattach pod/x jcmd help                     what this JVM knows
+  kubectl jattach -n shop pod/x jcmd Thread.print -l  our flags stand before jcmd";
+
 const OF_DOCTOR: &str = "The JVM is looked at and nothing is asked of it. For that an injector is started, unless one runs: \
 its ephemeral container stays listed in the pod for ever, as that of any command does. With --dry-run=server the API server \
 alone is asked, and with --dry-run=client not even whether it would take the container.
@@ -100,7 +104,7 @@ pub(crate) enum Command {
     )]
     InspectHeap(InspectHeap),
     /// Run a diagnostic command of the JVM; everything after "jcmd" is passed on
-    #[command(override_usage = "kubectl jattach [FLAGS] TARGET jcmd COMMAND [ARGS]...")]
+    #[command(override_usage = "kubectl jattach [FLAGS] TARGET jcmd COMMAND [ARGS]...", after_help = OF_JCMD)]
     Jcmd(Jcmd),
     /// Print the JVM's system properties
     #[command(override_usage = "kubectl jattach [FLAGS] TARGET properties")]

@@ -87,7 +87,9 @@ fn section(path: &str, command: &Command) -> String {
         let shown: Vec<_> = shown.iter().filter_map(|arg| Some(format!("`--{}`", arg.get_long()?))).collect();
         section += &format!("\nOf the [flags of all commands](#flags-of-all-commands): {}.\n", shown.join(", "));
     }
-    if let Some(after) = command.get_after_help() {
+    // Lines that are a list stand under a line that ends with a colon.
+    let after = text(command.get_after_help()).replace(":\n", ":\n\n").replace("\n  ", "\n    ");
+    if !after.is_empty() {
         section += &format!("\n{after}\n");
     }
     section
