@@ -4,8 +4,10 @@
 //!
 //! 1. The first word is TARGET, or a command if `-l SELECTOR` stands before it, or one of [`RESERVED`].
 //! 2. The second word (the first, after a selector) is the command.
-//! 3. After `jcmd` every word, flags included, is the JVM's.
+//! 3. After `jcmd` every word, flags included, is the JVM's; also after what [`slips`] takes for a slip of that kind.
 //! 4. `-l` after `threaddump` is the JVM's `--locks`; everywhere else it is the selector.
+
+mod typed;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -15,6 +17,7 @@ use clap_lex::{ParsedArg, RawArgs, ShortFlags};
 use super::{NAME, slips};
 use crate::error::{Failure, Result};
 use crate::kubectl::quoted;
+pub(crate) use typed::Typed;
 
 /// First words that are no target. A pod of such a name is `pod/NAME`.
 pub(crate) const RESERVED: [&str; 8] =
@@ -65,40 +68,6 @@ pub(crate) fn order(args: impl IntoIterator<Item = OsString>, definitions: &clap
     let mut scan = Scan { flags: Flags::of(&definitions), ..Scan::default() };
     scan.run(&RawArgs::new(args))?;
     scan.arrange()
-}
-
-/// A line that is still being typed: what its words say up to the one under the cursor.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Typed {
-    pub(crate) target: Option<OsString>,
-    pub(crate) has_selector: bool,
-    /// COMMAND, and then what else is no flag.
-    pub(crate) command: Vec<OsString>,
-    /// Our flags, each as one word.
-    pub(crate) flags: Vec<OsString>,
-    /// The flag whose value is the word under the cursor.
-    pub(crate) pending: Option<String>,
-    /// Whether that word is no flag, whatever it begins with.
-    pub(crate) is_escaped: bool,
-}
-
-impl Typed {
-    /// From the words before that under the cursor, without the program's name.
-    pub(crate) fn of(words: &[OsString], definitions: &clap::Command) -> Typed {
-        let mut definitions = definitions.clone();
-        definitions.build();
-        let mut scan = Scan { flags: Flags::of(&definitions), ..Scan::default() };
-        let words = std::iter::once(NAME.into()).chain(words.iter().cloned());
-        // What makes no sense is for the command to say, once the line is whole.
-        let _ = scan.run(&RawArgs::new(words));
-        let is_escaped = scan.is_escaped || scan.jvms_turn();
-        let has_selector = scan.selector.is_some();
-        let is_reserved = scan.plain.first().is_some_and(|word| RESERVED.iter().any(|reserved| word == reserved));
-        let mut command = scan.plain;
-        let has_target = !has_selector && !is_reserved && !command.is_empty();
-        let target = has_target.then(|| command.remove(0));
-        Typed { target, has_selector, command, flags: scan.given, pending: scan.pending, is_escaped }
-    }
 }
 
 /// What clap knows of the flags of all commands together. A name means the same wherever it is a flag, except `-l`.

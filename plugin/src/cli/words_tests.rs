@@ -69,6 +69,9 @@ orders! {
     a_double_dash_after_jcmd_is_the_jvms_too: "x jcmd -- -h" => "x | jcmd -- -- -h";
     a_pod_called_jcmd: "jcmd jcmd help" => "jcmd | jcmd -- help";
     jcmd_as_an_argument_is_none: "x dumpheap jcmd -q" => "x | dumpheap --quiet -- jcmd";
+    a_name_of_the_jvms_takes_the_rest_of_the_line: "x Thread.print -l -n y" => "x | Thread.print -- -l -n y";
+    a_program_of_the_jdk_takes_the_rest_of_the_line: "-n y x jmap -histo:live" => "x | jmap --namespace=y -- -histo:live";
+    a_target_behind_jcmd: "jcmd pod/x VM.flags -all" => "TARGET stands before the command \"jcmd\"";
     jcmd_without_a_target_before_a_selector: "jcmd -l app=x VM.flags" => "no TARGET before \"jcmd\"";
 
     after_a_double_dash_nothing_is_a_flag: "x dumpheap -- -n" => "x | dumpheap -- -n";
