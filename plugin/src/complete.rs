@@ -188,10 +188,14 @@ fn with_values(definitions: clap::Command, live: &Arc<Live>) -> clap::Command {
         ("cluster", Live::clusters),
         ("user", Live::users),
     ];
-    values.into_iter().fold(definitions, |definitions, (flag, values)| {
-        let live = Arc::clone(live);
-        definitions.mut_arg(flag, |arg| arg.add(ArgValueCompleter::new(move |word: &OsStr| values(&live, word))))
-    })
+    let with = |command: clap::Command| {
+        values.into_iter().fold(command, |command, (flag, values)| {
+            let live = Arc::clone(live);
+            command.mut_arg(flag, |arg| arg.add(ArgValueCompleter::new(move |word: &OsStr| values(&live, word))))
+        })
+    };
+    // Each command has the flags as its own.
+    with(definitions).mut_subcommands(with)
 }
 
 /// With a description that stands on its line.

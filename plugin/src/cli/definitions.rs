@@ -40,7 +40,7 @@ pub(crate) fn definitions() -> Command {
     let is_local = |command: &Command| LOCAL.into_iter().any(|(local, _)| local == command.get_name());
     root.mut_subcommands(|command| match is_local(&command) {
         true => local(command, None, &shared),
-        false => with_output(with_selector(command, selector.as_ref()), &shared),
+        false => on_target(command, selector.as_ref(), &shared),
     })
 }
 
@@ -56,27 +56,24 @@ fn local(command: Command, parent: Option<&str>, shared: &[Arg]) -> Command {
     command.args(flags).mut_subcommands(|command| local(command, Some(&path), shared))
 }
 
-/// The selector is the root's, because [`super::words`] hands it over before the command; it may be typed behind it, too.
-fn with_selector(command: Command, selector: Option<&Arg>) -> Command {
+/// A command on a target, with the flags that all take in the root's order, said as it is for this one. The selector is the
+/// root's alone, because [`super::words`] hands it over before the command; it may be typed behind it, too.
+fn on_target(command: Command, selector: Option<&Arg>, shared: &[Arg]) -> Command {
     let has_an_own_l = command.get_arguments().any(|flag| flag.get_short() == Some('l'));
     let selector = selector.cloned().map(|selector| match has_an_own_l {
         true => selector.short(None).help(
             "Take the newest ready pod with these labels, in TARGET's place; -l says that too, before the command",
         ),
-        false => selector,
+        false => selector.help("Take the newest ready pod with these labels, in TARGET's place"),
     });
-    command.args(selector)
-}
-
-/// With what `-o` is to the command.
-fn with_output(command: Command, shared: &[Arg]) -> Command {
-    let output = shared.iter().find(|flag| flag.get_id() == OUTPUT).cloned();
-    let output = output.map(|output| match command.get_name() {
-        "ps" | "doctor" => output.help(A_DOCUMENT),
-        "clean" => output.hide(true),
-        _ => output.help("With --dry-run: json or yaml (default: yaml)"),
+    let flags = shared.iter().cloned().map(|flag| match (flag.get_id().as_str(), command.get_name()) {
+        (OUTPUT, "ps" | "doctor") => flag.help(A_DOCUMENT),
+        (OUTPUT, "clean") => flag.hide(true),
+        (OUTPUT, _) => flag.help("With --dry-run: json or yaml (default: yaml)"),
+        _ => flag,
     });
-    command.args(output)
+    let flags: Vec<_> = selector.into_iter().chain(flags).collect();
+    command.args(flags)
 }
 
 #[cfg(test)]
@@ -131,6 +128,16 @@ mod tests {
         ] {
             let help = help(command);
             assert!(help.contains(shown) && !help.contains(not), "{command}: {help}");
+        }
+    }
+
+    #[test]
+    fn the_groups_of_flags_stand_in_the_same_order_in_each_help() {
+        for command in ["", "ps", "threaddump", "clean", "verify"] {
+            let help = help(command);
+            let groups = ["\nTarget:", "\nConnection:", "\nInjector:", "\nOutput:"];
+            let at: Vec<_> = groups.into_iter().filter_map(|group| help.find(group)).collect();
+            assert!(!at.is_empty() && at.is_sorted(), "{command}: {help}");
         }
     }
 
