@@ -1,5 +1,5 @@
-//! Every line of the pages that runs the plugin is one that the command line takes: `kubectl jattach …` in a block of code or in
-//! a span, and a span that begins with one of our commands.
+//! Every line of the pages, the errors and the manifests that runs the plugin is one that the command line takes: `kubectl jattach …`
+//! in a block of code or in a span, and a span that begins with one of our commands.
 //!
 //! What cannot be typed as it stands is made into what can: a placeholder (a word in capitals, `JAT-nnn`) becomes what it stands
 //! for, of alternatives (`json|yaml`) the first is taken, and what is optional (`[FILE]`) is left out. A placeholder that the table
@@ -17,8 +17,9 @@ use super::{NAME, definitions};
 use crate::options::{Parsed, parse};
 
 /// What stands for something else, and something else that it may stand for.
-const PLACEHOLDERS: [(&str, &str); 19] = [
+const PLACEHOLDERS: [(&str, &str); 20] = [
     ("TARGET", "pod/x"),
+    ("POD", "pod/x"),
     ("COMMAND", "ps"),
     ("CMD", "VM.version"),
     ("ARGS", ""),
@@ -53,21 +54,20 @@ const OF_OTHERS: [&str; 5] = [
 
 /// The pages: those beside the README, and those below docs.
 fn pages() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut pages: Vec<_> = [root.clone(), root.join("docs")]
-        .iter()
-        .flat_map(|folder| fs::read_dir(folder).expect("a directory"))
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .collect();
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    let mut pages: Vec<_> = [".", "docs"].into_iter().flat_map(files).filter(is_page).collect();
     pages.sort();
     pages
 }
 
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    fs::read_dir(folder).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+}
+
 /// What a person has seen of each error.
 fn errors() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/errors");
-    fs::read_dir(folder).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+    files("tests/errors")
 }
 
 /// Its lines of code, and its spans.
@@ -176,14 +176,15 @@ fn every_line_of_the_pages_that_runs_the_plugin_is_taken() {
 }
 
 #[test]
-fn every_line_that_an_error_has_helped_with_is_taken() {
+fn every_line_that_an_error_or_a_manifest_helps_with_is_taken() {
     let mut wrong = Vec::new();
     let mut tried = 0;
-    for error in errors() {
-        let text = fs::read_to_string(&error).expect("a text");
+    let krew = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krew-manifest.yaml");
+    for file in errors().into_iter().chain(files("deploy")).chain([krew]) {
+        let text = fs::read_to_string(&file).expect("a text");
         for line in text.lines().flat_map(typed) {
             tried += 1;
-            wrong.extend(refused(None, &line).map(|why| format!("{}: {line}: {why}", error.display())));
+            wrong.extend(refused(None, &line).map(|why| format!("{}: {line}: {why}", file.display())));
         }
     }
     assert!(wrong.is_empty(), "of {tried} lines:\n{}", wrong.join("\n"));
