@@ -36,7 +36,7 @@ pub(super) fn run(folder: &Path) -> Result<()> {
 
 /// Each page: the name of its file, and its text in roff.
 fn pages() -> Vec<(String, String)> {
-    let mut root = definitions().display_name(PAGE).subcommand_help_heading("COMMANDS");
+    let mut root = definitions().display_name(PAGE);
     root.build();
     let mut commands = vec![&root];
     let mut at = 0;
