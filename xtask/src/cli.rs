@@ -149,7 +149,7 @@ pub(crate) struct Soak {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
     /// How many seeds each fault is tried with, or how often each state is.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) seeds: u64,
     /// Instead of breaking dumps, attach to JVMs and other programs in every state, and count who dies of it.
     #[arg(long, conflicts_with_all = ["seed", "fault", "minutes", "jobs", "java_home", "kubeconfig"])]

@@ -162,6 +162,23 @@ fn where_all_ids_fit_the_labels_are_compared_and_named_with_whose_they_are() {
     }
 }
 
+/// A person sees what the injector says of this: where the tests run, no security module is active that would let them see
+/// it through the plugin.
+#[test]
+fn a_label_that_differs_reads_as_the_catalogue_shows_it() {
+    let fake = Fake::jvm();
+    fake.write("proc/attr/current", "unconfined\n");
+    fake.write("self/attr/current", "docker-default (enforce)\n");
+    let failure = explained(&fake);
+    let seen = format!(
+        "error[JAT-{:03}]: {}\n  evidence: {}\n  remedy: {}\n",
+        failure.code as u16, failure.cause, failure.evidence, failure.remedy
+    );
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/errors");
+    let expected = std::fs::read_to_string(format!("{folder}/{}.txt", "JAT-008.labels")).expect("a text");
+    assert_eq!(seen, expected);
+}
+
 #[test]
 fn the_same_label_is_not_accused() {
     for label in ["docker-default (enforce)\n", ""] {
