@@ -76,9 +76,9 @@ const FLAVOURS: [Flavour; 2] = [
     },
     // Its runtime is older than openat2 and pidfds, and its admission makes the injector's root read-only.
     Flavour {
-        flags: &["--seccomp-old", "--seal-ephemeral"],
+        flags: &["--no-status-user", "--seccomp-old", "--seal-ephemeral"],
         modules: &["identities::", "restricted::"],
-        may_skip: true,
+        may_skip: false,
     },
 ];
 
