@@ -21,8 +21,8 @@ use crate::tools::root::{self, AS_IT_IS};
 use crate::tools::{Package, find, jdk, kubectl, slurp};
 use crate::workspace::Workspace;
 
-/// What the tests need beyond the lab: the reference implementation, and a second builder of images.
-const PACKAGES: [Package; 2] = [("jattach", "jattach"), ("buildah", "buildah")];
+/// What the tests need beyond the lab: the reference implementation, a second builder of images, and a reader of man pages.
+const PACKAGES: [Package; 3] = [("jattach", "jattach"), ("buildah", "buildah"), ("groff-base", "groff")];
 
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
