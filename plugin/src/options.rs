@@ -57,6 +57,8 @@ pub(crate) struct Connection {
     pub(crate) namespace: Option<String>,
     /// The limit for a single API request; `None` is none.
     pub(crate) request_timeout: Option<Duration>,
+    /// Whether a credential plugin may talk to the person at the terminal, if there is one.
+    pub(crate) may_ask: bool,
 }
 
 /// What is printed, and how.
@@ -268,6 +270,7 @@ pub(crate) fn connection(flags: ConnectionFlags, namespace: Option<String>) -> R
         impersonate_groups: flags.impersonate_groups,
         namespace: set(namespace),
         request_timeout: limit("--request-timeout", flags.request_timeout, Some(DEFAULT_REQUEST_TIMEOUT))?,
+        may_ask: true,
     };
     if let Some(namespace) = &connection.namespace {
         name::check("namespace", namespace)?;

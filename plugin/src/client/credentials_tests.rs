@@ -79,6 +79,7 @@ fn impersonated(fields: Value, name: Option<&str>, groups: &[&str]) -> Result<(O
         user: None,
         namespace: None,
         request_timeout: None,
+        may_ask: true,
     };
     let mut user = user(fields);
     impersonate(&mut user, &connection).map(|()| (user.impersonate, user.impersonate_groups))

@@ -174,7 +174,7 @@ fn in_cluster(connection: &Connection, files: &[PathBuf]) -> Result<Config> {
 
 fn finish(mut config: Config, connection: &Connection, proxy_url: Option<&str>) -> Result<Config> {
     config.proxy_url = proxy::for_server(&config.cluster_url, proxy_url, |name| std::env::var(name).ok())?;
-    credentials::settle(&mut config.auth_info, std::io::stdin().is_terminal())?;
+    credentials::settle(&mut config.auth_info, connection.may_ask && std::io::stdin().is_terminal())?;
     credentials::impersonate(&mut config.auth_info, connection)?;
     Ok(config)
 }

@@ -22,6 +22,7 @@ fn no_flags() -> Connection {
         impersonate_groups: Vec::new(),
         namespace: None,
         request_timeout: None,
+        may_ask: true,
     }
 }
 

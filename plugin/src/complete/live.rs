@@ -119,7 +119,7 @@ fn connection(flags: &[OsString]) -> Option<Connection> {
     let matches = command.try_get_matches_from(words).ok()?;
     let target = TargetFlags::from_arg_matches(&matches).ok()?;
     let connection = options::connection(ConnectionFlags::from_arg_matches(&matches).ok()?, target.namespace).ok()?;
-    Some(Connection { request_timeout: Some(LIMIT), ..connection })
+    Some(Connection { request_timeout: Some(LIMIT), may_ask: false, ..connection })
 }
 
 async fn names_of(cluster: &Cluster, kind: &str) -> Option<Vec<String>> {

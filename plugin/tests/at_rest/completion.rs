@@ -69,3 +69,25 @@ fn what_is_installed_completes_for_the_shell_and_for_kubectl() {
     // A cluster that cannot be asked is no reason to write upon a prompt.
     assert_eq!(asked(&["pod/"]), (Some(0), ":4\n".to_owned(), String::new()));
 }
+
+#[test]
+fn a_credential_plugin_says_nothing_on_the_terminal_where_the_line_is_typed() {
+    let folder = installed();
+    let kubeconfig = folder.path().join("config");
+    let user = "{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, \
+                command: sh, args: [-c, 'echo hear me >&2; exit 1']}}}";
+    let text = format!(
+        "{{clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1'}}}}], users: [{user}], \
+         contexts: [{{name: x, context: {{cluster: c, user: u}}}}], current-context: x}}"
+    );
+    std::fs::write(&kubeconfig, text).expect("a file");
+    let on_a_terminal = |line: &str| {
+        let mut script = Command::new("script");
+        let _ = script.args(["--quiet", "--return", "--command", line, "/dev/null"]).env("KUBECONFIG", &kubeconfig);
+        output(script.current_dir(folder.path())).1
+    };
+    // Whoever runs a command is told.
+    assert!(on_a_terminal("./kubectl-jattach pod/x ps").contains("hear me"));
+    std::os::unix::fs::symlink(PLUGIN, folder.path().join("kubectl_complete-jattach")).expect("a link");
+    assert_eq!(on_a_terminal("./kubectl_complete-jattach pod/"), ":4\r\n");
+}
