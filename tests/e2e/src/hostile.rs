@@ -27,6 +27,8 @@ pub enum Mode {
     Nothing,
     /// Answers before it has said hello.
     NoHello,
+    /// Answers, and speaks another version of the protocol from its second session on, as after a change of the plugin.
+    Outdated,
     /// Answers before it was asked.
     Early,
     /// Says hello, and never anything again.

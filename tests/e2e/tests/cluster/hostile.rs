@@ -150,6 +150,17 @@ fn an_answer_that_comes_before_its_question_is_an_answer() {
 }
 
 #[test]
+fn a_running_injector_of_another_version_is_noticed_and_another_one_is_started() {
+    let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
+    let pod = start(&namespace);
+    for injectors in [1, 2] {
+        let ran = site.plugin(&pod, Mode::Outdated, ["threaddump"]).run().succeeded().prints("current");
+        site.is_unharmed(&ran);
+        assert_eq!(pod.ephemeral_containers().len(), injectors, "{ran}");
+    }
+}
+
+#[test]
 fn names_that_a_jvm_claims_lead_nowhere_and_do_nothing() {
     let (site, namespace) = (Site::new(hostile_image_or_skip!()), Namespace::new());
     let pod = start(&namespace);

@@ -7,7 +7,7 @@ use std::iter::repeat_n;
 use jattach_e2e::hostile::{BEGUN, ESCAPES, FORGED, Mode, PATH};
 use jattach_protocol::frame::MAX_PAYLOAD;
 use jattach_protocol::message::{
-    Block, Codec, End, Examined, FAILURE, Jvm, Memory, Operation, Phase, Progress, Started,
+    Block, Codec, End, Examined, FAILURE, Jvm, Memory, Operation, Phase, Progress, Started, VERSION,
 };
 use jattach_protocol::{Code, Failure, Identity, Message};
 use xxhash_rust::xxh3::xxh3_64;
@@ -30,6 +30,10 @@ pub(crate) fn act(mode: Mode, talk: &mut Talk) {
             answer(talk, 1, b"early\n");
             talk.stay();
         }
+        Mode::Outdated if !is_first() => {
+            talk.hello_in(VERSION + 1);
+            talk.stay();
+        }
         _ => talk.hello(),
     }
     if mode == Mode::Early {
@@ -43,6 +47,7 @@ pub(crate) fn act(mode: Mode, talk: &mut Talk) {
         let asked = talk.asked();
         match mode {
             Mode::Early => {}
+            Mode::Outdated => answer(talk, asked.id, b"current\n"),
             Mode::Cut => return cut(talk, asked.id),
             Mode::OtherRequest => return answer(talk, asked.id + 1, b"another's\n"),
             Mode::Heartbeats => {
@@ -52,6 +57,14 @@ pub(crate) fn act(mode: Mode, talk: &mut Talk) {
             _ => answered(mode, talk, &asked),
         }
     }
+}
+
+/// Whether this is the container's first session. What tells lies in the memory that the pod's containers share, by the
+/// container's own namespace.
+fn is_first() -> bool {
+    let container = std::fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+    let seen = format!("/dev/shm/outdated-{}", container.display());
+    std::fs::OpenOptions::new().write(true).create_new(true).open(seen).is_ok()
 }
 
 /// A whole answer to a command whose answer is a text.

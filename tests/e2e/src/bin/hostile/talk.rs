@@ -33,8 +33,12 @@ impl Talk {
     }
 
     pub(crate) fn hello(&mut self) {
+        self.hello_in(VERSION);
+    }
+
+    pub(crate) fn hello_in(&mut self, version: u16) {
         let software = "injector".to_owned();
-        self.say(0, &Message::Hello(Hello { version: VERSION, software, capabilities: 0 }));
+        self.say(0, &Message::Hello(Hello { version, software, capabilities: 0 }));
     }
 
     /// The next request.
