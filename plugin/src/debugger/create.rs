@@ -10,6 +10,7 @@ use crate::catalogue::Id;
 use crate::client::explain::{Call, CallError};
 use crate::client::{Cluster, Place};
 use crate::error::{Failure, Result};
+use crate::kubectl;
 use crate::options::{DryRun, Injector, Profile};
 use crate::target::{self, Target};
 
@@ -114,7 +115,8 @@ pub(super) fn explain(error: &CallError, target: &Target, all: &[Wanted], place:
 fn running_already(target: &Target, all: &[Wanted]) -> String {
     let running = all.first().and_then(|wanted| reuse::from_another_image(&target.pod, &wanted.container));
     running.map_or_else(String::new, |(name, image)| {
-        format!("{name} runs in this pod from another image: if you trust that, --image={image} uses it\n")
+        let flag = kubectl::quoted(&format!("--image={image}"));
+        format!("{name} runs in this pod from another image: if you trust that, {flag} uses it\n")
     })
 }
 

@@ -111,7 +111,8 @@ fn what_refuses_another_image_names_the_one_that_runs() {
     use crate::client::Place;
     use crate::debugger::create::explain;
     let mut target = target("pod-get-user");
-    let running = wanted_by(&injector("r.example/injector:2"), &target);
+    // Whoever may patch the pod chose that, and the line is there to be copied into a shell.
+    let running = wanted_by(&injector("r.example/injector:2;reboot"), &target);
     target.pod = with(&target, &[(running.clone(), true)]);
     let status = kube::core::Status::failure(
         "ValidatingAdmissionPolicy 'kubectl-jattach-container' with binding 'b' denied request: the image has to be another",
@@ -122,7 +123,7 @@ fn what_refuses_another_image_names_the_one_that_runs() {
     let all = [Wanted { container: wanted(&target), beyond: Beyond::default() }];
     let failure = explain(&error, &target, &all, &place);
     let hint = format!(
-        "{} runs in this pod from another image: if you trust that, --image=r.example/injector:2",
+        "{} runs in this pod from another image: if you trust that, --image='r.example/injector:2;reboot' uses it\n",
         running.name
     );
     assert!(failure.remedy.starts_with(&hint), "{failure}");
