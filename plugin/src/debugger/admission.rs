@@ -11,6 +11,8 @@ use crate::target::{self, Target};
 
 /// What the names of the policies in deploy/policy.yaml begin with.
 const OUR_POLICIES: &str = "kubectl-jattach-";
+/// staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go: `NewDryRunUnsupportedErr`.
+const NO_DRY_RUN: &str = "does not support dry run";
 
 /// Whether it was one of our own policies that refused.
 pub(super) fn is_by_our_policy(status: &Status) -> bool {
@@ -23,8 +25,9 @@ pub(super) fn explain(status: &Status, target: &Target, all: &[Wanted]) -> Optio
     if let Some((_, violation)) = message.split_once("violates PodSecurity ") {
         return Some(pod_security(violation, target, all));
     }
-    if let Some((_, webhook)) = message.split_once("admission webhook ") {
-        return Some(webhook_denial(webhook, target));
+    // Without the quote it is somebody's sentence about webhooks.
+    if let Some((name, why)) = message.split_once("admission webhook \"").and_then(|(_, said)| said.split_once('"')) {
+        return Some(webhook_denial(name, why.trim_start(), message, target));
     }
     if let Some((_, webhook)) = message.split_once("failed calling webhook ") {
         return Some(webhook_silence(webhook));
@@ -63,19 +66,20 @@ fn pod_security(violation: &str, target: &Target, all: &[Wanted]) -> Failure {
         .remedy(remedy)
 }
 
-/// `"name" denied the request: why`, `"name" denied the request without explanation`, `"name" does not support dry run`.
-fn webhook_denial(webhook: &str, target: &Target) -> Failure {
-    let (name, why) = webhook.split_once(' ').unwrap_or((webhook, ""));
-    let Some(why) = why.strip_prefix("denied the request") else {
+/// What the server says of the webhook: `denied the request: why`, `denied the request without explanation`, `does not support dry
+/// run`, or what another version or an extension of it words otherwise, of which the whole message is shown.
+fn webhook_denial(name: &str, said: &str, message: &str, target: &Target) -> Failure {
+    if said == NO_DRY_RUN {
         return Failure::new(
             Id::Webhook,
-            format!("the cluster's admission webhook {name} cannot be asked by a dry run"),
+            format!("the cluster's admission webhook \"{name}\" cannot be asked by a dry run"),
         )
-        .evidence(format!("it {why}"))
+        .evidence(format!("it {said}"))
         .remedy("only the command itself shows what it says");
-    };
-    Failure::new(Id::Webhook, format!("the cluster's admission webhook {name} refuses the injector's container"))
-        .evidence(why.trim_start_matches([':', ' ']))
+    }
+    let why = said.strip_prefix("denied the request").map(|why| why.trim_start_matches([':', ' ']));
+    Failure::new(Id::Webhook, format!("the cluster's admission webhook \"{name}\" refuses the injector's container"))
+        .evidence(why.unwrap_or(message))
         .remedy(format!(
             "show it to whoever runs the cluster, with: kubectl jattach -n {} pod/{} ps --dry-run=client -o yaml",
             target.namespace,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::recorded::{injector, patched, recording, refused, target_named};
 use super::wanted::{Beyond, Wanted};
 use super::{create, exec, security};
+use crate::catalogue::Id;
 use crate::catalogue::seen::assert_seen;
 use crate::client::Place;
 use crate::client::explain::Call;
@@ -174,6 +175,21 @@ fn a_webhooks_own_words_are_the_evidence() {
     let dry = refusal_of(400, "BadRequest", "admission webhook \"v.example.com\" does not support dry run");
     assert_eq!(dry.cause, "the cluster's admission webhook \"v.example.com\" cannot be asked by a dry run");
     assert_eq!(dry.evidence, "it does not support dry run");
+}
+
+/// staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go words the first so.
+#[test]
+fn only_the_servers_own_words_say_that_a_webhook_takes_no_dry_run() {
+    for said in
+        ["attempted to modify the object, which is not supported for this operation", "does not support dry run yet"]
+    {
+        let message = format!("admission webhook \"v.example.com\" {said}");
+        let other = refusal_of(500, "InternalError", &message);
+        assert_eq!(other.cause, "the cluster's admission webhook \"v.example.com\" refuses the injector's container");
+        assert_eq!(other.evidence, message);
+    }
+    let sentence = refusal_of(403, "Forbidden", "forbidden: ask the admission webhook team to register the image");
+    assert!(sentence.id != Id::Webhook && sentence.evidence.contains("webhook team"), "{sentence}");
 }
 
 /// staging/src/k8s.io/apiserver/pkg/util/webhook/error.go: `ErrCallingWebhook`, which the dispatchers of
