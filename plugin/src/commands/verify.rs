@@ -1,6 +1,7 @@
 //! `verify`: whether a heap dump file is whole, and if not, where it breaks.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -139,7 +140,7 @@ impl Verdict {
         if *is_no_dump {
             return Err(no_dump(&self.file, message));
         }
-        let remedy = if self.file.ends_with(".part") {
+        let remedy = if is_part(&self.file) {
             "`dumpheap` with the same FILE goes on where the injector has the rest, and completes what is all here"
         } else {
             "copy it again, or dump again"
@@ -159,8 +160,14 @@ pub(super) fn all_zero(redacted: &str) -> &'static str {
     }
 }
 
+/// Whether the receiver calls what it has not finished so: `FILE.part`, `FILE.part.p0`. What its directory is called says nothing.
+fn is_part(file: &str) -> bool {
+    let name = Path::new(file).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.ends_with(".part") || name.contains(".part.")
+}
+
 fn no_dump(file: &str, message: &str) -> Failure {
-    let remedy = if file.contains(".part.") {
+    let remedy = if is_part(file) {
         "it belongs to a dump that has not come to its end: `dumpheap` with the same FILE puts it together"
     } else {
         "name a file that dumpheap, jmap or the JVM itself has written (.hprof, also packed by gzip or zstd), or - for stdin"
@@ -173,14 +180,48 @@ mod tests {
     use super::*;
     use crate::catalogue::seen::assert_seen;
 
-    #[test]
-    fn a_text_file_is_said_to_be_no_heap_dump() {
+    /// What is said of a file of that name with these bytes.
+    fn said(name: &str, bytes: &[u8]) -> Failure {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("notes.txt");
-        std::fs::write(&path, "Full thread dump OpenJDK").expect("room");
+        let path = directory.path().join("x");
+        std::fs::write(&path, bytes).expect("room");
         let mut dump = HprofFile::open(&Input::File(path)).expect("it can be read");
         let pass = hprof_file::read(&mut dump, (), &|_| ()).expect("it can be read");
-        let verdict = Verdict { file: "notes.txt".to_owned(), ..Verdict::of(&dump, &pass, &Zeroed::default()) };
-        assert_seen("a-text", &verdict.check("").expect_err("no dump"));
+        let verdict = Verdict { file: name.to_owned(), ..Verdict::of(&dump, &pass, &Zeroed::default()) };
+        verdict.check("").expect_err("no whole dump")
+    }
+
+    #[test]
+    fn a_text_file_is_said_to_be_no_heap_dump() {
+        assert_seen("a-text", &said("notes.txt", b"Full thread dump OpenJDK"));
+    }
+
+    #[test]
+    fn an_empty_file_is_a_dump_that_was_cut_off_before_its_first_byte() {
+        for (name, remedy) in [("x.hprof", "copy it again"), ("x.hprof.part", "`dumpheap` with the same FILE goes on")]
+        {
+            let failure = said(name, b"");
+            assert_eq!(failure.id, Id::Transfer, "{failure}");
+            assert!(
+                failure.evidence.starts_with("cut off at byte 0") && failure.remedy.starts_with(remedy),
+                "{failure}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_receiver_has_not_finished_is_known_by_its_own_name_and_not_by_its_directorys() {
+        for bytes in [b"JAVA PROFILE 1.0.2".as_slice(), b"something else"] {
+            for (name, is_part) in [
+                ("a/x.hprof.part", true),
+                ("x.hprof.part.p0", true),
+                ("a.part.d/x.hprof", false),
+                ("a.part/x.hprof", false),
+                ("x.partial", false),
+            ] {
+                let failure = said(name, bytes);
+                assert_eq!(failure.remedy.contains("`dumpheap` with the same FILE"), is_part, "{name}: {failure}");
+            }
+        }
     }
 }

@@ -48,16 +48,14 @@ impl Broken {
 const BEGINNING: &[u8] = b"JAVA PROFILE 1.0.";
 const SHOWN: usize = 19;
 
+/// Whether a dump may have been cut off there; of one that was cut off before its first byte nothing is left.
 fn is_beginning(start: &[u8]) -> bool {
     let length = start.len().min(BEGINNING.len());
-    length > 0 && start[..length] == BEGINNING[..length]
+    start[..length] == BEGINNING[..length]
 }
 
 fn no_dump(packing: Packing, start: &[u8]) -> String {
     let unpacked = packing.name().map_or_else(String::new, |name| format!("unpacked by {name} "));
-    if start.is_empty() {
-        return format!("{unpacked}it is empty");
-    }
     format!("{unpacked}it begins with \"{}\", and a heap dump with \"JAVA PROFILE 1.0.2\"", start.escape_ascii())
 }
 

@@ -95,7 +95,7 @@ fn a_file_that_cannot_be_read_is_another_failure_than_one_that_is_not_whole() {
 fn what_is_no_heap_dump_is_said_to_be_none_and_not_to_be_broken() {
     let jar = [b"PK\x03\x04".as_slice(), &[0; 40]].concat();
     let gzip = super::packed::gzip(b"some log");
-    let cases: [(&str, &[u8], &str, &str); 7] = [
+    let cases: [(&str, &[u8], &str, &str); 5] = [
         ("x.jar", &jar, "it begins with \"PK\\x03\\x04", "has written (.hprof"),
         (
             "x.txt",
@@ -104,9 +104,7 @@ fn what_is_no_heap_dump_is_said_to_be_none_and_not_to_be_broken() {
             "has written (.hprof",
         ),
         ("x.hprof", b"JAVA PROFILE 1.0.9\0abc", "it begins with \"JAVA PROFILE 1.0.9", "has written (.hprof"),
-        ("x.hprof", b"", "it is empty", "has written (.hprof"),
         ("x.gz", &gzip, "unpacked by gzip it begins with \"some log\"", "has written (.hprof"),
-        ("x.gz", &super::packed::gzip(b""), "unpacked by gzip it is empty", "has written (.hprof"),
         ("x.hprof.part.p0", &[0x1c, 0, 0, 0, 0, 0, 0, 0, 0], "it begins with", "`dumpheap` with the same FILE"),
     ];
     for (name, bytes, evidence, remedy) in cases {
@@ -119,6 +117,25 @@ fn what_is_no_heap_dump_is_said_to_be_none_and_not_to_be_broken() {
     }
     let document = document("verify", "x.txt", b"hi\n");
     assert_eq!((&document["whole"], &document["problem"]["offset"]), (&json!(false), &json!(0)));
+}
+
+#[test]
+fn of_an_empty_file_it_is_said_that_the_dump_was_cut_off() {
+    for (name, bytes, remedy) in [
+        ("x.hprof", Vec::new(), "copy it again"),
+        ("x.gz", super::packed::gzip(b""), "copy it again"),
+        ("x.hprof.part", Vec::new(), "`dumpheap` with the same FILE goes on"),
+    ] {
+        for command in ["verify", "inspect"] {
+            let ran = with_file(name, &bytes, &format!("{command} {name}"));
+            assert_eq!(ran.code, Some(8), "{command} {name}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains("evidence: cut off at byte 0") && ran.stderr.contains(remedy),
+                "{}",
+                ran.stderr
+            );
+        }
+    }
 }
 
 #[test]
