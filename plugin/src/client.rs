@@ -2,7 +2,7 @@
 
 mod credentials;
 pub(crate) mod explain;
-mod kubeconfig;
+pub(crate) mod kubeconfig;
 pub(crate) mod log;
 mod proxy;
 

@@ -32,14 +32,19 @@ const LONGEST_HELP: usize = 72;
 /// # Errors
 /// Those of standard output.
 pub(crate) fn answer(mut args: Vec<OsString>) -> io::Result<bool> {
+    let is_completer = args.first().is_some_and(|name| is_completer(name));
+    let shell = std::env::var(VARIABLE).ok().filter(|shell| !shell.is_empty());
+    if !is_completer && shell.is_none() {
+        return Ok(false);
+    }
+    // Whatever goes wrong is no word: the terminal has a line on it that somebody types.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut answer = Vec::new();
-    if args.first().is_some_and(|name| is_completer(name)) {
+    if is_completer {
         args.remove(0);
         to_kubectl(&candidates(&args), &mut answer)?;
-    } else if let Some(shell) = std::env::var(VARIABLE).ok().filter(|shell| !shell.is_empty()) {
-        to_shell(&shell, args, &mut answer)?;
-    } else {
-        return Ok(false);
+    } else if let Some(shell) = shell {
+        to_shell(&shell, args, &mut answer);
     }
     io::stdout().write_all(&answer)?;
     Ok(true)
@@ -66,10 +71,13 @@ fn to_kubectl(candidates: &[CompletionCandidate], to: &mut impl Write) -> io::Re
 }
 
 /// In the form that the shell's script reads. `args` are our name, `--`, and the shell's words from the command's name on.
-fn to_shell(shell: &str, args: Vec<OsString>, to: &mut impl Write) -> io::Result<()> {
+fn to_shell(shell: &str, args: Vec<OsString>, to: &mut Vec<u8>) {
     let shells = Shells::builtins();
-    let Some(shell) = shells.completer(shell) else { return Ok(()) };
+    let Some(shell) = shells.completer(shell) else { return };
     let words: Vec<OsString> = args.into_iter().skip(2).collect();
+    if words.is_empty() {
+        return;
+    }
     // bash and zsh say where the cursor is; for the others it is at the end.
     let cursor = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
     let cursor = cursor.unwrap_or(words.len().saturating_sub(1));
@@ -77,13 +85,52 @@ fn to_shell(shell: &str, args: Vec<OsString>, to: &mut impl Write) -> io::Result
     if typed.len() < cursor {
         typed.push(OsString::new());
     }
-    let candidates = candidates(&typed);
+    let known = if shell.name() == "bash" { joined(typed) } else { (typed, 0) };
+    let candidates = behind(candidates(&known.0), known.1);
     let any = clap::Arg::new("any").num_args(0..).allow_hyphen_values(true);
     let again =
         |known: &CompletionCandidate| CompletionCandidate::new(known.get_value()).help(known.get_help().cloned());
     let any = any.add(ArgValueCompleter::new(move |_: &OsStr| candidates.iter().map(again).collect()));
     let mut whatever = clap::Command::new(NAME).disable_help_flag(true).disable_version_flag(true).arg(any);
-    shell.write_complete(&mut whatever, words, None, to)
+    if shell.write_complete(&mut whatever, words, None, to).is_err() {
+        to.clear();
+    }
+}
+
+/// The words of a line that bash has broken at each `=`, `:` and `@` (COMP_WORDBREAKS), and how much of the last one bash takes for
+/// words before it, in bytes.
+fn joined(pieces: Vec<OsString>) -> (Vec<OsString>, usize) {
+    let is_break = |piece: &OsStr| {
+        !piece.is_empty() && piece.to_str().is_some_and(|it| it.trim_matches(['=', ':', '@']).is_empty())
+    };
+    let (mut words, mut goes_on, mut before): (Vec<OsString>, bool, usize) = (Vec::new(), false, 0);
+    for piece in pieces {
+        let breaks = is_break(&piece);
+        match words.last_mut().filter(|_| breaks || goes_on) {
+            Some(word) => {
+                before = word.len() + if breaks { piece.len() } else { 0 };
+                word.push(piece);
+            }
+            None => {
+                before = 0;
+                words.push(piece);
+            }
+        }
+        goes_on = breaks;
+    }
+    (words, before)
+}
+
+/// The candidates without what stands on the line before the word that the shell means.
+fn behind(candidates: Vec<CompletionCandidate>, before: usize) -> Vec<CompletionCandidate> {
+    if before == 0 {
+        return candidates;
+    }
+    let rest = |candidate: CompletionCandidate| {
+        let value = candidate.get_value().to_str()?.get(before..)?.to_owned();
+        Some(CompletionCandidate::new(value).help(candidate.get_help().cloned()))
+    };
+    candidates.into_iter().filter_map(rest).collect()
 }
 
 /// What the last of these words may be: of a line from the word after our name on.

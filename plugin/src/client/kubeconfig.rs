@@ -59,6 +59,14 @@ fn chooses(kubeconfig: &Kubeconfig, connection: &Connection) -> bool {
     kubeconfig.current_context.is_some() || connection.context.is_some() || connection.cluster.is_some()
 }
 
+/// What the files hold together, by the same rules as a command takes it. `None` if there is none.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn merged(named: Option<&Path>) -> Result<Option<Kubeconfig>> {
+    read(&files(named, |name| std::env::var_os(name)))
+}
+
 /// The files to merge, in their order. A file that is named by a flag is the only one.
 fn files(named: Option<&Path>, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
     if let Some(named) = named {

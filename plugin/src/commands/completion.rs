@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap_complete::env::{Bash, EnvCompleter, Fish, Powershell, Zsh};
@@ -12,6 +12,7 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Powershell, Zsh};
 use crate::catalogue::Id;
 use crate::complete::{COMPLETER, VARIABLE};
 use crate::error::{Failure, Result};
+use crate::kubectl::quoted;
 use crate::options::Shell;
 use crate::render::Notes;
 use crate::render::stdout::print;
@@ -70,17 +71,63 @@ fn text(shell: Shell) -> Result<String> {
     let text = written
         .map_err(|error| error.to_string())
         .and_then(|()| String::from_utf8(script).map_err(|error| error.to_string()));
-    text.map_err(|error| Failure::new(Id::Other, "the script cannot be made").evidence(error).remedy("report it"))
+    let text =
+        text.map_err(|error| Failure::new(Id::Other, "the script cannot be made").evidence(error).remedy("report it"))?;
+    Ok(match shell {
+        // Behind `=` or `:` bash completes an empty word, and the word at the cursor is what it has broken the line at.
+        Shell::Bash => text.replace(OF_BASH, &format!("[[ -z \"$2\" ]] || {OF_BASH}")),
+        // zsh reads the file when the first word is completed, and wants that one answered, too.
+        Shell::Zsh => text + OF_ZSH,
+        Shell::Fish => text,
+        Shell::Powershell => OF_POWERSHELL.replace("PROGRAM", PROGRAM).replace("VARIABLE", VARIABLE),
+    })
 }
+
+const OF_BASH: &str = "words[COMP_CWORD]=\"$2\"";
+const OF_ZSH: &str = "
+if [ \"$funcstack[1]\" = \"_kubectl-jattach\" ]; then
+    _clap_dynamic_completer_kubectl_jattach \"$@\"
+fi
+";
+/// clap_complete's would run what stands on the line in `$(…)`.
+const OF_POWERSHELL: &str = r#"
+Register-ArgumentCompleter -Native -CommandName PROGRAM -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    # The words as they stand: nothing on the line is run before it is entered.
+    $words = @($commandAst.CommandElements | Where-Object { $_.Extent.StartOffset -lt $cursorPosition } | ForEach-Object {
+        if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value } else { $_.Extent.Text }
+    })
+    $index = $words.Count
+    if ($wordToComplete -ne '') {
+        $index = $index - 1
+        $words[$index] = $wordToComplete
+    }
+    $before = $env:VARIABLE, $env:_CLAP_COMPLETE_INDEX
+    try {
+        # An empty word is not passed on by every PowerShell: the index says that it is there.
+        $env:VARIABLE, $env:_CLAP_COMPLETE_INDEX = 'powershell', $index
+        $results = & PROGRAM '--' $words
+    } finally {
+        $env:VARIABLE, $env:_CLAP_COMPLETE_INDEX = $before
+    }
+    $results | Where-Object { $_ } | ForEach-Object {
+        $value, $help = $_ -split "`t", 2
+        if (-not $help) { $help = $value }
+        [System.Management.Automation.CompletionResult]::new($value, $value, 'ParameterValue', $help)
+    }
+}
+"#;
 
 /// What is left to do before the shell reads it.
 fn then(shell: Shell, path: &Path) -> String {
-    let folder = path.parent().unwrap_or(Path::new("")).display();
+    let folder = quoted(&path.parent().unwrap_or(Path::new("")).to_string_lossy());
     match shell {
         Shell::Bash => ", in new shells with the package bash-completion".to_owned(),
         Shell::Fish => ", in new shells".to_owned(),
         Shell::Zsh => format!(", once \"fpath=({folder} $fpath)\" stands before compinit in ~/.zshrc"),
-        Shell::Powershell => format!(", once \". '{}'\" stands in $PROFILE", path.display()),
+        Shell::Powershell => {
+            format!(", once \". '{}'\" stands in $PROFILE", path.display().to_string().replace('\'', "''"))
+        }
     }
 }
 
@@ -115,7 +162,9 @@ impl Places {
         Ok(Places {
             data: named("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")),
             config: named("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
-            bash: named("BASH_COMPLETION_USER_DIR"),
+            // A list, of which bash-completion looks into each.
+            bash: variable("BASH_COMPLETION_USER_DIR")
+                .and_then(|list| env::split_paths(&list).find(|folder| folder.is_absolute())),
         })
     }
 
@@ -152,18 +201,22 @@ fn link(programs: &[PathBuf]) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A link that is there leads to whatever version is beside it; what is no such link is somebody else's.
+#[cfg(unix)]
+fn make(program: &Path, _folder: &Path, path: &Path) -> io::Result<()> {
+    match fs::read_link(path) {
+        Ok(to) if to == program => Ok(()),
+        _ => std::os::unix::fs::symlink(program, path),
+    }
+}
+
+/// Who may make symbolic links there is for an administrator to say.
+#[cfg(not(unix))]
 fn make(program: &Path, folder: &Path, path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    #[cfg(unix)]
-    {
-        let _ = folder;
-        std::os::unix::fs::symlink(program, path)
-    }
-    // Who may make symbolic links there is for an administrator to say.
-    #[cfg(not(unix))]
     fs::hard_link(folder.join(program), path).or_else(|_| fs::copy(folder.join(program), path).map(drop))
 }
 
@@ -187,7 +240,10 @@ mod tests {
             assert!(text.contains(VARIABLE) && text.contains(PROGRAM), "{shell:?}: {text}");
             // Nothing of the machine that it was printed on.
             assert!(!text.contains("target/") && !text.contains("/home"), "{shell:?}: {text}");
+            assert!(!text.contains("Invoke-Expression"), "{shell:?} would run what stands on the line: {text}");
         }
+        assert!(text(Shell::Bash).expect("a script").contains(r#"[[ -z "$2" ]] || words[COMP_CWORD]="$2""#));
+        assert!(text(Shell::Zsh).expect("a script").contains("function _clap_dynamic_completer_kubectl_jattach"));
     }
 
     #[test]
@@ -227,5 +283,10 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).expect("it leads there"), version);
         }
         assert_eq!(link(&programs[..1]).expect_err("no plugin there").id, Id::CannotWrite);
+        let path = folder.path().join(COMPLETER);
+        fs::remove_file(&path).expect("it was there");
+        fs::write(&path, "somebody's own").expect("a file");
+        assert_eq!(link(&programs).expect_err("not ours").id, Id::CannotWrite);
+        assert_eq!(fs::read_to_string(&path).expect("it is left"), "somebody's own");
     }
 }

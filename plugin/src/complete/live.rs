@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
@@ -19,14 +18,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cli::flags::{ConnectionFlags, TargetFlags};
-use crate::client::Cluster;
+use crate::client::{Cluster, kubeconfig};
 use crate::options::{self, Connection};
 use crate::target::WorkloadKind;
 
 /// How long somebody who has pressed a key may wait.
 const LIMIT: Duration = Duration::from_secs(3);
-/// How many names are asked for; nobody reads more.
-const MOST: u32 = 500;
+/// How many names are asked for at once.
+const PAGE: u32 = 500;
 const PODS: [&str; 3] = ["pod", "pods", "po"];
 
 /// Where the line's flags lead.
@@ -86,8 +85,8 @@ impl Live {
     }
 
     fn kubeconfig(&self) -> Kubeconfig {
-        let file: Option<&PathBuf> = self.connection.as_ref().and_then(|connection| connection.kubeconfig.as_ref());
-        file.map_or_else(Kubeconfig::read, Kubeconfig::read_from).unwrap_or_default()
+        let named = self.connection.as_ref().and_then(|connection| connection.kubeconfig.as_deref());
+        kubeconfig::merged(named).ok().flatten().unwrap_or_default()
     }
 
     /// What the cluster says, if it does so in time.
@@ -119,7 +118,7 @@ fn connection(flags: &[OsString]) -> Option<Connection> {
     let matches = command.try_get_matches_from(words).ok()?;
     let target = TargetFlags::from_arg_matches(&matches).ok()?;
     let connection = options::connection(ConnectionFlags::from_arg_matches(&matches).ok()?, target.namespace).ok()?;
-    Some(Connection { request_timeout: Some(LIMIT), may_ask: false, ..connection })
+    Some(Connection { may_ask: false, ..connection })
 }
 
 async fn names_of(cluster: &Cluster, kind: &str) -> Option<Vec<String>> {
@@ -140,8 +139,16 @@ async fn names<K>(api: &Api<K>) -> Option<Vec<String>>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let all = api.list_metadata(&ListParams::default().limit(MOST)).await.ok()?;
-    Some(all.items.iter().map(ResourceExt::name_any).collect())
+    let mut names = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = api.list_metadata(&page).await.ok()?;
+        names.extend(list.items.iter().map(ResourceExt::name_any));
+        match list.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = ListParams::default().limit(PAGE).continue_token(&next),
+            None => return Some(names),
+        }
+    }
 }
 
 async fn containers_of(cluster: &Cluster, kind: &str, name: &str) -> Option<Vec<String>> {
@@ -181,7 +188,14 @@ where
 }
 
 fn beginning(word: &str, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
-    names.into_iter().filter(|name| name.starts_with(word)).map(CompletionCandidate::new).collect()
+    let fits = |name: &String| name.starts_with(word) && is_plain(name);
+    names.into_iter().filter(fits).map(CompletionCandidate::new).collect()
+}
+
+/// Whether no shell does anything with it but take it: it goes onto the user's line as it is, and who has named it is not
+/// known.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c))
 }
 
 fn beginning_os(word: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {

@@ -47,6 +47,16 @@ fn after_jcmd_the_words_are_the_jvms() {
 }
 
 #[test]
+fn a_name_that_a_shell_would_act_on_is_not_offered() {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let names = ["$(reboot)", "`reboot`", "a;reboot", "a b", "a\\n:0", "a\\e[2J", "a*", "arn:aws:eks/x@y_1.z"];
+    let contexts: Vec<String> =
+        names.iter().map(|name| format!("{{name: \"{name}\", context: {{cluster: c, user: u}}}}")).collect();
+    write!(file, "contexts: [{}]", contexts.join(", ")).expect("a file");
+    assert_eq!(offered(&format!("--kubeconfig {} --context ", file.path().display())), ["arn:aws:eks/x@y_1.z"]);
+}
+
+#[test]
 fn names_of_contexts_come_from_the_kubeconfig_that_is_named() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     let text = "contexts: [{name: prod, context: {cluster: c, user: u}}, {name: test, context: {cluster: c, user: u}}]\n\

@@ -23,11 +23,13 @@ fn bash_offers_what_the_plugin_knows() {
     let folder = installed();
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
     let offered = |words: &str, current: &str| {
+        // What bash calls the word at the cursor, where that is a break between two.
+        let word = if matches!(current, "=" | ":") { "" } else { current };
         let lines = format!(
             "source <(kubectl-jattach completion bash) && complete -p kubectl-jattach >&2\n\
              COMP_WORDS=(kubectl-jattach {words} {current}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_TYPE=9\n\
              [ -n '{current}' ] || {{ COMP_WORDS+=(''); COMP_CWORD=$((COMP_CWORD + 1)); }}\n\
-             _clap_complete_kubectl_jattach kubectl-jattach '{current}'\n\
+             _clap_complete_kubectl_jattach kubectl-jattach '{word}'\n\
              printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
         );
         let (code, stdout, stderr) = output(Command::new("bash").args(["--norc", "-c", &lines]).env("PATH", &path));
@@ -37,7 +39,14 @@ fn bash_offers_what_the_plugin_knows() {
     assert_eq!(offered("pod/x", "du"), ["dumpheap"]);
     assert_eq!(offered("-n shop pod/x jcmd", "GC.heap_"), ["GC.heap_dump", "GC.heap_info"]);
     assert_eq!(offered("pod/x dumpheap", "--gz"), ["--gzip"]);
-    assert!(offered("-l app=x", "").contains(&"threaddump".to_owned()));
+    // As bash breaks them.
+    assert_eq!(offered("--context = prod pod/x", "du"), ["dumpheap"]);
+    assert_eq!(offered("--context = arn : aws : eks pod/x", "du"), ["dumpheap"]);
+    assert_eq!(offered("pod/x dumpheap --redact =", "a"), ["arrays", "all"]);
+    assert_eq!(offered("pod/x dumpheap --redact", "="), ["text", "arrays", "all"]);
+    assert_eq!(offered("-l app = x", "thr"), ["threaddump"]);
+    assert_eq!(offered("--kubeconfig /dev/null --context arn : aws", ":"), [""]);
+    assert!(offered("-l app = x", "").contains(&"threaddump".to_owned()));
 }
 
 #[test]
@@ -90,4 +99,23 @@ fn a_credential_plugin_says_nothing_on_the_terminal_where_the_line_is_typed() {
     assert!(on_a_terminal("./kubectl-jattach pod/x ps").contains("hear me"));
     std::os::unix::fs::symlink(PLUGIN, folder.path().join("kubectl_complete-jattach")).expect("a link");
     assert_eq!(on_a_terminal("./kubectl_complete-jattach pod/"), ":4\r\n");
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_waited_for() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let folder = tempfile::tempdir().expect("a directory");
+    let kubeconfig = folder.path().join("config");
+    let text = format!(
+        "{{clusters: [{{name: c, cluster: {{server: 'http://{}'}}}}], users: [{{name: u}}], \
+         contexts: [{{name: x, context: {{cluster: c, user: u}}}}], current-context: x}}",
+        server.local_addr().expect("an address")
+    );
+    std::fs::write(&kubeconfig, text).expect("a file");
+    let completer = folder.path().join("kubectl_complete-jattach");
+    std::os::unix::fs::symlink(PLUGIN, &completer).expect("a link");
+    let asked = std::thread::spawn(move || output(Command::new(completer).arg("pod/").env("KUBECONFIG", kubeconfig)));
+    // It is connected to, and hears nothing; that it comes to an end is what is tested.
+    let _connection = server.accept().expect("it asks");
+    assert_eq!(asked.join().expect("it ends"), (Some(0), ":4\n".to_owned(), String::new()));
 }
