@@ -127,6 +127,11 @@ impl Config {
         self.settings.image.is_some()
     }
 
+    /// Whether it names a profile.
+    pub(crate) fn names_profile(&self) -> bool {
+        self.settings.profile.is_some()
+    }
+
     /// Gives these flags what they have not been given.
     pub(crate) fn fill(&self, connection: &mut ConnectionFlags, injector: &mut InjectorFlags) {
         let Settings { image, image_pull_policy, profile, ttl, request_timeout } = &self.settings;

@@ -17,9 +17,13 @@ fn config(text: &str) -> Result<Config> {
     })
 }
 
-fn options(line: &str, text: &'static str) -> Options {
+fn parsed(line: &str, text: &str) -> Result<Parsed> {
     let words = std::iter::once("kubectl-jattach").chain(line.split(' ')).map(OsString::from);
-    match parse_with(words, || config(text)).expect("a line that makes sense") {
+    parse_with(words, || config(text))
+}
+
+fn options(line: &str, text: &str) -> Options {
+    match parsed(line, text).expect("a line that makes sense") {
         Parsed::Run(options) => *options,
         Parsed::Say(said) => panic!("{said}"),
     }
@@ -42,6 +46,25 @@ fn a_flag_counts_before_the_file_and_the_file_before_what_is_built_in() {
     assert_eq!(given.connection.request_timeout, Some(Duration::from_secs(7)));
     assert_eq!(given.injector.pull_policy, Some(crate::options::PullPolicy::Always));
     assert_eq!(given.injector.profile, crate::options::Profile::Auto);
+}
+
+#[test]
+fn what_contradicts_the_files_profile_is_not_blamed_on_a_flag_that_nobody_gave() {
+    for (text, line, remedy) in [
+        ("profile: general", "x ps --run-as-user=7", "leave --run-as-user out: the injector takes"),
+        ("profile: sysadmin", "x ps --run-as-group=7", "leave --run-as-group out: the injector takes"),
+        ("profile: restricted", "x ps --run-as-user=0", "leave --run-as-user out\n"),
+    ] {
+        let Err(failure) = parsed(line, text) else { panic!("{line} goes with {text}") };
+        assert!(failure.cause.starts_with("the configuration file's profile and --run-as-"), "{failure}");
+        assert!(failure.evidence.contains(&format!("config.yaml: {text}\n")), "{failure}");
+        assert!(failure.remedy.starts_with(remedy) && failure.remedy.contains("--profile=auto"), "{failure}");
+        assert!(parsed(&format!("{line} --profile=auto"), text).is_ok(), "{line}");
+    }
+    let Err(failure) = parsed("x ps --profile=general --run-as-user=7", "profile: baseline") else {
+        panic!("the flag counts");
+    };
+    assert!(failure.cause.starts_with("--profile and"), "{failure}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::FromArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, FromArgMatches};
 
 pub(crate) use crate::cli::Shell;
 pub(crate) use crate::cli::flags::{DryRun, OutputFormat, Profile, PullPolicy, Via};
@@ -26,6 +26,7 @@ pub(crate) use dumpheap::{Destination, DumpHeap};
 pub(crate) use fleet::Fleet;
 #[cfg(test)]
 pub(crate) use injector::Custom;
+use injector::Sources;
 pub(crate) use injector::{BUILT_IN, Injector, Source};
 
 /// A checked command line.
@@ -192,16 +193,18 @@ pub(crate) fn parse_with(
     let (flags, command) = (words.flags(), words.command());
     let matched = definitions
         .try_get_matches_from(&words.argv)
-        .and_then(|matches| Ok((image_source(&matches), Raw::from_arg_matches(&matches)?)));
+        .and_then(|matches| Ok((matches.value_source("image"), Raw::from_arg_matches(&matches)?)));
     match matched {
         Ok((source, mut raw)) => {
+            let image = named_by(source, &mut raw.injector.image);
             let config = if raw.command.takes_image() { config()? } else { Config::default() };
+            let beside = |is_named| if is_named { Source::Config(config.path.clone()) } else { Source::BuiltIn };
+            let sources = Sources {
+                image: image.unwrap_or_else(|| beside(config.names_image())),
+                profile: raw.injector.profile.map_or_else(|| beside(config.names_profile()), |_| Source::Flag),
+            };
             config.fill(&mut raw.connection, &mut raw.injector);
-            let source = source.unwrap_or_else(|| match config.names_image() {
-                true => Source::Config(config.path),
-                false => Source::BuiltIn,
-            });
-            let options = check(raw, source, words.target.as_deref(), &command)?;
+            let options = check(raw, sources, words.target.as_deref(), &command)?;
             let mut options = Options { flags, words: command, ..options };
             via::check(&mut options)?;
             Ok(Parsed::Run(Box::new(options)))
@@ -211,19 +214,22 @@ pub(crate) fn parse_with(
     }
 }
 
-/// Who names the image on the command line or beside it.
-fn image_source(matches: &ArgMatches) -> Option<Source> {
-    match matches.value_source("image")? {
+/// Who names the image on the command line or beside it. As for kubectl, an empty variable is none.
+fn named_by(source: Option<ValueSource>, image: &mut Option<String>) -> Option<Source> {
+    match source? {
         ValueSource::CommandLine => Some(Source::Flag),
-        ValueSource::EnvVariable => Some(Source::Environment),
+        ValueSource::EnvVariable => {
+            *image = set(image.take());
+            image.is_some().then_some(Source::Environment)
+        }
         _ => None,
     }
 }
 
 /// `words` are COMMAND and its arguments.
-fn check(raw: Raw, image_from: Source, target: Option<&str>, words: &[OsString]) -> Result<Options> {
+fn check(raw: Raw, sources: Sources, target: Option<&str>, words: &[OsString]) -> Result<Options> {
     let connection = connection(raw.connection, raw.target.namespace.clone())?;
-    let injector = Injector::check(raw.injector, image_from)?;
+    let injector = Injector::check(raw.injector, sources)?;
     let output =
         Output { format: raw.output.output, quiet: raw.output.quiet, verbosity: raw.output.verbosity.unwrap_or(0) };
     let timeout = limit("--timeout", raw.output.timeout, None)?;

@@ -169,6 +169,20 @@ fn the_image_is_the_plugins_own_unless_said_otherwise() {
 }
 
 #[test]
+fn an_empty_variable_names_no_image_and_an_empty_flag_is_a_mistake() {
+    for (source, given, named) in [
+        (Some(ValueSource::EnvVariable), "", None),
+        (Some(ValueSource::EnvVariable), "r.example/i:1", Some(Source::Environment)),
+        (Some(ValueSource::CommandLine), "", Some(Source::Flag)),
+    ] {
+        let mut image = Some(given.to_owned());
+        assert_eq!(named_by(source, &mut image), named);
+        assert_eq!(image.is_some(), named.is_some());
+    }
+    assert_eq!(named_by(None, &mut None), None);
+}
+
+#[test]
 fn kubectls_own_spellings_are_taken() {
     let options = options("x ps --image-pull-policy Always --dry-run=server -o yaml");
     assert_eq!(options.injector.pull_policy, Some(PullPolicy::Always));

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use k8s_openapi::api::core::v1::EphemeralContainer;
 use serde_json::{Map, Value};
 
@@ -38,7 +39,7 @@ pub(crate) struct Injector {
     pub(crate) via: Option<Via>,
 }
 
-/// Who names the image: what comes first here counts.
+/// Who names the image, or the profile: what comes first here counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Flag,
@@ -47,6 +48,13 @@ pub(crate) enum Source {
     Config(PathBuf),
     /// This build of the plugin.
     BuiltIn,
+}
+
+/// Who names what a configuration file may name, too.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) image: Source,
+    pub(super) profile: Source,
 }
 
 impl fmt::Display for Source {
@@ -64,12 +72,13 @@ impl fmt::Display for Source {
 pub(crate) const BUILT_IN: &str = env!("JATTACH_IMAGE");
 
 impl Injector {
-    pub(super) fn check(flags: InjectorFlags, image_from: Source) -> Result<Injector> {
+    pub(super) fn check(flags: InjectorFlags, sources: Sources) -> Result<Injector> {
         let ttl = limit("--ttl", flags.ttl, Some(DEFAULT_TTL))?.ok_or_else(|| {
             Failure::usage("--ttl 0 would leave the injector for good").remedy("give a limit: --ttl 1h")
         })?;
         let profile = flags.profile.unwrap_or_default();
-        refuse_contradiction(profile, flags.run_as_user, flags.run_as_group)?;
+        refuse_contradiction(profile, &sources.profile, flags.run_as_user, flags.run_as_group)?;
+        let image_from = sources.image;
         Ok(Injector {
             image: flags.image.map_or_else(|| Ok(BUILT_IN.to_owned()), |image| reference(image, &image_from))?,
             image_from,
@@ -93,7 +102,7 @@ impl Injector {
 }
 
 /// Kubernetes gives what a container may do beyond others to its root alone.
-fn refuse_contradiction(profile: Profile, user: Option<u32>, group: Option<u32>) -> Result<()> {
+fn refuse_contradiction(profile: Profile, from: &Source, user: Option<u32>, group: Option<u32>) -> Result<()> {
     let root_alone = "the profile adds a capability, and Kubernetes gives those to root alone";
     let (flag, evidence, remedy) = match (profile, user, group) {
         (Profile::General | Profile::Sysadmin, Some(1..), _) => (
@@ -112,7 +121,16 @@ fn refuse_contradiction(profile: Profile, user: Option<u32>, group: Option<u32>)
         }
         _ => return Ok(()),
     };
-    Err(Failure::usage(format!("--profile and {flag} contradict each other")).evidence(evidence).remedy(remedy))
+    let Source::Config(file) = from else {
+        return Err(Failure::usage(format!("--profile and {flag} contradict each other"))
+            .evidence(evidence)
+            .remedy(remedy));
+    };
+    let name = profile.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let leave_out = if profile == Profile::Restricted { "leave --run-as-user out" } else { remedy };
+    Err(Failure::usage(format!("the configuration file's profile and {flag} contradict each other"))
+        .evidence(format!("{}: profile: {name}\n{evidence}", file.display()))
+        .remedy(format!("{leave_out}\nor add --profile=auto: a flag counts before the file")))
 }
 
 fn reference(image: String, from: &Source) -> Result<String> {

@@ -92,7 +92,7 @@ fn ids_that_a_profile_could_not_keep_contradict_it() {
         (Profile::General, None, Some(7)),
         (Profile::Restricted, Some(0), None),
     ] {
-        let failure = refuse_contradiction(profile, user, group).expect_err("a contradiction");
+        let failure = refuse_contradiction(profile, &Source::Flag, user, group).expect_err("a contradiction");
         let flag = if user.is_some() { "--run-as-user" } else { "--run-as-group" };
         assert!(failure.cause.contains(flag) && !failure.remedy.is_empty(), "{failure}");
     }
@@ -102,6 +102,6 @@ fn ids_that_a_profile_could_not_keep_contradict_it() {
         (Profile::Restricted, None, Some(7)),
         (Profile::Auto, Some(0), Some(7)),
     ] {
-        assert!(refuse_contradiction(profile, user, group).is_ok(), "{profile:?} {user:?} {group:?}");
+        assert!(refuse_contradiction(profile, &Source::Flag, user, group).is_ok(), "{profile:?} {user:?} {group:?}");
     }
 }

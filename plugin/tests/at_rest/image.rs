@@ -80,6 +80,27 @@ fn a_pipe_gets_the_same_archive_as_a_file_and_a_second_file_replaces_nothing() {
 }
 
 #[test]
+fn an_empty_variable_leaves_the_image_to_the_configuration_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("kubectl-jattach/config.yaml");
+    std::fs::create_dir(file.parent().expect("a directory")).expect("room");
+    std::fs::write(&file, "image: r.example/of-the-file:1\n").expect("room");
+    let told = |image: &str| -> Value {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-jattach"))
+            .args(["image", "-o", "json"])
+            .envs([("XDG_CONFIG_HOME", folder.path()), ("APPDATA", folder.path())])
+            .env("KUBECTL_JATTACH_IMAGE", image)
+            .output()
+            .expect("it runs");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let empty = told("");
+    assert_eq!(empty["image"], "r.example/of-the-file:1");
+    assert_eq!(empty["imageFrom"], file.display().to_string());
+    assert_eq!(told("r.example/i:2")["imageFrom"], "KUBECTL_JATTACH_IMAGE");
+}
+
+#[test]
 fn what_is_no_data_takes_no_format_and_what_needs_no_cluster_no_target() {
     let folder = std::env::temp_dir();
     for words in ["image save x.tar -o json", "pod/x image", "-l app=x image save x.tar"] {
