@@ -20,9 +20,9 @@ pub(crate) fn states() -> Vec<State> {
         // As in most images that have a shell: it is the child of one.
         attached("normal", || started(&Launch::with(&[]))),
         attached("-UsePerfData", || started(&Launch::with(&["-XX:-UsePerfData"]))),
-        attached("-Xrs", || started(&Launch::with(&["-Xrs"]))),
+        attached("-Xrs", || Ok(Box::new(without_signals()))),
         refused("-Xrs, socket deleted", "does not handle SIGQUIT", || {
-            let jvm = Jvm::start(&Launch::with(&["-Xrs"]));
+            let jvm = without_signals();
             fs::remove_file(jvm.socket()).expect("its socket");
             Ok(Box::new(jvm))
         }),
@@ -76,6 +76,16 @@ pub(crate) fn states() -> Vec<State> {
 
 pub(crate) fn started(launch: &Launch) -> Result<Box<dyn Subject>, Missing> {
     Ok(Box::new(Jvm::start(launch)))
+}
+
+/// A JVM that handles no SIGQUIT, and listens from its start on: a thread of its own begins that, and the application may be
+/// ready before.
+fn without_signals() -> Jvm {
+    let jvm = Jvm::start(&Launch::with(&["-Xrs"]));
+    while !jvm.socket().exists() {
+        std::thread::yield_now();
+    }
+    jvm
 }
 
 /// A JVM that somebody has attached to before.
