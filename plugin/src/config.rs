@@ -3,8 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -15,6 +14,7 @@ use crate::cli::flags::{ConnectionFlags, InjectorFlags};
 use crate::error::{Failure, Result};
 use crate::options::duration;
 use crate::render::document;
+use crate::text_file;
 
 /// Where it is below the user's directory for configurations.
 const FILE: &str = "kubectl-jattach/config.yaml";
@@ -56,19 +56,20 @@ impl Config {
     }
 
     fn read(path: PathBuf) -> Result<Config> {
-        let mut text = String::new();
-        match File::open(&path).and_then(|file| file.take(LARGEST).read_to_string(&mut text)) {
-            Ok(_) => {}
+        let text = match text_file::read_regular(&path, LARGEST) {
+            Ok(text) => text,
             // No such file, or a file where the directory would be.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(Config::default());
             }
             Err(error) => {
-                return Err(
-                    unusable(&path, "cannot be read", &error.to_string()).remedy("correct its rights, or remove it")
-                );
+                let remedy = match error.kind() {
+                    ErrorKind::PermissionDenied => "correct its rights, or remove it".to_owned(),
+                    _ => format!("put a short text in its place, or remove it: {KEYS}"),
+                };
+                return Err(unusable(&path, "cannot be read", &error.to_string()).remedy(remedy));
             }
-        }
+        };
         let settings = document::read::<Option<Settings>>(&text)
             .map_err(|error| unusable(&path, "cannot be used", &error).remedy(format!("correct that line: {KEYS}")))?;
         let config = Config { path, settings: settings.unwrap_or_default() };

@@ -78,6 +78,18 @@ fn a_file_that_says_nothing_is_as_good_as_none() {
 }
 
 #[test]
+fn of_a_file_that_is_too_long_no_part_is_used() {
+    let limit = usize::try_from(LARGEST).expect("a small number");
+    let whole = format!("image: i:1\n{}", "#".repeat(limit - 11));
+    assert!(config(&whole).is_ok_and(|config| config.names_image()));
+    let failure = config(&(whole + "#")).expect_err("a byte too long");
+    assert!(failure.id == Id::Config && failure.evidence.contains("more than 1048576 bytes"), "{failure}");
+    let folder = tempfile::tempdir().expect("a directory");
+    let failure = Config::read(folder.path().to_owned()).expect_err("a directory");
+    assert!(failure.evidence.ends_with("it is no regular file") && !failure.remedy.is_empty(), "{failure}");
+}
+
+#[test]
 fn what_needs_no_injector_does_not_read_the_file() {
     for line in
         ["verify x.hprof", "inspect x.hprof", "explain", "help", "version --help", "--version", "image save x --help"]

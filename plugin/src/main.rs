@@ -18,6 +18,7 @@ mod receive;
 mod render;
 mod session;
 mod target;
+mod text_file;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

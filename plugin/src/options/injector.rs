@@ -1,8 +1,6 @@
 //! Which injector, how it behaves, and what its user gives it beside what its target has.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use crate::cli::flags::InjectorFlags;
 use crate::config::is_reference;
 use crate::error::{Failure, Result};
 use crate::render::document;
+use crate::text_file;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
 /// More than the API server stores of a whole pod.
@@ -180,9 +179,8 @@ impl Custom {
             Failure::usage(format!("--custom {}: {cause}", path.display())).evidence(evidence)
         };
         let example = "it is a part of a container, in YAML or JSON: {securityContext: {runAsUser: 1000}}";
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_CUSTOM).read_to_string(&mut text))
+        // A pipe, too, as for kubectl debug: `--custom <(…)` in a shell.
+        let text = text_file::read(path, MAX_CUSTOM)
             .map_err(|error| unusable("cannot be read", error.to_string()).remedy("name a file with --custom"))?;
         let parsed = document::read::<Map<String, Value>>(&text);
         let custom = parsed.map_err(|error| unusable("is no object in YAML or JSON", error).remedy(example))?;

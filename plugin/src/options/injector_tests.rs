@@ -77,6 +77,15 @@ fn what_is_no_part_of_a_container_is_refused_with_the_parsers_words() {
 }
 
 #[test]
+fn of_a_file_that_is_too_long_no_part_is_used() {
+    let limit = usize::try_from(MAX_CUSTOM).expect("a small number");
+    let whole = format!("env: []\n{}", "#".repeat(limit - 8));
+    assert!(custom(&whole).is_ok());
+    let failure = refused(&(whole + "#"));
+    assert!(failure.evidence.contains("more than 2097152 bytes"), "{failure}");
+}
+
+#[test]
 fn ids_in_it_are_the_users_own() {
     assert!(custom("securityContext: {runAsUser: 5}").unwrap().sets_ids());
     assert!(custom("securityContext: {runAsGroup: 0}").unwrap().sets_ids());
