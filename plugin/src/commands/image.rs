@@ -2,7 +2,7 @@
 //! writes it, from what the plugin carries.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
@@ -62,6 +62,7 @@ fn tell(injector: &Injector, format: Option<OutputFormat>) -> Result<String> {
 fn text(image: &str, image_from: &str, carried: Option<&Carried>) -> String {
     let mut text = format!("image    {image} ({image_from})\n");
     let tag = tagged(image).rsplit_once(':').map(|(_, tag)| tag.to_owned()).unwrap_or_default();
+    let mut explained = String::new();
     let (how, digest) = match carried {
         Some(carried) => {
             let _ = writeln!(text, "carried  {carried}");
@@ -70,7 +71,12 @@ fn text(image: &str, image_from: &str, carried: Option<&Carried>) -> String {
         }
         None => {
             text += "carried  none: this build can save no archive\n";
-            let digest = digest_of(image).unwrap_or("sha256:… (skopeo inspect prints it)");
+            let digest = digest_of(image).unwrap_or_else(|| {
+                explained = format!(
+                    "DIGEST is what this prints: skopeo inspect --format '{{{{.Digest}}}}' docker://REGISTRY/injector:{tag}\n"
+                );
+                "DIGEST"
+            });
             (
                 format!("skopeo copy --all --preserve-digests docker://{}", without_tag_beside_digest(image)),
                 digest.to_owned(),
@@ -80,7 +86,7 @@ fn text(image: &str, image_from: &str, carried: Option<&Carried>) -> String {
     let _ = write!(
         text,
         "\nInto a registry that the nodes reach, and from then on:\n  {how} docker://REGISTRY/injector:{tag}\n  \
-         export KUBECTL_JATTACH_IMAGE=REGISTRY/injector@{digest}\nFor good: image: REGISTRY/injector@… in the \
+         export KUBECTL_JATTACH_IMAGE=REGISTRY/injector@{digest}\n{explained}For good: image: REGISTRY/injector@… in the \
          configuration file. Without a registry: docs/air-gap.md\n"
     );
     text
@@ -113,9 +119,17 @@ fn write(injector: &Injector, save: &Save, notes: &Notes) -> Result<()> {
 /// Whole or not at all.
 fn store(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Replacing a device would take it from everybody; a link is not followed to what it points at, and not broken either.
+    if force && fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::new(Id::CannotWrite, format!("cannot write {}", path.display()))
+            .evidence("what is there is no regular file")
+            .remedy("give another FILE, or - for standard output"));
+    }
     let stored = NamedTempFile::new_in(folder).and_then(|mut file| {
         file.write_all(bytes)?;
         readable(file.as_file())?;
+        // A name that survives a power failure without its bytes would be half a file.
+        file.as_file().sync_all()?;
         if force { file.persist(path) } else { file.persist_noclobber(path) }.map(drop).map_err(io::Error::from)
     });
     stored.map_err(|error| match error.kind() {
@@ -132,7 +146,7 @@ fn readable(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     let _ = file;
     Ok(())
@@ -241,6 +255,9 @@ mod tests {
         let text = super::text(&format!("ghcr.io/o/injector:0.1.0@{DIGEST}"), "built in", None);
         let line = format!(" docker://ghcr.io/o/injector@{DIGEST} docker://REGISTRY/injector:0.1.0\n");
         assert!(text.contains(&line) && !text.contains("image save"), "{text}");
+        let text = super::text("ghcr.io/o/injector:0.1.0", "built in", None);
+        assert!(text.contains("\n  export KUBECTL_JATTACH_IMAGE=REGISTRY/injector@DIGEST\nDIGEST is what"), "{text}");
+        assert!(text.contains(" --format '{{.Digest}}' docker://REGISTRY/injector:0.1.0\n"), "{text}");
     }
 
     #[test]
@@ -254,10 +271,21 @@ mod tests {
         let path = folder.path().join("injector.tar");
         store(&path, b"first", false).expect("a new file");
         assert_eq!(store(&path, b"second", false).expect_err("it is there").id, Id::FileExists);
-        assert_eq!(std::fs::read(&path).expect("it is there"), b"first");
+        assert_eq!(fs::read(&path).expect("it is there"), b"first");
         store(&path, b"third", true).expect("replaced");
-        assert_eq!(std::fs::read(&path).expect("it is there"), b"third");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a directory").count(), 1);
+        assert_eq!(fs::read(&path).expect("it is there"), b"third");
+        assert_eq!(fs::read_dir(folder.path()).expect("a directory").count(), 1);
+        let other = folder.path().join("other");
+        fs::create_dir(&other).expect("a directory");
+        #[cfg(unix)]
+        let other = {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).expect("a link");
+            link
+        };
+        let failure = store(&other, b"fourth", true).expect_err("no regular file");
+        assert_eq!((failure.id, failure.evidence.as_str()), (Id::CannotWrite, "what is there is no regular file"));
+        assert!(!fs::symlink_metadata(&other).expect("it is there").is_file());
         let nowhere = folder.path().join("none/injector.tar");
         assert_eq!(store(&nowhere, b"x", false).expect_err("no directory").id, Id::CannotWrite);
     }
