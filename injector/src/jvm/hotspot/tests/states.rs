@@ -1,5 +1,6 @@
 //! The states of `tests/states` as they look in /proc and /tmp, with every call recorded: which are signalled, and which are
-//! left alone. Some of them (many threads, no memory, a collector) look like any other there.
+//! left alone. Some of them (many threads, no memory, a collector, another parent) look like any other there; other users are
+//! in the tests of `identity`, neighbours with the same pid in those beside this.
 
 use std::os::unix::net::UnixListener;
 
@@ -42,6 +43,11 @@ fn states() -> Vec<(&'static str, Expected, Look)> {
         ("stale socket", Signalled, |fake| {
             drop(listen(&fake.path(SOCKET)));
             None
+        }),
+        ("socket deleted", Signalled, |fake| {
+            let listener = listen(&fake.path(SOCKET));
+            std::fs::remove_file(fake.path(SOCKET)).expect("it was there");
+            Some(listener)
         }),
         ("launcher not called java", Signalled, |fake| named(fake, "run", b"/opt/app/run\0")),
         ("names in any bytes", Signalled, |fake| {
