@@ -25,6 +25,7 @@ struct Found {
     frames: Vec<String>,
     names: BTreeMap<u32, String>,
     left_out: Vec<String>,
+    redacted: Option<&'static str>,
 }
 
 struct Memory<'b>(&'b [u8]);
@@ -70,6 +71,7 @@ fn find(dump: &[u8], portion: usize) -> Found {
         frames: frames.into_iter().map(|frame| census.frame(frame)).collect(),
         names: census::find_thread_names(&census, &mut Memory(dump)).expect("memory"),
         left_out: census.left_out(),
+        redacted: census.zeroed().what(),
     }
 }
 
