@@ -1,5 +1,6 @@
 //! Small OCI archives, made by the tests that need one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -46,13 +47,24 @@ impl Layer {
         self
     }
 
-    /// This machine's static busybox as /bin, with all its applets, and a /tmp for everybody.
+    /// A program of this machine where it has it, and the libraries that it is linked with.
+    pub fn program(mut self, path: &str) -> Self {
+        let listing = Command::new("ldd").arg(path).output().expect("ldd runs").stdout;
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        // A static one has none.
+        let libraries: BTreeSet<&str> = listing.split_whitespace().filter(|word| word.starts_with('/')).collect();
+        for path in libraries.into_iter().filter(|library| *library != path).chain([path]) {
+            let content = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            self = self.file_with_mode(&path[1..], 0o755, &content);
+        }
+        self
+    }
+
+    /// This machine's busybox as /bin, with all its applets, and a /tmp for everybody. Of Debian's two packages one is static.
     pub fn busybox() -> Self {
         const PROGRAM: &str = "/bin/busybox";
-        let program = std::fs::read(PROGRAM).expect("busybox (apt install busybox-static)");
-        let list = Command::new(PROGRAM).arg("--list").output().expect("busybox runs").stdout;
-        let mut layer = Self::new().directory("bin", 0o755).directory("tmp", 0o1777);
-        layer = layer.file_with_mode("bin/busybox", 0o755, &program);
+        let list = Command::new(PROGRAM).arg("--list").output().expect("busybox (apt install busybox)").stdout;
+        let mut layer = Self::new().directory("bin", 0o755).directory("tmp", 0o1777).program(PROGRAM);
         for applet in String::from_utf8_lossy(&list).lines().filter(|name| *name != "busybox") {
             layer = layer.symlink(&format!("bin/{applet}"), "busybox");
         }

@@ -18,7 +18,7 @@ struct Lab {
     directory: TempDir,
 }
 
-/// `localhost/lab/shell:1`, a static busybox with a shell, and `localhost/lab/kubectl:1`, which has a kubectl besides.
+/// `localhost/lab/shell:1`, busybox with a shell, and `localhost/lab/kubectl:1`, which has a kubectl besides.
 fn images() -> &'static Path {
     static IMAGES: OnceLock<PathBuf> = OnceLock::new();
     IMAGES.get_or_init(|| {

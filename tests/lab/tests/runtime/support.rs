@@ -1,9 +1,7 @@
 //! A runtime with a few small images, and shorthands to look into its containers.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use jattach_lab::image::ImageStore;
@@ -59,7 +57,7 @@ fn images() -> &'static Path {
             .directory("etc", 0o755)
             .file("etc/passwd", b"root:x:0:0::/:\napp:x:10001:10005::/:\n")
             .file("etc/group", b"root:x:0:\nextra:x:77:app\n");
-        let layers = [Layer::busybox(), perl().gzip()];
+        let layers = [Layer::busybox(), Layer::new().program("/usr/bin/perl").gzip()];
         for (name, user, layers) in [
             ("root", "", layers.to_vec()),
             ("user", "10001:10002", layers.to_vec()),
@@ -72,19 +70,6 @@ fn images() -> &'static Path {
         }
         dir
     })
-}
-
-fn perl() -> Layer {
-    let program = Path::new("/usr/bin/perl");
-    let ldd = Command::new("ldd").arg(program).output().expect("ldd runs").stdout;
-    let text = String::from_utf8_lossy(&ldd).into_owned();
-    let libraries: BTreeSet<&str> = text.split_whitespace().filter(|word| word.starts_with('/')).collect();
-    let mut layer = Layer::new();
-    for path in libraries.into_iter().chain(["/usr/bin/perl"]) {
-        let content = std::fs::read(path).expect("perl and its libraries");
-        layer = layer.file_with_mode(&path[1..], 0o755, &content);
-    }
-    layer
 }
 
 /// A pod of `root` containers named as given, which sleep.
