@@ -183,14 +183,25 @@ impl Container {
 
     /// Waits until its JVM has printed that line.
     pub(crate) fn await_line(&mut self, wanted: &str) {
-        let mut line = String::new();
+        let (mut line, mut said) = (String::new(), String::new());
         while self.lines.read_line(&mut line).expect("the container's output") > 0 {
             if line.trim_end() == wanted {
                 return;
             }
+            said.push_str(&line);
             line.clear();
         }
-        panic!("the container ended before it said {wanted:?}");
+        panic!("the container ended before it said {wanted:?}; it said {said:?}");
+    }
+
+    /// Waits until its JVM has printed all threads and the heap behind them: what it prints meanwhile would stand among that.
+    pub(crate) fn await_threads(&mut self) {
+        let mut line = String::new();
+        while !line.trim_start().starts_with("class space") {
+            line.clear();
+            let length = self.lines.read_line(&mut line).expect("the container's output");
+            assert!(length > 0, "the container ended before all threads were printed");
+        }
     }
 
     /// Has the JVM say that it is well, and end.

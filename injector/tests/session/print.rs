@@ -18,7 +18,7 @@ fn a_jvm_prints_its_threads_and_is_not_attached_to() {
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     assert_eq!(client.ask(Operation::PrintThreads).whole(), b"", "what there is to see stands in its own output");
-    container.await_line("Heap");
+    container.await_threads();
     assert!(!container.tmp.path().join(".java_pid1").exists());
     client.close();
     container.assert_unharmed();
@@ -30,7 +30,7 @@ fn a_jvm_in_a_folder_that_its_own_user_may_not_enter_prints_its_threads() {
     let _hold = Hold::start(&container);
     let mut client = Client::connect(&container);
     assert_eq!(client.ask(Operation::PrintThreads).whole(), b"");
-    container.await_line("Heap");
+    container.await_threads();
     client.close();
     container.assert_unharmed();
 }
