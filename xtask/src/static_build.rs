@@ -152,13 +152,7 @@ fn from_source<'a>(build: Cmd<'a>, src: &RustSrc, triple: &str) -> Cmd<'a> {
                  -Zfmt-debug=none -Clink-self-contained=no -Cllvm-args=-enable-machine-outliner=always \
                  -Cllvm-args=-outliner-leaf-descendants=false -Cllvm-args=-inline-max-stacksize=256 \
                  -Cllvm-args=-tail-merge-size=2 -Cllvm-args=-min-jump-table-entries=10";
-    // The pinned stable toolchain knows these options; this variable is how it is told to listen.
-    let build = rustflags(build, triple, flags).env("RUSTC_BOOTSTRAP", "1");
-    let build = build.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-    match src {
-        RustSrc::InToolchain => build,
-        RustSrc::Folder(folder) => build.env("__CARGO_TESTS_ONLY_SRC_ROOT", folder),
-    }
+    src.with(rustflags(build, triple, flags), "optimize_for_size")
 }
 
 /// `relocation-model=static` keeps rustc from making a PIE, which some linkers turn into a dynamic one.

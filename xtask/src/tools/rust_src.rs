@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use xshell::Shell;
+use xshell::{Cmd, Shell};
 
 use super::rustup;
 use super::suite::{self, Suite};
@@ -21,6 +21,21 @@ pub(crate) enum RustSrc {
     InToolchain,
     /// A `library` folder elsewhere, to be named to cargo.
     Folder(PathBuf),
+}
+
+impl RustSrc {
+    /// Has a build make the standard library along, without unwinding: it takes part in everything that the build's flags say,
+    /// and what nobody calls is left out.
+    pub(crate) fn with<'a>(&self, build: Cmd<'a>, features: &str) -> Cmd<'a> {
+        let features = format!("-Zbuild-std-features={features}");
+        let build = build.args(["-Zbuild-std=std,panic_abort", &features]);
+        // The pinned stable toolchain can do it; this variable is how it is told to.
+        let build = build.env("RUSTC_BOOTSTRAP", "1");
+        match self {
+            RustSrc::InToolchain => build,
+            RustSrc::Folder(folder) => build.env("__CARGO_TESTS_ONLY_SRC_ROOT", folder),
+        }
+    }
 }
 
 /// The source of the standard library, fetched if need be.

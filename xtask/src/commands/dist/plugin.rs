@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use xshell::{Cmd, cmd};
+use xshell::cmd;
 
 use super::apple;
 use super::platform::{Os, Platform};
@@ -20,16 +20,11 @@ use crate::workspace::Workspace;
 /// Writes the list of the crates it is made of into a program, where `cargo audit bin` and scanners of images read it.
 const AUDITABLE: CargoTool = CargoTool { name: "cargo-auditable", version: "0.7.7", optimized: false };
 
+/// A program that ends with its first panic walks no stack.
+const NO_UNWINDING: &str = "-Cforce-unwind-tables=no";
+
 /// What the plugin may weigh, stripped, in bytes.
 const SIZE_TARGET: u64 = 8_000_000;
-
-/// Where the standard library comes from.
-enum Std {
-    /// rustup's prebuilt one.
-    Prebuilt,
-    /// Built along, as rustup has none here.
-    Source(RustSrc),
-}
 
 /// Compiles it and returns its path. `image` is what it starts in a pod if it is not told otherwise.
 ///
@@ -38,62 +33,41 @@ enum Std {
 pub(super) fn build(workspace: &Workspace, platform: Platform, image: &str, yes: bool) -> Result<PathBuf> {
     let (sh, triple) = (workspace.shell()?, platform.triple());
     let zig = zig::ensure(workspace, &platform.zig(), yes).context("zig is not to be had")?;
-    let std = standard_library(workspace, &triple)?;
+    let source = rust_src::ensure(workspace).context("there is no source of the standard library")?;
     let auditable = AUDITABLE.ensure(workspace)?;
     let build = cmd!(sh, "{auditable} auditable build --locked --release --package kubectl-jattach --target {triple}");
     let build = zig.with(build, &triple).env("JATTACH_IMAGE", image).env("JATTACH_INJECTORS", workspace.injectors());
-    let flags = [remap(workspace, &std)?, link_flags(workspace, platform)?].concat();
+    let flags = [remap(workspace, &source)?, flags(workspace, platform)?].concat();
     let build = build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-    std.apply(build).run().context("the plugin does not build")?;
+    // Of its own features none: a stripped program has no names for a backtrace.
+    source.with(build, "").run().context("the plugin does not build")?;
     let path = workspace.target().join(&triple).join("release").join(platform.program());
     check(&path, platform)?;
     Ok(path)
 }
 
-fn standard_library(workspace: &Workspace, triple: &str) -> Result<Std> {
-    let Err(error) = rustup::ensure_target(&workspace.shell()?, triple) else {
-        return Ok(Std::Prebuilt);
-    };
-    eprintln!("{error:#}; building the standard library along with it");
-    let source = rust_src::ensure(workspace).context("there is no standard library for it, and no source of one")?;
-    Ok(Std::Source(source))
-}
-
-impl Std {
-    fn apply<'a>(&self, build: Cmd<'a>) -> Cmd<'a> {
-        let Std::Source(source) = self else {
-            return build;
-        };
-        // The pinned stable toolchain can do it; this variable is how it is told to.
-        let build = build.arg("-Zbuild-std=std,panic_unwind").env("RUSTC_BOOTSTRAP", "1");
-        match source {
-            RustSrc::InToolchain => build,
-            RustSrc::Folder(folder) => build.env("__CARGO_TESTS_ONLY_SRC_ROOT", folder),
-        }
-    }
-}
-
 /// No path of this machine gets into the program, so that another clone makes the same one.
-fn remap(workspace: &Workspace, std: &Std) -> Result<Vec<String>> {
+fn remap(workspace: &Workspace, source: &RustSrc) -> Result<Vec<String>> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
     let sysroot = rustup::sysroot(&workspace.shell()?)?.join("lib/rustlib/src/rust");
     let mut folders = vec![(workspace.root().to_path_buf(), "/jattach"), (home, "/cargo"), (sysroot, "/rust")];
-    if let Std::Source(RustSrc::Folder(folder)) = std {
+    if let RustSrc::Folder(folder) = source {
         folders.push((folder.clone(), "/rust/library"));
     }
     Ok(folders.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect())
 }
 
-fn link_flags(workspace: &Workspace, platform: Platform) -> Result<Vec<String>> {
-    let flags = match platform.os {
+fn flags(workspace: &Workspace, platform: Platform) -> Result<Vec<String>> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    Ok(match platform.os {
         // As for the injector: nothing is left to a loader. zig brings the C library's start files.
-        Os::Linux => vec!["-Crelocation-model=static".to_owned(), "-Clink-self-contained=no".to_owned()],
-        Os::Windows => vec!["-Clink-self-contained=no".to_owned()],
-        Os::Darwin => apple::link_flags(workspace)?,
-    };
-    Ok(flags)
+        Os::Linux => words(&["-Crelocation-model=static", "-Clink-self-contained=no", NO_UNWINDING]),
+        // Its calling convention has the tables.
+        Os::Windows => words(&["-Clink-self-contained=no"]),
+        Os::Darwin => [words(&[NO_UNWINDING]), apple::link_flags(workspace)?].concat(),
+    })
 }
 
 fn check(path: &Path, platform: Platform) -> Result<()> {
