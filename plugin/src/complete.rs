@@ -38,7 +38,7 @@ pub(crate) fn answer(mut args: Vec<OsString>) -> io::Result<bool> {
         return Ok(false);
     }
     // Whatever goes wrong is no word: the terminal has a line on it that somebody types.
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(|_| std::process::exit(1)));
     let mut answer = Vec::new();
     if is_completer {
         args.remove(0);

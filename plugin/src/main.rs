@@ -8,6 +8,7 @@ mod commands;
 mod complete;
 mod config;
 mod debugger;
+mod defect;
 mod error;
 mod hprof_file;
 mod inside;
@@ -31,6 +32,7 @@ use error::{Exit, Failure};
 use options::Parsed;
 
 fn main() -> ExitCode {
+    defect::install_hook();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),

@@ -6,9 +6,9 @@ use super::{Entry, Id};
 pub(super) fn entry(id: Id) -> Option<Entry> {
     let (meaning, evidence, remedy) = match id {
         Id::Other => (
-            "A call to the kernel, or something else that nobody expects to fail, has failed. It is no fault of the command line, \
-             and the target has not been changed by it.",
-            "The call and the kernel's answer, or the text of the error.",
+            "A call to the kernel, or something else that nobody expects to fail, has failed, or the plugin has a defect. It \
+             is no fault of the command line, and the target has not been changed by it.",
+            "The call and the kernel's answer, the text of the error, or where in the plugin it happened.",
             "Run it again with -v=6, which tells what is done. If it stays so, report it with these lines.",
         ),
         Id::Usage => (

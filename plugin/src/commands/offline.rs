@@ -1,9 +1,10 @@
 //! Work on a file of this machine: on a thread of its own, so that Ctrl-C and `--timeout` end it at once, with progress on a
 //! terminal.
 
+use std::panic;
+
 use tokio::sync::watch;
 
-use crate::catalogue::Id;
 use crate::error::Failure;
 use crate::render::progress::Progress;
 
@@ -47,9 +48,5 @@ pub(super) async fn work<T: Send + 'static>(
         progress.phase(phase);
         progress.bytes(bytes, of);
     }
-    working.await.unwrap_or_else(|panic| {
-        Err(Failure::new(Id::Other, "the thread that reads the dump has died")
-            .evidence(panic.to_string())
-            .remedy("report it: the plugin has a mistake"))
-    })
+    working.await.unwrap_or_else(|died| panic::resume_unwind(died.into_panic()))
 }

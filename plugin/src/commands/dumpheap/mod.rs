@@ -9,6 +9,7 @@ mod kept;
 mod landing;
 
 use std::cell::Cell;
+use std::panic;
 
 use jattach_protocol::Code;
 use jattach_protocol::hprof::Summary;
@@ -141,11 +142,7 @@ async fn finished<P: Place>(
 
 /// Does what takes a disk's time, while the connection is kept alive.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| {
-        Err(Failure::new(crate::catalogue::Id::Other, "a thread of the plugin has died")
-            .evidence(died.to_string())
-            .remedy("report it: the plugin has a mistake"))
-    })
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| panic::resume_unwind(died.into_panic()))
 }
 
 fn report(context: &Context, to: &To<'_>, summary: &Summary, redact: Redact) {

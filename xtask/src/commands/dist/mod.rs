@@ -40,6 +40,8 @@ struct Release<'a> {
     /// The injector's image with its tag and its digest.
     image: String,
     licences: String,
+    /// `kubectl-jattach.1` and its like, and what is in them.
+    man: BTreeMap<String, Vec<u8>>,
     no_skips: bool,
     yes: bool,
     /// The archives' file names, with their sha256.
@@ -69,8 +71,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Dist, yes: bool) -> Result<
     steps.step("bills of materials", || {
         bills::make(workspace, time)?.iter().try_for_each(|(name, text)| write(&dist.join(name), text.as_bytes()))
     })?;
+    let man = done(steps.step("man pages", || man_pages(workspace))?)?;
     let archives = BTreeMap::new();
-    let mut release = Release { workspace, time, image, licences, no_skips: arguments.no_skips, yes, archives };
+    let mut release = Release { workspace, time, image, licences, man, no_skips: arguments.no_skips, yes, archives };
     for platform in platforms {
         release.plugin(platform, &mut steps)?;
     }
@@ -118,6 +121,25 @@ fn image(workspace: &Workspace, injectors: &[(Arch, PathBuf)]) -> Result<String>
     Ok(image)
 }
 
+/// The pages, by their names in the archives. A plugin for this machine writes them, whatever platforms are meant.
+fn man_pages(workspace: &Workspace) -> Result<BTreeMap<String, Vec<u8>>> {
+    let (sh, cargo) = (workspace.shell()?, workspace.cargo());
+    let folder = workspace.target().join("man");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
+    }
+    cmd!(sh, "{cargo} run --quiet --locked --package kubectl-jattach -- man {folder}").run()?;
+    let mut pages = BTreeMap::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("failed to list {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().context("a file has a name")?.to_string_lossy();
+        let page = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        pages.insert(format!("man/man1/{name}"), page);
+    }
+    ensure!(!pages.is_empty(), "there is nothing in {}", folder.display());
+    Ok(pages)
+}
+
 impl Release<'_> {
     /// Builds the plugin, tries it, and packs it.
     ///
@@ -149,7 +171,7 @@ impl Release<'_> {
         let read = |path: &Path| fs::read(path).with_context(|| format!("failed to read {}", path.display()));
         let (program, licence, readme) = (read(program)?, read(&root.join("LICENSE"))?, read(&root.join("README.md"))?);
         let text = |name, bytes| Entry { name, bytes, executable: false };
-        let entries = [
+        let mut entries = vec![
             Entry { name: platform.program(), bytes: &program, executable: true },
             text("LICENSE", &licence),
             text(LICENCES, self.licences.as_bytes()),
@@ -157,7 +179,10 @@ impl Release<'_> {
         ];
         let bytes = match platform.os {
             Os::Windows => archive::zip(&entries, self.time)?,
-            Os::Linux | Os::Darwin => archive::tar_gz(&entries, self.time)?,
+            Os::Linux | Os::Darwin => {
+                entries.extend(self.man.iter().map(|(name, page)| text(name, page)));
+                archive::tar_gz(&entries, self.time)?
+            }
         };
         let name = platform.archive(self.workspace.version());
         write(&self.workspace.dist().join(&name), &bytes)?;
