@@ -1,5 +1,6 @@
 //! Whether what was built starts at all: here, in qemu's user mode, under wine.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,7 +9,7 @@ use xshell::{Shell, cmd};
 use super::platform::{Os, Platform};
 use super::plugin;
 use crate::arch::Arch;
-use crate::tools::{self, Package, apt};
+use crate::tools::{self, Package, apt, zig};
 use crate::workspace::Workspace;
 
 /// A way to start a program of another platform.
@@ -24,6 +25,13 @@ const QEMU_AMD64: Emulator =
 const WINE: Emulator = Emulator { package: ("wine64", WINE_PROGRAM), program: WINE_PROGRAM };
 /// Debian's package puts none on the PATH.
 const WINE_PROGRAM: &str = "/usr/lib/wine/wine64";
+
+/// Where Rust's standard library has its random numbers from on Windows, and wine knows no such library before version 9.
+const RANDOM_NUMBERS: &str = "\
+    __declspec(dllimport) unsigned char __stdcall SystemFunction036(void *, unsigned long);\n\
+    __declspec(dllexport) int __stdcall ProcessPrng(void *buffer, unsigned long long length) {\n\
+    \x20   return SystemFunction036(buffer, (unsigned long)length);\n\
+    }\n";
 
 /// How the plugin's platform is tried.
 enum Way {
@@ -70,6 +78,9 @@ pub(super) fn plugin(
             Err(error) => return Ok(Tried::NotHere(format!("{error:#}"))),
         },
     };
+    if platform.os == Os::Windows {
+        sh.set_var("WINEPATH", random_numbers(workspace, platform, yes)?);
+    }
     let said = |word: &str| said(workspace, &sh, emulator, program, word);
     let version = said("version")?;
     ensure!(version.contains(image), "{} does not name {image} as its image: {version}", program.display());
@@ -103,6 +114,18 @@ impl Emulator {
         }
         Ok(())
     }
+}
+
+/// The folder with the library that wine lacks, as wine calls it.
+fn random_numbers(workspace: &Workspace, platform: Platform, yes: bool) -> Result<String> {
+    let (sh, folder) = (workspace.shell()?, workspace.target().join("wine-libraries"));
+    let (source, library) = (folder.join("random.c"), folder.join("bcryptprimitives.dll"));
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&source, RANDOM_NUMBERS))
+        .with_context(|| format!("failed to write {}", source.display()))?;
+    let cc = zig::ensure(workspace, &platform.zig(), yes)?.cc;
+    cmd!(sh, "{cc} -shared -Os -o {library} {source} -ladvapi32").run()?;
+    Ok(format!("Z:{}", folder.display()).replace('/', "\\"))
 }
 
 /// What the program prints for one word.
