@@ -40,11 +40,17 @@ enum Way {
 /// The level that what the plugin carries is compressed at: each download of the plugin brings it.
 const LEVEL: i32 = 19;
 
-/// Builds the injector for `arch`, checks that it is static, says its size, and returns its path. The plugin's next build
-/// carries it.
+/// Builds the injector as [`program`] does. The plugin's next build carries it.
+pub(crate) fn build(workspace: &Workspace, arch: Arch, wanted: Option<StdSource>, yes: bool) -> Result<PathBuf> {
+    let path = program(workspace, arch, wanted, yes)?;
+    hand_to_plugin(workspace, arch, &path)?;
+    Ok(path)
+}
+
+/// Builds the injector for `arch`, checks that it is static, says its size, and returns its path.
 ///
 /// Only what is missing leads to the next way; code that does not compile is an error at once.
-pub(crate) fn build(workspace: &Workspace, arch: Arch, wanted: Option<StdSource>, yes: bool) -> Result<PathBuf> {
+pub(crate) fn program(workspace: &Workspace, arch: Arch, wanted: Option<StdSource>, yes: bool) -> Result<PathBuf> {
     let way = match wanted {
         Some(source) => find_way(workspace, arch, source, yes)?,
         None => first_way(workspace, arch, yes)?,
@@ -59,7 +65,6 @@ pub(crate) fn build(workspace: &Workspace, arch: Arch, wanted: Option<StdSource>
         "{} is larger than it may be: `nm -SC --size-sort` of a build with CARGO_PROFILE_INJECTOR_STRIP=none shows by what",
         path.display()
     );
-    hand_to_plugin(workspace, arch, &path)?;
     Ok(path)
 }
 

@@ -4,9 +4,11 @@ pub(crate) mod jdks;
 pub(crate) mod states;
 
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use xshell::cmd;
 
 use super::{check, e2e};
@@ -16,6 +18,7 @@ use crate::dev_build::{self, ALL_FEATURES, Built, Extent, TestProgram};
 use crate::images::{injector, jvm};
 use crate::static_build;
 use crate::steps::Steps;
+use crate::tools::emulator::QEMU_ARM64;
 use crate::tools::jdk::Jdk;
 use crate::tools::root::{self, AS_IT_IS};
 use crate::tools::{Package, find, jdk, kubectl, slurp};
@@ -26,6 +29,11 @@ const PACKAGES: [Package; 3] = [("jattach", "jattach"), ("buildah", "buildah"), 
 
 const CONFORMANCE_STATIC: &str = "conformance with jattach, static injector";
 const CONFORMANCE_DEBUG: &str = "conformance with jattach, debug injector";
+const CONFORMANCE_ARM64: &str = "conformance with jattach, arm64 injector under qemu";
+/// The tests of that step. It attaches to a JVM of this machine's processor; where it has to become another user, as across
+/// namespaces, qemu does not give each thread the signal that the C library waits for.
+const CONFORMANCE_TESTS: &str = "conformance";
+const ONE_NAMESPACE: [&str; 2] = ["jattach::", "safe_order::"];
 /// Packages of fuzz targets, which are no members of the workspace.
 const FUZZED: [&str; 2] = ["injector/protocol/fuzz/Cargo.toml", "plugin/fuzz/Cargo.toml"];
 const STATES: &str = "JVMs and other programs in every state";
@@ -78,8 +86,17 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
     let (Some(runner), Some(jdk), Some(built), Some(injector), Some(images)) =
         (runner, jdk, built, static_injector, images)
     else {
-        let names =
-            [CONFORMANCE_STATIC, CONFORMANCE_DEBUG, OPENJ9, STATES, OTHER_READER, OTHER_READER_PAIRS, LAB, END_TO_END];
+        let names = [
+            CONFORMANCE_STATIC,
+            CONFORMANCE_DEBUG,
+            CONFORMANCE_ARM64,
+            OPENJ9,
+            STATES,
+            OTHER_READER,
+            OTHER_READER_PAIRS,
+            LAB,
+            END_TO_END,
+        ];
         for name in names {
             steps.skip(name, "an earlier step failed");
         }
@@ -94,6 +111,12 @@ fn full(workspace: &Workspace, steps: &mut Steps, versions: &[u32], all: bool, y
     steps.step(CONFORMANCE_DEBUG, || {
         conformance(runner, &of_injector, &jdk, built.program("injector")?, &complete(workspace, yes)?)
     })?;
+    match Arch::host() {
+        Arch::X86_64 => {
+            steps.step(CONFORMANCE_ARM64, || emulated_conformance(workspace, runner, &of_injector, &jdk, yes))?;
+        }
+        Arch::Aarch64 => steps.skip(CONFORMANCE_ARM64, "it is this machine's own, and tried by the steps before"),
+    }
     steps.step(OPENJ9, || {
         let tests = built.tests(|test| is(test, "jattach-injector", "test") && test.name == OPENJ9_TESTS)?;
         dev_build::run_tests(runner, &tests, &[("JATTACH_INJECTOR", OsString::from(&injector))], &[])
@@ -134,6 +157,7 @@ fn fast(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         (_, _, None) => steps.skip(CONFORMANCE_DEBUG, "an earlier step failed"),
     }
     steps.skip(CONFORMANCE_STATIC, "it may install its tools: `cargo xtask test`");
+    steps.skip(CONFORMANCE_ARM64, "it may install its tools: `cargo xtask test`");
     steps.skip(OPENJ9, "namespaces need root: `cargo xtask test`");
     steps.skip(STATES, "namespaces need root: `cargo xtask test`");
     steps.skip(OTHER_READER, "it installs hprof-slurp: `cargo xtask test`");
@@ -218,6 +242,26 @@ fn conformance(
 ) -> Result<()> {
     let own = [("JATTACH_INJECTOR", OsString::from(injector)), ("JAVA_HOME", OsString::from(&jdk.home))];
     dev_build::run_tests(runner, tests, &[&own, more].concat(), &[])
+}
+
+/// What needs no other user, with the injector for arm64.
+fn emulated_conformance(
+    workspace: &Workspace,
+    runner: &str,
+    tests: &[&TestProgram],
+    jdk: &Jdk,
+    yes: bool,
+) -> Result<()> {
+    QEMU_ARM64.ensure(&workspace.shell()?, yes)?;
+    let program = static_build::program(workspace, Arch::Aarch64, None, yes)?;
+    let script = workspace.target().join("injector-under-qemu");
+    fs::write(&script, format!("#!/bin/sh\nexec {} '{}' \"$@\"\n", QEMU_ARM64.program, program.display()))
+        .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("failed to write {}", script.display()))?;
+    let tests: Vec<_> = tests.iter().copied().filter(|test| test.name == CONFORMANCE_TESTS).collect();
+    ensure!(!tests.is_empty(), "there are no tests called {CONFORMANCE_TESTS}");
+    let variables = [("JATTACH_INJECTOR", OsString::from(script)), ("JAVA_HOME", OsString::from(&jdk.home))];
+    dev_build::run_tests(runner, &tests, &variables, &ONE_NAMESPACE.map(String::from))
 }
 
 /// Dumps of that JDK, read and redacted, and compared with what hprof-slurp makes of them.

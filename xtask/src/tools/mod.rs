@@ -3,6 +3,7 @@
 pub(crate) mod actionlint;
 pub(crate) mod apt;
 pub(crate) mod cargo_tool;
+pub(crate) mod emulator;
 pub(crate) mod java;
 pub(crate) mod jdk;
 pub(crate) mod jdk_root;

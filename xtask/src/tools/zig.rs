@@ -43,7 +43,7 @@ pub(crate) fn ensure(workspace: &Workspace, target: &str, yes: bool) -> Result<Z
     let python = python::environment(&sh, &tools, &WHEEL, yes)?.join("bin/python");
     let cache = tools.join("zig-cache");
     let zig = |name: &str, command: &str| {
-        let text = script(&python, &cache, command);
+        let text = script(&python, &cache, command, target.contains("windows"));
         write_program(&tools.join(format!("zig-{name}-{target}")), &text)
     };
     let package = "import os, ziglang; print(os.path.dirname(ziglang.__file__))";
@@ -56,15 +56,16 @@ pub(crate) fn ensure(workspace: &Workspace, target: &str, yes: bool) -> Result<Z
 }
 
 /// A program that runs zig: cargo wants one path, not a command line. `--target` is dropped because rustc and the `cc`
-/// crate name the target in a way that zig refuses, and Windows' old C library because zig links with the one that took its
-/// place.
-fn script(python: &Path, cache: &Path, command: &str) -> String {
+/// crate name the target in a way that zig refuses. For Windows, its old C library is, because zig links with the one that took
+/// its place, and which kind of library is meant: what a DLL is linked by is an archive all the same.
+fn script(python: &Path, cache: &Path, command: &str, is_windows: bool) -> String {
+    let dropped = if is_windows { " | -lmsvcrt | -Wl,-Bstatic | -Wl,-Bdynamic" } else { "" };
     format!(
         r#"#!/bin/sh
 export ZIG_GLOBAL_CACHE_DIR='{cache}' ZIG_LOCAL_CACHE_DIR='{cache}'
 for argument do
     shift
-    case $argument in --target=* | -lmsvcrt) ;; *) set -- "$@" "$argument" ;; esac
+    case $argument in --target=*{dropped}) ;; *) set -- "$@" "$argument" ;; esac
 done
 exec '{python}' -m ziglang {command} "$@"
 "#,

@@ -63,13 +63,7 @@ const LIBRARIES: [Library; 3] = [
 pub(super) fn link_flags(workspace: &Workspace) -> Result<Vec<String>> {
     let folder = workspace.target().join("frameworks");
     LIBRARIES.iter().try_for_each(|library| library.write(&folder))?;
-    Ok(vec![
-        format!("-Clink-arg=-F{}", folder.display()),
-        format!("-Clink-arg=-L{}", folder.display()),
-        // By the linker, because it signs what it writes, and whoever strips it after that breaks the signature.
-        "-Cstrip=none".to_owned(),
-        "-Clink-arg=-s".to_owned(),
-    ])
+    Ok(vec![format!("-Clink-arg=-F{}", folder.display()), format!("-Clink-arg=-L{}", folder.display())])
 }
 
 impl Library {

@@ -3,28 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use super::platform::{Os, Platform};
 use super::plugin;
 use crate::arch::Arch;
-use crate::tools::{self, Package, apt, zig};
+use crate::tools::emulator::{Emulator, QEMU_AMD64, QEMU_ARM64, WINE};
+use crate::tools::zig;
 use crate::workspace::Workspace;
-
-/// A way to start a program of another platform.
-struct Emulator {
-    package: Package,
-    program: &'static str,
-}
-
-const QEMU_ARM64: Emulator =
-    Emulator { package: ("qemu-user-static", "qemu-aarch64-static"), program: "qemu-aarch64-static" };
-const QEMU_AMD64: Emulator =
-    Emulator { package: ("qemu-user-static", "qemu-x86_64-static"), program: "qemu-x86_64-static" };
-const WINE: Emulator = Emulator { package: ("wine64", WINE_PROGRAM), program: WINE_PROGRAM };
-/// Debian's package puts none on the PATH.
-const WINE_PROGRAM: &str = "/usr/lib/wine/wine64";
 
 /// Where Rust's standard library has its random numbers from on Windows, and wine knows no such library before version 9.
 const RANDOM_NUMBERS: &str = "\
@@ -103,17 +90,6 @@ pub(super) fn injector(workspace: &Workspace, arch: Arch, program: &Path, yes: b
     let version = said(workspace, &sh, emulator.map(|emulator| emulator.program), program, "--version")?;
     ensure!(version.contains(workspace.version()), "{} says of itself: {version}", program.display());
     Ok(Tried::Ran)
-}
-
-impl Emulator {
-    fn ensure(&self, sh: &Shell, yes: bool) -> Result<()> {
-        let (package, proof) = self.package;
-        apt::install(sh, &tools::missing(&[self.package]), yes)?;
-        if tools::find(proof).is_none() {
-            bail!("{package} has no {proof}");
-        }
-        Ok(())
-    }
 }
 
 /// The folder with the library that wine lacks, as wine calls it.
